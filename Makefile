@@ -1,0 +1,13 @@
+# Thin calls of `python -m local`, which works on Windows too. Any Python 3.13 will do: make demo PYTHON=...
+PYTHON ?= $(shell for p in python3.13 python3 python; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$p && break; done)
+ifeq ($(strip $(PYTHON)),)
+$(error Nightshift needs Python 3.13 on the PATH, or: make demo PYTHON=/path/to/python3.13)
+endif
+
+.PHONY: demo serve test lint check docs
+demo:
+	$(PYTHON) -m local demo $(if $(JSON),--json $(JSON))
+serve:
+	$(PYTHON) -m local serve $(if $(PORT),--port $(PORT))
+test lint check docs:
+	$(PYTHON) -m local $@
