@@ -1,0 +1,167 @@
+"""Bearer tokens by MSAL, as `requests.auth.AuthBase` classes.
+
+A token is asked for once, shared by all threads, renewed before it expires, and on a 401 dropped and asked for once
+more. Secrets and tokens never enter an error's text.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msal
+import requests
+from requests.auth import AuthBase
+
+from shared import clock
+from shared.problems import CredentialsRefused, IssuerUnavailable
+from shared.targets import Target
+
+_EARLY = timedelta(minutes=5)
+_ISSUER_TIMEOUT = 30.0
+_UNAUTHORIZED = 401
+
+Answered = dict[str, Any]
+"""What MSAL answers: `access_token` and `expires_in`, or `error` and `error_codes`."""
+
+
+@dataclass(frozen=True)
+class _Token:
+    value: str
+    renew_at: datetime
+
+
+class _IssuerSession(requests.Session):
+    """A session for MSAL, which sets no time-outs once it is given one."""
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - requests' signature
+        kwargs["timeout"] = _ISSUER_TIMEOUT
+        return super().request(*args, **kwargs)
+
+
+def _issuer_session(target: Target) -> _IssuerSession:
+    session = _IssuerSession()
+    session.trust_env = False
+    session.verify = target.ca_file or True
+    return session
+
+
+class _SecretFlow:
+    """OAuth 2.0 client credentials with a secret (RFC 6749, 4.4)."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._app: msal.ConfidentialClientApplication | None = None
+
+    def __call__(self, *, renew: bool) -> Answered:
+        if self._app is None:
+            self._app = self._new_app()
+        if renew:
+            self._app.remove_tokens_for_client()
+        return dict(self._app.acquire_token_for_client(scopes=[self._target.token_scope]))
+
+    def _new_app(self) -> msal.ConfidentialClientApplication:
+        """Make MSAL's application. Its constructor calls the issuer, so a failure must not be kept."""
+        return msal.ConfidentialClientApplication(
+            self._target.client_id,
+            client_credential=self._target.client_secret.get_secret_value(),
+            authority=f"{self._target.authority}/{self._target.tenant}",
+            # The authority is a setting of ours, so the public cloud isn't asked whether it is a known one.
+            instance_discovery=False,
+            http_client=_issuer_session(self._target),
+        )
+
+
+class _IdentityFlow:
+    """The app's own managed identity: system-assigned, or user-assigned by its client id."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        identity = (
+            msal.UserAssignedManagedIdentity(client_id=target.client_id)
+            if target.client_id
+            else msal.SystemAssignedManagedIdentity()
+        )
+        self._new: Callable[[], Any] = lambda: msal.ManagedIdentityClient(identity, http_client=_issuer_session(target))
+        self._client = self._new()
+
+    def __call__(self, *, renew: bool) -> Answered:
+        if renew:
+            self._client = self._new()
+        resource = self._target.token_scope.removesuffix("/.default")
+        return dict(self._client.acquire_token_for_client(resource=resource))
+
+
+class BearerAuth(AuthBase):
+    """Puts the target's bearer token on a request (RFC 6750, 2.1)."""
+
+    def __init__(self, target: Target, ask: Callable[..., Answered]) -> None:
+        self._target = target
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._token: _Token | None = None
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request; a 401 to it is met once with a new token.
+
+        Raises:
+            CredentialsRefused: the issuer says no.
+            IssuerUnavailable: the issuer doesn't answer, or not properly.
+        """
+        token = self._current()
+        request.headers["Authorization"] = f"Bearer {token.value}"
+        request.register_hook(  # type: ignore[no-untyped-call] # its stub is bare
+            "response", lambda response, **kwargs: self._once_more(response, token, kwargs)
+        )
+        return request
+
+    def _current(self) -> _Token:
+        with self._lock:
+            held = self._token
+            if held is None or clock.now() >= held.renew_at:
+                self._token = held = self._fetch(renew=held is not None)
+            return held
+
+    def _drop(self, refused: _Token) -> None:
+        """Drop a refused token, unless another thread has renewed it already."""
+        with self._lock:
+            if self._token is refused:
+                self._token = self._fetch(renew=True)
+
+    def _once_more(self, response: requests.Response, refused: _Token, kwargs: dict[str, Any]) -> requests.Response:
+        """Repeat a request that got 401: the system let nothing in, so nothing can have happened."""
+        if response.status_code != _UNAUTHORIZED:
+            return response
+        self._drop(refused)
+        response.content  # noqa: B018 - read to its end, so that the connection can be used again
+        response.close()
+        again = response.request.copy()
+        again.headers["Authorization"] = f"Bearer {self._current().value}"
+        return response.connection.send(again, **kwargs)
+
+    def _fetch(self, *, renew: bool) -> _Token:
+        try:
+            answered = self._ask(renew=renew)
+        except (msal.exceptions.MsalServiceError, requests.exceptions.RequestException, ValueError) as error:
+            raise IssuerUnavailable(
+                f"No token for target {self._target.name}: its issuer does not answer properly"
+                f" ({type(error).__name__}; see {self._target.setting('authority')})."
+            ) from None
+        if "access_token" not in answered:
+            raise CredentialsRefused(self._refusal(answered))
+        lifetime = timedelta(seconds=int(answered.get("expires_in", 0)))
+        return _Token(answered["access_token"], clock.now() + max(lifetime - _EARLY, lifetime / 2))
+
+    def _refusal(self, answered: Answered) -> str:
+        """Name the target, the setting and the issuer's codes; its prose may quote what it was sent."""
+        codes = ", ".join(f"AADSTS{code}" for code in answered.get("error_codes") or [])
+        field = "client_secret" if self._target.auth == "client-secret" else "client_id"
+        said = " ".join(str(part) for part in (answered.get("error"), codes) if part)
+        return f"No token for target {self._target.name}: the issuer says {said}; see {self._target.setting(field)}."
+
+
+def auth_for(target: Target) -> AuthBase:
+    """Return what signs the requests to a target."""
+    flow = _SecretFlow(target) if target.auth == "client-secret" else _IdentityFlow(target)
+    return BearerAuth(target, flow)

@@ -1,0 +1,70 @@
+"""The engine, as the HTTP functions see it. With `orchestrators`, the only place that knows the Durable SDK."""
+
+from enum import Enum
+
+import azure.durable_functions as df
+import grpc
+from durabletask.client import OrchestrationStatus
+from durabletask.internal.orchestrator_service_pb2 import OrchestrationIdReusePolicy
+
+from shared.problems import NotReady
+
+ORCHESTRATOR = "carry_out_run"
+VERSION = "1"
+
+
+class Phase(Enum):
+    """Where the engine has a run."""
+
+    MISSING = "missing"
+    RUNNING = "running"
+    ENDED = "ended"
+    BROKEN = "broken"
+
+
+_PHASES = {
+    OrchestrationStatus.COMPLETED: Phase.ENDED,
+    OrchestrationStatus.FAILED: Phase.BROKEN,
+    OrchestrationStatus.TERMINATED: Phase.BROKEN,
+}
+
+
+class Engine:
+    """Starts runs, and tells where they are."""
+
+    def __init__(self, client: df.DurableFunctionsClient) -> None:
+        self._client = client
+
+    async def start(self, run: str) -> None:
+        """Start a run unless it was started before; a run never starts twice.
+
+        The empty policy says that nothing may be replaced: by default, a finished instance starts again on Azure.
+
+        Raises:
+            NotReady: the engine doesn't answer.
+        """
+        try:
+            await self._client.schedule_new_orchestration(
+                ORCHESTRATOR,
+                input={"run": run},
+                instance_id=run,
+                reuse_id_policy=OrchestrationIdReusePolicy(),
+                version=VERSION,
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
+
+    async def phase(self, run: str) -> Phase:
+        """Return where a run is, without its payloads.
+
+        Raises:
+            NotReady: the engine doesn't answer.
+        """
+        try:
+            state = await self._client.get_orchestration_state(run, fetch_payloads=False)
+        except grpc.aio.AioRpcError as error:
+            raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
+        if state is None:
+            return Phase.MISSING
+        return _PHASES.get(state.runtime_status, Phase.RUNNING)

@@ -1,0 +1,389 @@
+"""Everything that can go wrong, and what the caller should do next.
+
+A `Problem` is an exception and an HTTP answer at once (RFC 9457, `application/problem+json`). Code raises it; the edge
+answers it. `docs/problems.md` lists each type; a test holds the two together.
+
+    Problem
+    |-- Refused                  nothing was started: change the request
+    |   |-- BodyMissing          400  send the JSON that the function takes
+    |   |-- NotJson              400  mend the JSON
+    |   |-- KeyNotValid          400  send a shorter or plainer Idempotency-Key
+    |   |-- UnknownTarget        404  name a target that the settings have
+    |   |-- UnknownRun           404  look at the run's id and ticket
+    |   |-- Expired              410  read the run's report; nothing is sent again
+    |   |-- LengthRequired       411  send Content-Length
+    |   |-- TooLarge             413  send less
+    |   |-- WrongMediaType       415  send application/json
+    |   |-- NotValid             422  mend each mistake that is pointed at
+    |   |-- KeyReused            422  use a new Idempotency-Key for a new request
+    |   `-- TargetOff            424  mend the target's settings
+    |-- NotReady                 503  repeat later; the only problem that may be repeated as it is
+    `-- ItemProblem              a run ended, and its one item did not end well
+        |-- Skipped              409  policy or state said no; nothing was sent
+        |   |-- ItemRunning           wait for the item's end
+        |   |-- ItemWaiting           nothing: it is about to run
+        |   |-- ItemNotFailed         allow its state by the option, or leave it
+        |   `-- ItemClaimed           wait for the other run
+        |-- Rejected             422  the system said no
+        |   |-- ItemNotFound          look at the id
+        |   `-- RefusedBySystem       read what the system said
+        |-- Failed               424  it never took effect: mend the cause, then call again
+        |   |-- CredentialsRefused    mend the target's credential
+        |   |-- IssuerUnavailable     call again when the token issuer is back
+        |   |-- AccessDenied          give the caller's user the right in the system
+        |   |-- TargetUnreachable     call again when the system is back
+        |   |-- Throttled             call again later
+        |   `-- AnswerNotUnderstood   look at the target's URL
+        |-- OutcomeUnknown       409  look at the item in the system before anything else
+        |   `-- NoAnswer              (raised by the transport; ends as OutcomeUnknown when nothing shows more)
+        `-- RunBroken            409  look at the item, then tell the people who run this app
+
+    StoreError                   what the store may say
+    |-- Exists                   a record with this key is there already
+    `-- Changed                  the record is not what it was when it was read
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import azure.functions as func
+
+PREFIX = "urn:nightshift:problem:"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an HTTP function answers: status, body and headers."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, content: object, **headers: str) -> "Answer":
+        """Return `content` as JSON; `Nightshift_Run` becomes the header `Nightshift-Run`."""
+        return cls(status, to_json(content), headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Answer":
+        """Return the same answer with more headers."""
+        return Answer(self.status, self.body, self.content_type, {**self.headers, **headers})
+
+    def response(self) -> func.HttpResponse:
+        """Return it as the Functions library wants it."""
+        return func.HttpResponse(
+            self.body, status_code=self.status, headers=dict(self.headers), mimetype=self.content_type
+        )
+
+
+def to_json(content: object) -> bytes:
+    """Return `content` as compact UTF-8 JSON."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in a request, and where it is.
+
+    `pointer` is a JSON Pointer (RFC 6901) into the body; `header` names a header instead.
+    """
+
+    detail: str
+    pointer: str | None = None
+    header: str | None = None
+
+    def content(self) -> dict[str, str]:
+        """Return it as a member of `errors` (RFC 9457, section 3)."""
+        found = {"detail": self.detail, "pointer": self.pointer, "header": self.header}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """An answer that is not what the caller asked for."""
+
+    slug: ClassVar[str] = ""
+    status: ClassVar[int] = 0
+    title: ClassVar[str] = ""
+    next_step: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        mistakes: tuple[Mistake, ...] = (),
+        run: str | None = None,
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.mistakes = mistakes
+        self.run = run
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
+
+    def __str__(self) -> str:
+        named = f" (run {self.run})" if self.run else ""
+        return f"{self.slug}: {self.detail} {self.next_step}{named}"
+
+    def content(self) -> dict[str, Any]:
+        """Return the problem's members (RFC 9457, section 3); `next` says what the caller should do."""
+        found: dict[str, Any] = {
+            "type": PREFIX + self.slug,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "next": self.next_step,
+            **self.members,
+        }
+        if self.run:
+            found["run"] = self.run
+        if self.mistakes:
+            found["errors"] = [mistake.content() for mistake in self.mistakes]
+        return found
+
+    def answer(self) -> Answer:
+        """Return the problem as an HTTP answer."""
+        named = {"Nightshift-Run": self.run} if self.run else {}
+        return Answer(self.status, to_json(self.content()), "application/problem+json", {**named, **self.headers})
+
+
+class Refused(Problem):
+    """The request was refused before anything was started."""
+
+
+class BodyMissing(Refused):
+    """A request without a body, where one is needed."""
+
+    slug, status, title = "body-missing", 400, "The request has no body"
+    next_step = "Send the JSON object that this function takes."
+
+
+class NotJson(Refused):
+    """A body that can't be read."""
+
+    slug, status, title = "not-json", 400, "The body cannot be read as JSON"
+    next_step = "Send one JSON value in UTF-8 (RFC 8259), each name once in an object, numbers finite."
+
+
+class KeyNotValid(Refused):
+    """An Idempotency-Key that can't be used."""
+
+    slug, status, title = "idempotency-key-not-valid", 400, "The Idempotency-Key cannot be used"
+    next_step = "Send 1 to 255 visible ASCII characters, such as a UUID, with or without double quotes."
+
+
+class UnknownTarget(Refused):
+    """A target that the settings don't have."""
+
+    slug, status, title = "unknown-target", 404, "There is no such target"
+    next_step = "Name a target that the app's settings have (TARGETS__{NAME}__...)."
+
+
+class UnknownRun(Refused):
+    """A run that isn't there, or a ticket that doesn't open it."""
+
+    slug, status, title = "unknown-run", 404, "There is no such run"
+    next_step = "Use the Location as it was answered, or the id in the header Nightshift-Run."
+
+
+class Expired(Refused):
+    """A result that is kept no longer."""
+
+    slug, status, title = "expired", 410, "The result is kept no longer"
+    next_step = "Read the run's report. Nothing is sent again under this key; for a new attempt use a new one."
+
+
+class LengthRequired(Refused):
+    """A chunked body, which the Functions host drops."""
+
+    slug, status, title = "length-required", 411, "The request needs a Content-Length"
+    next_step = (
+        "Send the body with Content-Length, not with Transfer-Encoding: chunked; the Functions host drops chunks."
+    )
+
+
+class TooLarge(Refused):
+    """A body that is larger than MAX_BODY."""
+
+    slug, status, title = "too-large", 413, "The body is too large"
+    next_step = "Send less at once, or raise the setting MAX_BODY."
+
+
+class WrongMediaType(Refused):
+    """A body that isn't declared as JSON."""
+
+    slug, status, title = "wrong-media-type", 415, "The body is not declared as JSON"
+    next_step = "Send Content-Type: application/json."
+
+
+class NotValid(Refused):
+    """A body or header that can be read, but doesn't mean anything here."""
+
+    slug, status, title = "not-valid", 422, "The request is not valid"
+    next_step = "Mend each of the errors; nothing was sent."
+
+
+class KeyReused(Refused):
+    """An Idempotency-Key that another request has used."""
+
+    slug, status, title = "idempotency-key-reused", 422, "The Idempotency-Key belongs to another request"
+    next_step = "Use a new key for a new request; repeat a request with the same bytes for the same target."
+
+
+class TargetOff(Refused):
+    """A target whose settings are wrong."""
+
+    slug, status, title = "target-off", 424, "The target is switched off, because its settings are wrong"
+    next_step = "Mend the app settings that are named; the app starts again by itself."
+
+
+class NotReady(Problem):
+    """The app can't work at the moment."""
+
+    slug, status, title = "not-ready", 503, "The app is not ready"
+    next_step = "Repeat the request later, as it is."
+
+
+class ItemProblem(Problem):
+    """A run ended, and its one item did not end well."""
+
+
+class Skipped(ItemProblem):
+    """Policy or the item's state said no; nothing was sent."""
+
+
+class ItemRunning(Skipped):
+    """The item runs at the moment."""
+
+    slug, status, title = "item-running", 409, "The item is running"
+    next_step = "Wait for its end; a running item is never started again."
+
+
+class ItemWaiting(Skipped):
+    """The item waits for its start already."""
+
+    slug, status, title = "item-waiting", 409, "The item is waiting to run already"
+    next_step = "Nothing needs to be done: the system is about to run it."
+
+
+class ItemNotFailed(Skipped):
+    """The item is in a state which wasn't asked for."""
+
+    slug, status, title = "item-not-failed", 409, "The item is in a state that was not asked for"
+    next_step = "Leave it, or name the states that you mean in fromStatuses."
+
+
+class ItemClaimed(Skipped):
+    """Another run is at work on the item."""
+
+    slug, status, title = "item-claimed", 409, "Another run is at work on the item"
+    next_step = "Wait for that run to end, and look at how it ended."
+
+
+class Rejected(ItemProblem):
+    """The system said no."""
+
+
+class ItemNotFound(Rejected):
+    """The system doesn't know the item."""
+
+    slug, status, title = "item-not-found", 422, "The system does not know the item"
+    next_step = "Look at the id, and at the target: the system may have cleaned up the item."
+
+
+class RefusedBySystem(Rejected):
+    """The system refused to do it."""
+
+    slug, status, title = "refused-by-system", 422, "The system refused"
+    next_step = "Read what the system said, mend that, and call again under a new key."
+
+
+class Failed(ItemProblem):
+    """It never took effect."""
+
+
+class CredentialsRefused(Failed):
+    """The token issuer refuses the target's credential."""
+
+    slug, status, title = "credentials-refused", 424, "The token issuer refused the target's credential"
+    next_step = "Mend the target's credential in the app's settings, then call again."
+
+
+class IssuerUnavailable(Failed):
+    """The token issuer can't be reached, or doesn't work."""
+
+    slug, status, title = "issuer-unavailable", 424, "The token issuer is not available"
+    next_step = "Call again when it is back; nothing was sent."
+
+
+class AccessDenied(Failed):
+    """The system doesn't let our token in, or not that far."""
+
+    slug, status, title = "access-denied", 424, "The system does not accept the app's token"
+    next_step = "Register the app's client id in the system, with a user who may do this, then call again."
+
+
+class TargetUnreachable(Failed):
+    """No connection to the system."""
+
+    slug, status, title = "target-unreachable", 424, "The system cannot be reached"
+    next_step = "Call again when it is back; nothing was sent."
+
+
+class Throttled(Failed):
+    """The system has too much to do."""
+
+    slug, status, title = "throttled", 424, "The system is too busy"
+    next_step = "Call again later; nothing took effect."
+
+
+class AnswerNotUnderstood(Failed):
+    """An answer to a reading call that no such system would give."""
+
+    slug, status, title = "answer-not-understood", 424, "The system's answer is not what it documents"
+    next_step = "Look at the URL in the target's settings; nothing took effect."
+
+
+class OutcomeUnknown(ItemProblem):
+    """It was sent, and nothing shows what became of it."""
+
+    slug, status, title = "outcome-unknown", 409, "It is not known whether this took effect"
+    next_step = "Look at the item in the system. A new call, under a new key, looks at it again before it sends."
+
+
+class NoAnswer(OutcomeUnknown):
+    """A call was sent, and no answer came that can be understood."""
+
+
+class RunBroken(ItemProblem):
+    """The run broke by a defect of this app."""
+
+    slug, status, title = "run-broken", 409, "The run broke by a defect of this app"
+    next_step = "Look at the item in the system before you call again, and tell the people who run this app."
+
+
+def _leaves(kind: type[Problem]) -> Iterator[type[Problem]]:
+    if "slug" in vars(kind):
+        yield kind
+    for child in kind.__subclasses__():
+        yield from _leaves(child)
+
+
+def catalogue() -> dict[str, type[Problem]]:
+    """Return every type of problem by its slug, in the order of the tree."""
+    return {kind.slug: kind for kind in _leaves(Problem)}
+
+
+class StoreError(Exception):
+    """What the store may say instead of doing what it was asked for."""
+
+
+class Exists(StoreError):  # noqa: N818 - the protocol's word
+    """A record with this key is there already: read it, and see who came first."""
+
+
+class Changed(StoreError):  # noqa: N818 - as Exists
+    """The record isn't what it was when it was read: read it again, and decide again."""

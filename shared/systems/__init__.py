@@ -1,0 +1,1 @@
+"""One file a system: its models, its client, its quirks."""

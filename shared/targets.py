@@ -1,0 +1,175 @@
+"""Named targets: what a request may speak to, by name only.
+
+`TARGETS__{NAME}__{SETTING}` describes one. A target with wrong settings is off and says why; the others go on.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from shared.problems import Mistake, NotValid, TargetOff, UnknownTarget
+
+System = Literal["finance-operations"]
+
+_PREFIX = "TARGETS__"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def _checked_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ValueError("must begin with https:// (http:// only on this machine's loopback)")
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be a scheme, a host and perhaps a path, without user, query or fragment")
+    return value.rstrip("/")
+
+
+class Target(BaseModel):
+    """One connection: a system, its address and a credential; each name here is the last part of the setting's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(exclude=True)
+    system: System = Field(description="Which system it is: `finance-operations`.")
+    url: str = Field(description="The system's base URL, such as `https://contoso.operations.dynamics.com`.")
+    auth: Literal["client-secret", "managed-identity"] = Field(
+        description="How a token is got: `client-secret`, or `managed-identity` of this app."
+    )
+    tenant: str = Field(default="", description="The Entra tenant's id (client-secret).")
+    client_id: str = Field(
+        default="", description="The client id (client-secret), or that of a user-assigned identity (managed-identity)."
+    )
+    client_secret: SecretStr = Field(
+        default=SecretStr(""), description="The client's secret; best a Key Vault reference (client-secret)."
+    )
+    authority: str = Field(
+        default="https://login.microsoftonline.com", description="The token issuer; other clouds have their own."
+    )
+    scope: str = Field(default="", description="The token's scope. Empty: `{URL}/.default`, in lower case.")
+    ca_file: str = Field(default="", description="A file of certificates to trust instead of the public ones.")
+    connect_timeout: float = Field(default=10, gt=0, le=60, description="Seconds until a connection must stand.")
+    read_timeout: float = Field(default=120, gt=0, le=660, description="Seconds until an answer must have come.")
+
+    @field_validator("url", "authority")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        return _checked_url(value)
+
+    @field_validator("ca_file")
+    @classmethod
+    def _check_file(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("is not a file")
+        return value
+
+    @model_validator(mode="after")
+    def _check_secret(self) -> Self:
+        if self.auth == "client-secret" and not (self.tenant and self.client_id and self.client_secret):
+            raise ValueError("AUTH client-secret needs TENANT, CLIENT_ID and CLIENT_SECRET")
+        return self
+
+    @property
+    def token_scope(self) -> str:
+        """Return the scope to ask for: an audience in lower case, without a slash at its end (facts A3)."""
+        return self.scope or f"{self.url.lower()}/.default"
+
+    def setting(self, field: str) -> str:
+        """Return the name of one of its app settings, for people who have to mend it."""
+        return f"{_PREFIX}{self.name.upper()}__{field.upper()}"
+
+
+class Targets:
+    """All targets of the app, those that are off too."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._on: dict[str, Target] = {}
+        self._off: dict[str, str] = {}
+        for name, fields in _grouped(environment).items():
+            try:
+                self._on[name] = Target.model_validate({**fields, "name": name})
+            except ValidationError as error:
+                self._off[name] = _complaints(name, error)
+
+    @property
+    def on(self) -> list[Target]:
+        """Return the targets that can be used."""
+        return list(self._on.values())
+
+    @property
+    def off(self) -> dict[str, str]:
+        """Return, by name, what is wrong with the settings of each target that is off."""
+        return dict(self._off)
+
+    def named(self, name: str) -> Target:
+        """Return the target of that name, in any case.
+
+        Raises:
+            UnknownTarget: there is none.
+            TargetOff: its settings are wrong.
+        """
+        known = name.lower()
+        if known in self._off:
+            raise TargetOff(f"Target {known}: {self._off[known]}.")
+        if known not in self._on:
+            raise UnknownTarget(f"The app has no target of the name that was given; it has: {self._names()}.")
+        return self._on[known]
+
+    def choose(self, system: System, name: str | None) -> Target:
+        """Return the target of that name, or the system's only one.
+
+        Raises:
+            NotValid: none is named where there is not just one, or it is another system's.
+            UnknownTarget: there is none.
+            TargetOff: its settings are wrong.
+        """
+        if name is None:
+            return self._only(system)
+        target = self.named(name)
+        if target.system != system:
+            raise NotValid(
+                f"Target {target.name} is not of {system}.", mistakes=(Mistake("is a target of another system"),)
+            )
+        return target
+
+    def _only(self, system: System) -> Target:
+        found = [target for target in self._on.values() if target.system == system]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NotValid(
+                f"The app has several targets of {system}: {', '.join(target.name for target in found)}.",
+                mistakes=(Mistake("name one of the targets", header="Nightshift-Target"),),
+            )
+        raise UnknownTarget(f"The app has no target of {system} that is on; it has: {self._names()}.")
+
+    def _names(self) -> str:
+        return ", ".join(sorted([*self._on, *(f"{name} (off)" for name in self._off)])) or "none"
+
+
+def _grouped(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, value in environment.items():
+        name, _, field = key.upper().removeprefix(_PREFIX).partition("__")
+        if key.upper().startswith(_PREFIX) and value:
+            found[name.lower()][field.lower()] = value
+    return dict(found)
+
+
+def _complaints(name: str, error: ValidationError) -> str:
+    prefix = f"{_PREFIX}{name.upper()}"
+    return "; ".join(
+        f"{'__'.join([prefix, *(str(part).upper() for part in mistake['loc'])])}: {mistake['msg']}"
+        for mistake in error.errors(include_input=False, include_url=False)
+    )
+
+
+@cache
+def app_targets() -> Targets:
+    """Return this process's targets."""
+    return Targets(os.environ)

@@ -1,0 +1,246 @@
+"""The one way out: one pooled session a target, and what may be repeated on it.
+
+What happens to a call is one of three things, and each has a budget of its own (as urllib3's `Retry` has them): it was
+not sent, it was sent and no answer came, or the answer was a status that asks for patience. What may be repeated is a
+property of the operation, never of the method alone.
+"""
+
+import json
+import socket
+import ssl
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import cache
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3 import BaseHTTPResponse, Retry
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+
+from shared import __version__, clock
+from shared.credentials import auth_for
+from shared.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable
+from shared.targets import Target
+
+USER_AGENT = f"Nightshift/{__version__}"
+LONGEST_PATIENCE = 10.0
+"""Seconds that a call waits by itself for a throttled system; longer waits are its run's."""
+
+_USUAL_PATIENCE = 2.0
+_PATIENT_STATUSES = frozenset({429, 503})
+_KEEPALIVE = 60
+_POOL = 50
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often a call may be repeated after each of the three."""
+
+    not_sent: int = 2
+    no_answer: int = 0
+    bad_status: int = 3
+
+
+READ = Repeats(no_answer=2)
+"""A call that changes nothing."""
+
+WRITE = Repeats()
+"""A call that changes something: never again when it may have arrived. 429 and 503 say that it was turned away."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a system answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - JSON is any value
+        """Return the body's JSON value.
+
+        Raises:
+            ValueError: it isn't JSON.
+        """
+        return json.loads(self.body)
+
+
+def retry_after(value: str | None) -> float:
+    """Return the seconds of a `Retry-After` (RFC 9110, 10.2.3): a number, or a date; without one, a usual pause."""
+    if not value:
+        return _USUAL_PATIENCE
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - clock.now()).total_seconds())
+    except (ValueError, TypeError):
+        return _USUAL_PATIENCE
+
+
+class _Patience(Retry):
+    """urllib3's `Retry` on our clock, and with a ceiling: a longer wait ends the call with the answer as it is."""
+
+    @classmethod
+    def of(cls, repeats: Repeats) -> Self:
+        return cls(
+            total=None,
+            connect=repeats.not_sent,
+            read=repeats.no_answer,
+            status=repeats.bad_status,
+            other=0,
+            redirect=0,
+            allowed_methods=None,
+            status_forcelist=_PATIENT_STATUSES,
+            raise_on_status=False,
+            backoff_factor=0.2,
+        )
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: ARG002, FBT001, FBT002 - urllib3's signature
+        return status_code in _PATIENT_STATUSES
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,  # noqa: ANN401 - urllib3's signature
+        _stacktrace: Any = None,  # noqa: ANN401 - as _pool
+    ) -> Self:
+        if response is not None and retry_after(response.headers.get("Retry-After")) > LONGEST_PATIENCE:
+            raise MaxRetryError(_pool, url or "", None)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        asked = retry_after(response.headers.get("Retry-After")) if response is not None else 0.0
+        clock.sleep(max(asked, self.get_backoff_time()))
+
+
+class _Adapter(HTTPAdapter):
+    """A pool whose connections are kept alive, so that a balancer that drops idle ones is noticed."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' signature
+        options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            options.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE))
+        super().init_poolmanager(*args, socket_options=options, **kwargs)
+
+
+def new_session(ca_file: str, retries: Retry | None = None) -> requests.Session:
+    """Return a session that takes nothing from the environment and keeps no cookies.
+
+    REQUESTS_CA_BUNDLE would override `verify`, and an affinity cookie would tie all calls to one web server (facts A4).
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = ca_file or True
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = _Adapter(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=retries or Retry(0, read=False))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+class Connection:
+    """The calls to one target. Threads may share it."""
+
+    def __init__(self, target: Target, auth: AuthBase | None = None) -> None:
+        self.target = target
+        self._auth = auth or auth_for(target)
+        self._sessions = {repeats: new_session(target.ca_file, _Patience.of(repeats)) for repeats in (READ, WRITE)}
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        repeats: Repeats,
+        *,
+        run: str,
+        content: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Call the target; `path` begins with a slash and is under the target's URL, or is a link on its origin.
+
+        Raises:
+            CredentialsRefused, IssuerUnavailable: no token; nothing was sent.
+            TargetUnreachable: no connection; nothing was sent.
+            NoAnswer: it was sent, and no whole answer came.
+            AnswerNotUnderstood: the path is a link to another origin; nothing was sent.
+        """
+        url = self._url(path)
+        body = None if content is None else json.dumps(content).encode()
+        try:
+            response = self._sessions[repeats].request(
+                method,
+                url,
+                data=body,
+                headers=self._headers(run, body, headers or {}),
+                auth=self._auth,
+                allow_redirects=False,
+                timeout=(self.target.connect_timeout, self.target.read_timeout),
+            )
+        except requests.exceptions.RequestException as error:
+            raise self._broken_off(error) from error
+        return Reply(response.status_code, response.headers, response.content)
+
+    def _url(self, path: str) -> str:
+        if path.startswith("/"):
+            return self.target.url + path
+        url = urljoin(self.target.url + "/", path)
+        if urlsplit(url)[:2] != urlsplit(self.target.url)[:2]:
+            raise AnswerNotUnderstood(f"Target {self.target.name} answered with a link to another origin.")
+        return url
+
+    def _headers(self, run: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, str]:
+        own = {
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "X-Correlation-ID": run,
+            "X-MS-Client-Request-ID": str(uuid.uuid4()),
+        }
+        if body is not None:
+            own["Content-Type"] = "application/json"
+        return {**own, **headers}
+
+    def _broken_off(self, error: Exception) -> TargetUnreachable | NoAnswer:
+        """Tell a call that wasn't sent from one that may have arrived; the texts of the libraries stay out of it."""
+        if _never_sent(error):
+            return TargetUnreachable(f"Target {self.target.name} can't be reached ({_root_name(error)}).")
+        return NoAnswer(f"Target {self.target.name} was called, and no answer came ({_root_name(error)}).")
+
+
+def _never_sent(error: Exception) -> bool:
+    reason = _reason(error)
+    if isinstance(reason, SSLError):
+        # Only a refused certificate comes surely before the request: TLS may also break while the answer is read.
+        return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in reason.args)
+    return isinstance(reason, ConnectTimeoutError | NewConnectionError | NameResolutionError)
+
+
+def _reason(error: Exception) -> BaseException:
+    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    return cause.reason or cause if isinstance(cause, MaxRetryError) else cause
+
+
+def _root_name(error: Exception) -> str:
+    return type(_reason(error)).__name__
+
+
+@cache
+def connection(target: Target) -> Connection:
+    """Return this process's connection to a target."""
+    return Connection(target)
