@@ -1,0 +1,41 @@
+from collections.abc import Iterator
+
+import pytest
+
+from local.systems import FinanceOperations, Issuer, Landscape
+from local.systems.testing import Caller, Clock
+
+
+@pytest.fixture(scope="session")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def running(clock: Clock) -> Iterator[Landscape]:
+    with Landscape(clock) as landscape:
+        yield landscape
+
+
+@pytest.fixture
+def landscape(running: Landscape) -> Landscape:
+    running.finance_operations.reset()
+    running.issuer.reset()
+    return running
+
+
+@pytest.fixture
+def fo(landscape: Landscape) -> FinanceOperations:
+    return landscape.finance_operations
+
+
+@pytest.fixture
+def issuer(landscape: Landscape) -> Issuer:
+    return landscape.issuer
+
+
+@pytest.fixture
+def caller(landscape: Landscape) -> Iterator[Caller]:
+    caller = Caller(landscape)
+    with caller.session:
+        yield caller
