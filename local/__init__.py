@@ -1,0 +1,1 @@
+"""What makes Nightshift run on one machine: a development tool, never deployed."""

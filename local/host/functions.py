@@ -1,0 +1,132 @@
+"""The functions of an app: what the worker has indexed, checked against what this host can do."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from local.host.errors import HostError
+from local.host.routing import Route, parse_route
+
+type Kind = Literal["http", "orchestrator", "activity"]
+
+_TRIGGERS: Mapping[str, Kind] = {
+    "httpTrigger": "http",
+    "orchestrationTrigger": "orchestrator",
+    "activityTrigger": "activity",
+}
+_BINDINGS = frozenset({*_TRIGGERS, "http", "durableClient"})
+
+
+@dataclass(frozen=True)
+class FunctionInfo:
+    """A function as indexed. Only an HTTP function has a route, methods (none: all) and a level."""
+
+    name: str
+    kind: Kind
+    route: str | None = None
+    methods: tuple[str, ...] | None = None
+    auth_level: str | None = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function and how to invoke it."""
+
+    info: FunctionInfo
+    function_id: str
+    trigger: str
+    durable_name: str
+    clients: tuple[str, ...]
+
+
+class Catalogue:
+    """All functions of an app."""
+
+    def __init__(self, indexed: Iterable[Mapping[str, Any]]) -> None:
+        """Read what a worker has indexed.
+
+        Args:
+            indexed: A name, an id and the raw bindings (JSON texts) of each function.
+
+        Raises:
+            HostError: A function asks for something that this host doesn't have.
+        """
+        self.functions = [_function(item["name"], item["id"], item["bindings"]) for item in indexed]
+        self._durable: dict[tuple[Kind, str], Function] = {
+            (function.info.kind, function.durable_name.casefold()): function
+            for function in self.functions
+            if function.info.kind != "http"
+        }
+
+    def durable(self, kind: Kind, name: str) -> Function | None:
+        """Return the orchestrator or activity of that name, in whatever case it is written."""
+        return self._durable.get((kind, name.casefold()))
+
+    def routes(self) -> list[tuple[Route, Function]]:
+        """Return the HTTP functions in the order in which the host registers their routes: by name."""
+        http = sorted((f for f in self.functions if f.info.kind == "http"), key=lambda f: f.info.name.casefold())
+        return [(parse_route(f.info.name, f.info.route or "", f.info.methods), f) for f in http]
+
+
+@dataclass(frozen=True)
+class HostJson:
+    """What this host reads of host.json."""
+
+    route_prefix: str
+    hub_name: str
+    max_grpc_message_size: int
+
+
+def read_host_json(directory: Path) -> HostJson:
+    """Read host.json, with Azure's defaults for what it leaves out."""
+    file = directory / "host.json"
+    try:
+        extensions = json.loads(file.read_text("utf-8")).get("extensions", {})
+    except (OSError, ValueError) as error:
+        raise HostError(f"{file} can't be read: {error}") from error
+    durable = extensions.get("durableTask", {})
+    return HostJson(
+        route_prefix=extensions.get("http", {}).get("routePrefix", "api").strip("/"),
+        hub_name=durable.get("hubName", "TestHubName"),
+        max_grpc_message_size=durable.get("maxGrpcMessageSizeInBytes", 4 * 1024 * 1024),
+    )
+
+
+def _function(name: str, function_id: str, raw_bindings: Iterable[str]) -> Function:
+    bindings = [json.loads(raw) for raw in raw_bindings]
+    for binding in bindings:
+        _check(name, binding)
+    trigger = next((binding for binding in bindings if binding["type"] in _TRIGGERS), None)
+    if trigger is None:
+        raise HostError(f"The function {name!r} has no trigger.")
+    return Function(
+        info=_info(name, trigger),
+        function_id=function_id,
+        trigger=trigger["name"],
+        durable_name=trigger.get("orchestration") or trigger.get("activity") or name,
+        clients=tuple(binding["name"] for binding in bindings if binding["type"] == "durableClient"),
+    )
+
+
+def _check(name: str, binding: Mapping[str, Any]) -> None:
+    if binding["type"] not in _BINDINGS:
+        raise HostError(
+            f"The function {name!r} has the binding {binding['name']!r} of type {binding['type']!r}, "
+            "which this host does not have."
+        )
+
+
+def _info(name: str, trigger: Mapping[str, Any]) -> FunctionInfo:
+    kind = _TRIGGERS[trigger["type"]]
+    if kind != "http":
+        return FunctionInfo(name, kind)
+    methods = trigger.get("methods")
+    return FunctionInfo(
+        name,
+        kind,
+        route=trigger.get("route") or name,
+        methods=tuple(method.upper() for method in methods) if methods else None,
+        auth_level=str(trigger.get("authLevel") or "FUNCTION").upper(),
+    )

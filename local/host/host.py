@@ -1,0 +1,136 @@
+"""The host as its user sees it: started, asked and stopped from any thread."""
+
+import asyncio
+import secrets
+import sys
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from local.clock import LocalClock
+from local.host.edge import Keys
+from local.host.errors import HostError
+from local.host.functions import Catalogue, FunctionInfo
+from local.host.site import Options, Site
+from local.host.workers import Role
+
+_STOP_SECONDS = 10.0
+
+
+class Host:
+    """A small Functions host for development and tests; no production host: what it knows is lost when it stops.
+
+    It runs an unmodified app, HTTP functions in one worker process and durable functions in others. Its event loop
+    runs in a thread of its own, so every method may be called from any thread.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, and all but two have a default
+        self,
+        app_directory: Path,
+        settings: Mapping[str, str],
+        *,
+        clock: LocalClock | None = None,
+        port: int = 0,
+        deliver_twice: bool = False,
+        durable_workers: int = 1,
+        function_key: str | None = None,
+        master_key: str | None = None,
+    ) -> None:
+        """Prepare a host; nothing runs yet.
+
+        Args:
+            app_directory: The directory of function_app.py and host.json.
+            settings: The app settings: environment variables of the worker processes.
+            clock: The clock to live by; a new one if none is given.
+            port: The port to listen on; a free one if 0.
+            deliver_twice: Deliver every activity twice at once.
+            durable_workers: How many processes run durable functions.
+            function_key: The key that opens functions of level FUNCTION; a random one if none is given.
+            master_key: The key that opens all; a random one if none is given.
+        """
+        self.clock = clock or LocalClock()
+        self.url = ""
+        self.function_key = function_key or secrets.token_urlsafe(32)
+        self.master_key = master_key or secrets.token_urlsafe(32)
+        keys = Keys(self.function_key, self.master_key)
+        self._options = Options(app_directory.resolve(), dict(settings), port, deliver_twice, durable_workers, keys)
+        self._owns_clock = clock is None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="host", daemon=True)
+        self._site: Site | None = None
+        self._catalogue = Catalogue([])
+
+    def start(self) -> Self:
+        """Start it, and return when the app is indexed and HTTP answers.
+
+        Raises:
+            HostError: It can't start; the message says why.
+        """
+        self._thread.start()
+        try:
+            self._call(self._start())
+        except BaseException:
+            self.stop()
+            raise
+        print(f"A host for development and tests listens on {self.url}; it is no production host.", file=sys.stderr)
+        return self
+
+    def stop(self) -> None:
+        """Stop it. Workers are asked to exit, and ended if they don't within some seconds."""
+        if not self._thread.is_alive():
+            return
+        with suppress(FutureTimeoutError):
+            self._call(self._stop(), _STOP_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_STOP_SECONDS)
+        if self._owns_clock:
+            self.clock.close()
+
+    def functions(self) -> list[FunctionInfo]:
+        """Return the functions as they were indexed, the Durable SDK's own two among them."""
+        return [function.info for function in self._catalogue.functions]
+
+    def workers(self, role: Role) -> list[int]:
+        """Return the process ids of the workers of that role."""
+        return [link.pid for link in self._site.workers.ready(role)] if self._site else []
+
+    def log(self) -> str:
+        """Return the last lines that the worker processes have written."""
+        return self._site.workers.log() if self._site else ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def _start(self) -> None:
+        try:
+            self._site = Site(self._options, self.clock)
+            self.url = self._site.url
+            self._catalogue = await self._site.start()
+        except OSError as error:
+            raise HostError(f"The host can't start: {error}.") from error
+
+    async def _stop(self) -> None:
+        if self._site is not None:
+            await self._site.stop()
+
+    def _call(self, work: Coroutine[Any, Any, None], timeout: float | None = None) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        # What still waits for a worker that will not come.
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()

@@ -1,0 +1,290 @@
+"""The task hub: the in-memory backend of `durabletask.testing`, made to behave as the Durable extension does.
+
+That backend is meant for unit tests. What is overridden here would let a wrong design pass, or hang: message size,
+threads, timers, the history's limit, starts on a used id, completions that come twice or too late. It overrides
+underscore methods, so its tests must run whenever durabletask changes.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Hashable
+from concurrent import futures
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from typing import Any, Self, override
+
+import durabletask.internal.orchestrator_service_pb2 as pb
+import grpc
+from durabletask.internal import helpers
+from durabletask.internal.orchestrator_service_pb2_grpc import add_TaskHubSidecarServiceServicer_to_server
+from durabletask.testing import in_memory_backend
+from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend, OrchestrationInstance
+
+from local.clock import LocalClock, Timer
+
+_THREADS = 512
+_ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_GATHER_SECONDS = 0.002
+_RESULTS = (
+    "taskCompleted",
+    "taskFailed",
+    "timerFired",
+    "subOrchestrationInstanceCompleted",
+    "subOrchestrationInstanceFailed",
+)
+
+
+class _OfThread(threading.local):
+    """What a thread knows of its hub. No context variable: gRPC runs each call in a context of its own making."""
+
+    clock: LocalClock | None = None
+
+
+_of_thread = _OfThread()
+
+
+def _enter_thread(clock: LocalClock) -> None:
+    _of_thread.clock = clock
+
+
+class _HubTime(datetime):
+    """The time as the thread's hub tells it; real time in threads of no hub."""
+
+    @classmethod
+    @override
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        clock = _of_thread.clock
+        return super().now(tz) if clock is None else cls.fromtimestamp(clock.now().timestamp(), tz)
+
+
+# The stock backend reads the time from this name of its module, in two dozen places. Several hubs, each with a clock
+# of its own, may live in one process; so each thread knows its hub's clock, instead of the module knowing one.
+vars(in_memory_backend)["datetime"] = _HubTime
+
+
+class _Wake(threading.Event):
+    """Work has come. Cleared by waiting only: the stock loop's own `clear` could lose what comes just before it."""
+
+    @override
+    def wait(self, timeout: float | None = None) -> bool:
+        woken = super().wait(timeout)
+        super().clear()
+        if woken:
+            # The results of a fan-out gather here, rather than each causing a replay.
+            time.sleep(_GATHER_SECONDS)
+        return woken
+
+    @override
+    def clear(self) -> None:
+        pass
+
+
+class _Stream:
+    """What the backend needs of a gRPC context when the host itself asks for work, or hands it in."""
+
+    def is_active(self) -> bool:
+        return True
+
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        raise RuntimeError(f"{code.name}: {details}")
+
+
+STREAM: Any = _Stream()
+
+
+class Hub(InMemoryOrchestrationBackend):
+    """A task hub on loopback that lives by a local clock."""
+
+    def __init__(self, clock: LocalClock, max_history_size: int = 10_000) -> None:
+        super().__init__(max_history_size=max_history_size, port=0)
+        self._clock = clock
+        self._work_available = _Wake()
+        self._timers: dict[str, dict[object, Timer]] = {}
+        self._outstanding: dict[tuple[str, int], str] = {}
+        self._again: set[str] = set()
+        # Every thread that runs hub code gets the hub's clock.
+        self.executor = futures.ThreadPoolExecutor(_THREADS, "hub", initializer=_enter_thread, initargs=(clock,))
+
+    @override
+    def start(self) -> str:
+        """Listen on a free port of 127.0.0.1, and return the address."""
+        server = grpc.server(self.executor, options=_ANY_SIZE)
+        self._server = server
+        register: Callable[[Hub, grpc.Server], None] = add_TaskHubSidecarServiceServicer_to_server
+        register(self, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        return f"127.0.0.1:{port}"
+
+    def close(self) -> None:
+        """Stop listening, and wake who waits for work."""
+        with self._lock:
+            for instance_id in list(self._timers):
+                self._forget(instance_id)
+            waiting = [waiter for waiters in self._state_waiters.values() for waiter in waiters]
+        self.stop(grace=0)
+        # Their threads would otherwise hold up the exit of this process.
+        for waiter in waiting:
+            waiter.event.set()
+        self.executor.shutdown(wait=False)
+
+    def busy(self, asleep: Collection[Hashable]) -> bool:
+        """Tell whether anything is queued or at work; the activities whose keys are `asleep` don't count."""
+        with self._lock:
+            queued = self._orchestration_queue or self._orchestration_in_flight or self._activity_queue
+            return bool(queued) or any(key not in asleep for key in self._outstanding)
+
+    def fail(self, instance_id: str, error_type: str, message: str) -> None:
+        """End an instance that can't go on."""
+        with self._lock:
+            instance = self._instances.get(instance_id)
+            if instance is not None:
+                self._fail(instance, error_type, message)
+
+    @override
+    def StartInstance(
+        self, request: pb.CreateInstanceRequest, context: grpc.ServicerContext
+    ) -> pb.CreateInstanceResponse:
+        with self._lock:
+            existing = self._instances.get(request.instanceId)
+            if existing is not None:
+                if not self._may_replace(existing, request):
+                    text = f"An Orchestration instance with the ID {request.instanceId} already exists."
+                    context.abort(grpc.StatusCode.ALREADY_EXISTS, text)
+                self._forget(request.instanceId)
+                del self._instances[request.instanceId]
+            return super().StartInstance(request, context)
+
+    @override
+    def RaiseEvent(self, request: pb.RaiseEventRequest, context: grpc.ServicerContext) -> pb.RaiseEventResponse:
+        with self._lock:
+            self._refuse_finished(request.instanceId, context)
+            return super().RaiseEvent(request, context)
+
+    @override
+    def TerminateInstance(self, request: pb.TerminateRequest, context: grpc.ServicerContext) -> pb.TerminateResponse:
+        with self._lock:
+            self._refuse_finished(request.instanceId, context)
+            return super().TerminateInstance(request, context)
+
+    @override
+    def CompleteOrchestratorTask(
+        self, request: pb.OrchestratorResponse, context: grpc.ServicerContext
+    ) -> pb.CompleteTaskResponse:
+        with self._lock:
+            instance = self._instances.get(request.instanceId)
+            if instance is None or str(instance.completion_token) != request.completionToken:
+                return pb.CompleteTaskResponse()  # the turn of an execution that is gone
+            self._complete_turn(instance, request, context)
+            if self._is_terminal_status(instance.status):
+                self._forget(instance.instance_id)
+            self._take_up_again(instance)
+            return pb.CompleteTaskResponse()
+
+    @override
+    def CompleteActivityTask(
+        self, request: pb.ActivityResponse, context: grpc.ServicerContext
+    ) -> pb.CompleteTaskResponse:
+        with self._lock:
+            # The second completion of one delivered twice, or one that its execution does not wait for any more.
+            if self._outstanding.pop((request.completionToken, request.taskId), None) is None:
+                return pb.CompleteTaskResponse()
+            return super().CompleteActivityTask(request, context)
+
+    @override
+    def _enqueue_orchestration(self, instance_id: str) -> None:
+        if instance_id in self._orchestration_in_flight:
+            # In the queue it would hold up those behind it until its present turn is over.
+            self._again.add(instance_id)
+            return
+        super()._enqueue_orchestration(instance_id)
+        self._work_available.set()
+
+    @override
+    def _process_schedule_task_action(self, instance: OrchestrationInstance, action: pb.OrchestratorAction) -> None:
+        super()._process_schedule_task_action(instance, action)
+        self._outstanding[str(instance.completion_token), action.id] = instance.instance_id
+
+    @override
+    def _process_create_timer_action(self, instance: OrchestrationInstance, action: pb.OrchestratorAction) -> None:
+        fire_at = action.createTimer.fireAt.ToDatetime(tzinfo=UTC)
+        instance.history.append(helpers.new_timer_created_event(action.id, fire_at))
+        if instance.status == pb.ORCHESTRATION_STATUS_PENDING:
+            instance.status = pb.ORCHESTRATION_STATUS_RUNNING
+        key = object()
+        fire = partial(self._fire_timer, instance.instance_id, key, action.id, fire_at)
+        self._timers.setdefault(instance.instance_id, {})[key] = self._clock.call_at(fire_at, fire)
+
+    @override
+    def _process_complete_orchestration_action(
+        self, instance: OrchestrationInstance, complete_action: pb.CompleteOrchestrationAction
+    ) -> None:
+        if complete_action.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+            # Task ids start again at 1: what the old execution waited for must not answer the new one.
+            self._forget(instance.instance_id)
+            instance.pending_events = [event for event in instance.pending_events if not _is_result(event)]
+        super()._process_complete_orchestration_action(instance, complete_action)
+
+    def _may_replace(self, existing: OrchestrationInstance, request: pb.CreateInstanceRequest) -> bool:
+        if not self._is_terminal_status(existing.status):
+            return False
+        if not request.HasField("orchestrationIdReusePolicy"):
+            return True
+        return existing.status in request.orchestrationIdReusePolicy.replaceableStatus
+
+    def _refuse_finished(self, instance_id: str, context: grpc.ServicerContext) -> None:
+        instance = self._instances.get(instance_id)
+        if instance is not None and self._is_terminal_status(instance.status):
+            text = f"The orchestration instance {instance_id} has finished already."
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
+
+    def _complete_turn(
+        self, instance: OrchestrationInstance, request: pb.OrchestratorResponse, context: grpc.ServicerContext
+    ) -> None:
+        if len(instance.history) + len(instance.dispatched_events) > self._max_history_size:
+            text = f"The history would exceed its limit of {self._max_history_size} events."
+            self._fail(instance, "HistoryLimitExceeded", text)
+            return
+        try:
+            super().CompleteOrchestratorTask(request, context)
+        except Exception as error:
+            self._logger.exception("The turn of %s can't be completed", instance.instance_id)
+            self._fail(instance, type(error).__name__, str(error) or type(error).__name__)
+
+    def _take_up_again(self, instance: OrchestrationInstance) -> None:
+        if instance.instance_id in self._again:
+            self._again.discard(instance.instance_id)
+            if instance.pending_events and not self._is_terminal_status(instance.status):
+                self._enqueue_orchestration(instance.instance_id)
+
+    def _fail(self, instance: OrchestrationInstance, error_type: str, message: str) -> None:
+        details = pb.TaskFailureDetails(errorType=error_type, errorMessage=message, isNonRetriable=True)
+        instance.status = pb.ORCHESTRATION_STATUS_FAILED
+        instance.failure_details = details
+        instance.last_updated_at = instance.completed_at = self._clock.now()
+        instance.pending_events.clear()
+        instance.dispatched_events.clear()
+        instance.history.append(helpers.new_execution_completed_event(instance.status, None, details))
+        instance.completion_token = self._next_completion_token
+        self._next_completion_token += 1
+        self._orchestration_in_flight.discard(instance.instance_id)
+        self._forget(instance.instance_id)
+        self._notify_waiters(instance.instance_id)
+
+    def _fire_timer(self, instance_id: str, key: object, timer_id: int, fire_at: datetime) -> None:
+        with self._lock:
+            if self._timers.get(instance_id, {}).pop(key, None) is None:
+                return
+            instance = self._instances[instance_id]
+            instance.pending_events.append(helpers.new_timer_fired_event(timer_id, fire_at))
+            instance.last_updated_at = self._clock.now()
+            self._enqueue_orchestration(instance_id)
+
+    def _forget(self, instance_id: str) -> None:
+        for timer in self._timers.pop(instance_id, {}).values():
+            timer.cancel()
+        self._outstanding = {key: owner for key, owner in self._outstanding.items() if owner != instance_id}
+
+
+def _is_result(event: pb.HistoryEvent) -> bool:
+    return any(event.HasField(name) for name in _RESULTS)

@@ -1,0 +1,134 @@
+"""All that a running host consists of, put together and taken apart on its event loop."""
+
+import asyncio
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from local.clock import LocalClock
+from local.host.dispatch import Dispatcher, durable_client
+from local.host.edge import BODY_LIMIT, Edge, Keys
+from local.host.errors import HostError
+from local.host.functions import Catalogue, read_host_json
+from local.host.hub import Hub
+from local.host.workers import Role, Workers
+
+_GRACE_SECONDS = 1
+_TELL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a host was asked to be."""
+
+    directory: Path
+    settings: Mapping[str, str]
+    port: int
+    deliver_twice: bool
+    durable_workers: int
+    keys: Keys
+
+
+class Site:
+    """The edge, the hub and the workers of one host; a follower of the clock."""
+
+    def __init__(self, options: Options, clock: LocalClock) -> None:
+        """Take a port, so that the URL is known; nothing runs yet.
+
+        Raises:
+            HostError: The directory holds no app, or the port is taken.
+        """
+        if not (options.directory / "function_app.py").is_file():
+            raise HostError(f"{options.directory} holds no function_app.py.")
+        self._options = options
+        self._clock = clock
+        self._host_json = read_host_json(options.directory)
+        self._loop = asyncio.get_running_loop()
+        self._socket = _listen(options.port)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.hub = Hub(clock)
+        self.workers = Workers(options.directory, options.settings, clock)
+        limit = int(options.settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", BODY_LIMIT))
+        self._edge = Edge(self.workers, clock, options.keys, self._host_json.route_prefix, limit)
+        self._server = _Server(self._edge)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> Catalogue:
+        """Start everything; until the workers are ready, requests are answered 503.
+
+        Raises:
+            HostError: A worker can't be started, the app can't be indexed, or asks for what this host doesn't have.
+        """
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._clock.attach(self)
+        address = self.hub.start()
+        durable: list[Role] = ["durable"]
+        roles: list[Role] = ["http", *durable * self._options.durable_workers]
+        catalogue = Catalogue(await self.workers.start(roles))
+        routes = catalogue.routes()
+        client = durable_client(self._host_json, address, self.url, secrets.token_urlsafe(32))
+        twice = self._options.deliver_twice
+        Dispatcher(self.hub, self.workers, catalogue, client, deliver_twice=twice).start()
+        self._edge.open(routes, client)
+        return catalogue
+
+    async def stop(self) -> None:
+        """Stop everything that was started."""
+        self._clock.detach(self)
+        self._server.should_exit = True
+        if self._serving is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._serving, _GRACE_SECONDS * 3)
+        self._socket.close()
+        await self.workers.stop()
+        await self._loop.run_in_executor(None, self.hub.close)
+
+    def follow(self) -> None:
+        """Tell the workers the time; called by whoever pushes the clock, never on the event loop."""
+        telling = asyncio.run_coroutine_threadsafe(self.workers.tell_time(), self._loop)
+        with suppress(TimeoutError):
+            telling.result(_TELL_SECONDS)
+
+    def settled(self) -> bool:
+        """Tell whether no invocation and no work item runs that doesn't sleep on the clock."""
+        # The workers first: what an HTTP function has started is in the hub before that function ends.
+        busy, asleep = self.workers.work()
+        return not busy and not self.hub.busy(asleep)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on our own socket, without its logs and signals."""
+
+    def __init__(self, app: Edge) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":
+        # A port that was just left can be taken again. On Windows the option would take one that is in use.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise HostError(f"Port {port} of 127.0.0.1 can't be used: {error.strerror}.") from error
+    return listener
