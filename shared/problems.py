@@ -366,7 +366,7 @@ class RunBroken(ItemProblem):
 
 
 def _leaves(kind: type[Problem]) -> Iterator[type[Problem]]:
-    if "slug" in vars(kind):
+    if vars(kind).get("slug"):
         yield kind
     for child in kind.__subclasses__():
         yield from _leaves(child)

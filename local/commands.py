@@ -1,0 +1,77 @@
+"""The commands of `python -m local`, once everything is installed."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from local import azurite
+from local.environment import ROOT
+
+_COVERED = 90
+_NO_TESTS = 5
+
+
+def run(name: str, arguments: list[str]) -> int:
+    """Run one command; return its exit code."""
+    return {"demo": _demo, "serve": _serve, "test": _test, "lint": _lint, "check": _check, "docs": _docs}[name](
+        arguments
+    )
+
+
+def _demo(arguments: list[str]) -> int:
+    from local import demo  # noqa: PLC0415 - each command imports only what it needs
+
+    parser = argparse.ArgumentParser(prog="python -m local demo")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was seen to FILE as well")
+    return demo.run(parser.parse_args(arguments).json)
+
+
+def _serve(arguments: list[str]) -> int:
+    from local import serve  # noqa: PLC0415 - as above
+
+    parser = argparse.ArgumentParser(prog="python -m local serve")
+    parser.add_argument("--port", type=int, default=7071, help="the port of the functions (7071); 0 takes a free one")
+    parser.add_argument("--deliver-twice", action="store_true", help="deliver every activity twice, as Azure may")
+    given = parser.parse_args(arguments)
+    return serve.run(given.port, deliver_twice=given.deliver_twice)
+
+
+def _test(arguments: list[str]) -> int:
+    """Run the quick tests, and print how much of shared/ they cover; workers in other processes count."""
+    for old in ROOT.glob(".coverage*"):
+        old.unlink()
+    tested = _python("-m", "coverage", "run", "-m", "pytest", "-m", "not slow", *arguments)
+    _python("-m", "coverage", "combine", "--quiet")
+    covered = _python("-m", "coverage", "report", f"--fail-under={_COVERED}")
+    return tested or covered
+
+
+def _lint(_: list[str]) -> int:
+    steps = [
+        ("-m", "ruff", "check"),
+        ("-m", "ruff", "format", "--check"),
+        ("-m", "mypy"),
+        ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
+    ]
+    return max(_python(*step) for step in steps)
+
+
+def _check(arguments: list[str]) -> int:
+    if not azurite.install():
+        print("Azurite can't be installed (no npm): the store's contract runs on SQLite only.")
+    tested = _python("-m", "pytest", "-m", "slow", *arguments)
+    return 0 if tested == _NO_TESTS else tested
+
+
+def _docs(_: list[str]) -> int:
+    from local import docs  # noqa: PLC0415 - as above
+
+    docs.write()
+    return 0
+
+
+def _python(*arguments: str) -> int:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.call([sys.executable, *arguments], cwd=ROOT, env=environment)  # noqa: S603 - our own interpreter

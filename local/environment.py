@@ -1,0 +1,54 @@
+"""The project's own virtual environment: made once, and again when the requirements change. Standard library only."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOME = ROOT / ".venv"
+_STAMP = _HOME / "requirements.sha256"
+_NEEDED = (3, 13)
+
+
+def is_ours() -> bool:
+    """Tell whether this process runs in the project's environment, and that is up to date."""
+    return Path(sys.prefix).resolve() == _HOME.resolve() and _is_fresh()
+
+
+def run(arguments: list[str]) -> int:
+    """Make the environment where needed, run its Python with `arguments`, and return the exit code."""
+    if sys.version_info[:2] != _NEEDED:
+        found = f"{sys.version_info.major}.{sys.version_info.minor}"
+        print(f"Nightshift needs Python 3.13; this is {found} ({sys.executable}).", file=sys.stderr)
+        return 2
+    if not _is_fresh():
+        _make()
+    try:
+        return subprocess.call([str(_python()), *arguments], cwd=ROOT)  # noqa: S603 - our own interpreter
+    except KeyboardInterrupt:
+        return 130
+
+
+def _python() -> Path:
+    return _HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _digest() -> str:
+    texts = [(ROOT / name).read_bytes() for name in ("requirements.txt", "requirements-dev.txt")]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()
+
+
+def _is_fresh() -> bool:
+    return _STAMP.is_file() and _STAMP.read_text(encoding="utf-8") == _digest()
+
+
+def _make() -> None:
+    print("Setting up .venv (once) ...", file=sys.stderr, flush=True)
+    if not _python().is_file():
+        venv.create(_HOME, with_pip=True)
+    command = [str(_python()), "-m", "pip", "install", "--quiet", "--requirement", "requirements-dev.txt"]
+    subprocess.check_call(command, cwd=ROOT)  # noqa: S603 - our own interpreter
+    _STAMP.write_text(_digest(), encoding="utf-8")
