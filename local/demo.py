@@ -8,10 +8,12 @@ from typing import Any
 
 import requests
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from local.machine import Machine
 
+_WIDTH = 100
 _REQUEUE = "/api/finance-operations/requeue"
 _NATIVE = "/api/finance-operations/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
 
@@ -149,7 +151,7 @@ SCENES: tuple[Callable[[Stage], Scene], ...] = (
 
 def run(json_file: Path | None) -> int:
     """Play every scene, print what was seen, and return 0 only if every promise was kept."""
-    console = Console()
+    console = Console(width=_WIDTH)
     console.print("[bold]Nightshift[/] in the local host, with a simulated Finance & Operations (a development tool)\n")
     with Machine() as machine:
         stage = Stage(machine)
@@ -172,14 +174,24 @@ def _played(play: Callable[[Stage], Scene], stage: Stage) -> Scene:
 
 
 def _table(scene: Scene) -> Table:
-    table = Table(title=scene.title, title_justify="left", title_style="bold", show_header=False, width=116)
-    table.add_column(width=9, style="dim")
+    table = Table(title=scene.title, title_justify="left", title_style="bold", show_header=False, width=_WIDTH)
+    table.add_column(width=6, style="dim")
     table.add_column(overflow="fold")
-    table.add_row("call", scene.call)
-    table.add_row("answer", f"{scene.status} {json.dumps(scene.answer)}")
+    table.add_row("call", escape(scene.call))
+    table.add_row("answer", escape(f"{scene.status} {_brief(scene.answer)}"))
     for text, kept in scene.promises.items():
         table.add_row("[green]kept[/]" if kept else "[red]BROKEN[/]", text)
     return table
+
+
+def _brief(answer: Any) -> str:  # noqa: ANN401 - as _content
+    """Say what an answer says to a person; `--json` has all of it."""
+    if not isinstance(answer, dict):
+        return str(answer)
+    if "type" not in answer:
+        return json.dumps(answer)
+    errors = "".join(f"\n{mistake['pointer']}: {mistake['detail']}" for mistake in answer.get("errors", []))
+    return f"{answer['type'].rpartition(':')[2]}: {answer['detail']} {answer['next']}{errors}"
 
 
 def _content(response: requests.Response) -> Any:  # noqa: ANN401 - JSON is any value
