@@ -27,7 +27,7 @@ def drawn() -> list[Line]:
     """Return the tree as the docstring draws it; a line without a status has that of the line above it."""
     found: list[Line] = []
     above: list[Line] = []
-    for text in inspect.getdoc(problems).splitlines() if problems.__doc__ else []:
+    for text in (inspect.getdoc(problems) or "").splitlines():
         if root := re.fullmatch(r" {0,4}(Problem|StoreError)(?: .*)?", text):
             above = [Line(root[1], "", 0)]
         elif branch := BRANCH.fullmatch(text):
@@ -83,7 +83,7 @@ def test_a_run_that_exists_never_answers_what_platforms_repeat() -> None:
 
 
 def test_no_two_problems_share_a_slug() -> None:
-    own = [kind.slug for kind in (Problem, *KINDS) if issubclass(kind, Problem) and vars(kind).get("slug")]
+    own = [kind.slug for kind in KINDS if issubclass(kind, Problem) and vars(kind).get("slug")]
     assert len(own) == len(set(own))
 
 

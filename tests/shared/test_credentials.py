@@ -1,0 +1,307 @@
+"""Bearer tokens, got by MSAL over real sockets from an issuer that is as particular as Entra ID."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from local.systems import FinanceOperations, Landscape
+from shared import clock
+from shared.problems import AccessDenied, CredentialsRefused, Failed, IssuerUnavailable, Problem
+from shared.systems.finance_operations import refuse_service
+from shared.targets import Targets
+from shared.transport import READ, WRITE, Connection, Reply
+from tests.conftest import TurnedClock
+
+WRONG = "wrong-secret-4711"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Landscape]:
+    """Serve systems that live by whatever clock the code in this process lives by."""
+    with Landscape(clock.now) as landscape:
+        yield landscape
+
+
+@pytest.fixture
+def landscape(running: Landscape, turned: TurnedClock) -> Landscape:
+    assert running.issuer
+    assert turned.slept == []
+    running.finance_operations.reset()
+    running.issuer.reset()
+    return running
+
+
+@pytest.fixture
+def fo(landscape: Landscape) -> FinanceOperations:
+    return landscape.finance_operations
+
+
+def connected(landscape: Landscape, name: str = "fo", **changes: str) -> Connection:
+    """Return a new connection, as a new process has it."""
+    changed = {f"TARGETS__{name.upper()}__{field}": value for field, value in changes.items()}
+    return Connection(Targets({**landscape.settings, **changed}).named(name))
+
+
+def called(connection: Connection) -> Reply:
+    return connection.call("GET", "/data", READ, run="r1")
+
+
+def asked(landscape: Landscape) -> list[object]:
+    """Return how the issuer answered each request for a token."""
+    return [request.status for request in landscape.issuer.book.requests()]
+
+
+def statuses(fo: FinanceOperations) -> list[object]:
+    return [call.status for call in fo.book.calls()]
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def whole_text(error: BaseException) -> str:
+    """Return all that a log could show of an exception and of what caused it."""
+    texts = []
+    here: BaseException | None = error
+    while here is not None:
+        texts += [str(here), repr(here)]
+        here = here.__cause__
+    return "\n".join(texts)
+
+
+def refused(landscape: Landscape, connection: Connection) -> Problem:
+    """Return the problem of a call, which holds neither a secret nor a token, and came before anything was sent."""
+    with pytest.raises(Problem) as caught:
+        called(connection)
+    problem = caught.value
+    assert landscape.finance_operations.book.calls() == []
+    text = whole_text(problem) + problem.answer().body.decode()
+    identities = landscape.issuer.identities
+    for secret in (identities.client_secret, identities.identity_header, WRONG, "eyJ", "Bearer"):
+        assert secret not in text
+    assert connection.target.name in problem.detail
+    return problem
+
+
+def test_two_hundred_first_calls_at_once_ask_the_issuer_once(landscape: Landscape, fo: FinanceOperations) -> None:
+    connection, gate = connected(landscape), threading.Barrier(200)
+
+    def first_call(_: int) -> int:
+        gate.wait(30)
+        return called(connection).status
+
+    with ThreadPoolExecutor(200) as threads:
+        assert list(threads.map(first_call, range(200))) == [200] * 200
+    assert asked(landscape) == [200]
+    assert len(fo.book.calls()) == 200
+
+
+def test_a_token_is_renewed_five_minutes_before_it_expires(landscape: Landscape, turned: TurnedClock) -> None:
+    connection = connected(landscape)
+    called(connection)
+    turned.turn(3599 - 300 - 1)
+    assert called(connection).status == 200
+    assert asked(landscape) == [200]
+    turned.turn(1)
+    assert called(connection).status == 200
+    assert asked(landscape) == [200, 200]
+
+
+def test_a_token_that_lives_shortly_is_used_for_half_of_its_life(landscape: Landscape, turned: TurnedClock) -> None:
+    landscape.issuer.lifetime_seconds = 200
+    connection = connected(landscape)
+    called(connection)
+    turned.turn(99)
+    called(connection)
+    assert asked(landscape) == [200]
+    turned.turn(1)
+    called(connection)
+    assert asked(landscape) == [200, 200]
+
+
+def test_two_hundred_calls_at_once_renew_a_token_once(landscape: Landscape, turned: TurnedClock) -> None:
+    connection = connected(landscape)
+    called(connection)
+    turned.turn(3599)
+    with ThreadPoolExecutor(200) as threads:
+        assert {reply.status for reply in threads.map(lambda _: called(connection), range(200))} == {200}
+    assert asked(landscape) == [200, 200]
+
+
+def test_a_refused_token_is_dropped_and_asked_for_once_more(landscape: Landscape, fo: FinanceOperations) -> None:
+    connection = connected(landscape)
+    called(connection)
+    fo.faults.add("status", status=401)
+    assert called(connection).status == 200
+    assert called(connection).status == 200
+    assert statuses(fo) == [200, 401, 200, 200]
+    assert asked(landscape) == [200, 200]
+
+
+@pytest.mark.parametrize("repeats", [READ, WRITE])
+def test_a_new_token_that_is_refused_as_well_is_the_end(
+    landscape: Landscape, fo: FinanceOperations, repeats: object
+) -> None:
+    fo.faults.add("status", status=401, times=None)
+    reply = connected(landscape).call("POST", "/data", WRITE if repeats is WRITE else READ, run="r1", content={})
+    assert statuses(fo) == [401, 401]
+    assert asked(landscape) == [200, 200]
+    with pytest.raises(AccessDenied):
+        refuse_service(reply)
+
+
+def test_a_client_that_is_not_registered_is_told_from_a_wrong_credential(
+    landscape: Landscape, fo: FinanceOperations
+) -> None:
+    fo.behaviour.registered = set()
+    reply = called(connected(landscape))
+    assert (reply.status, statuses(fo)) == (401, [401, 401])
+
+
+def test_403_is_no_reason_for_another_token(landscape: Landscape, fo: FinanceOperations) -> None:
+    fo.faults.add("status", status=403)
+    assert called(connected(landscape)).status == 403
+    assert (statuses(fo), asked(landscape)) == ([403], [200])
+
+
+def test_the_body_is_sent_again_with_the_new_token(landscape: Landscape, fo: FinanceOperations) -> None:
+    job = fo.jobs.add()
+    fo.faults.add("status", status=401, kind="action", job=job)
+    path = "/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
+    assert connected(landscape).call("POST", path, WRITE, run="r1", content={"batchJobId": job}).status == 200
+    assert [call.status for call in fo.book.calls(job=job)] == [401, 200]
+    found = fo.jobs.get(job)
+    assert found is not None
+    assert found.status == "Waiting"
+
+
+def test_a_wrong_secret_names_target_setting_and_the_issuers_code(landscape: Landscape) -> None:
+    problem = refused(landscape, connected(landscape, CLIENT_SECRET=WRONG))
+    assert isinstance(problem, CredentialsRefused)
+    assert "TARGETS__FO__CLIENT_SECRET" in problem.detail
+    assert "AADSTS7000215" in problem.detail
+
+
+def test_an_unknown_client_names_the_issuers_code(landscape: Landscape) -> None:
+    problem = refused(landscape, connected(landscape, CLIENT_ID="8d1e"))
+    assert isinstance(problem, CredentialsRefused)
+    assert "AADSTS700016" in problem.detail
+    assert "TARGETS__FO__" in problem.detail
+
+
+def test_an_unknown_tenant_names_the_target(landscape: Landscape) -> None:
+    problem = refused(landscape, connected(landscape, TENANT="no-such-tenant"))
+    assert isinstance(problem, Failed)
+    assert "TARGETS__FO__" in problem.detail
+
+
+@pytest.mark.parametrize("effect", ["cut", "html", "malformed"])
+def test_an_issuer_that_answers_nonsense_is_unavailable(landscape: Landscape, effect: str) -> None:
+    kind = landscape.issuer.faults.add(
+        "cut" if effect == "cut" else "html" if effect == "html" else "malformed", kind="token"
+    )
+    assert kind.effect == effect
+    problem = refused(landscape, connected(landscape))
+    assert isinstance(problem, IssuerUnavailable)
+    assert "TARGETS__FO__AUTHORITY" in problem.detail
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_issuer_that_is_out_of_order_is_unavailable(landscape: Landscape, status: int) -> None:
+    landscape.issuer.faults.add("status", status=status, kind="token", times=None)
+    problem = refused(landscape, connected(landscape))
+    assert isinstance(problem, IssuerUnavailable)
+    assert "TARGETS__FO__AUTHORITY" in problem.detail
+
+
+def test_an_issuer_that_is_down_is_unavailable_until_it_is_back(landscape: Landscape) -> None:
+    connection = connected(landscape, AUTHORITY=f"https://localhost:{closed_port()}")
+    assert isinstance(refused(landscape, connection), IssuerUnavailable)
+    assert isinstance(refused(landscape, connection), IssuerUnavailable)
+    assert asked(landscape) == []
+
+
+def test_a_failed_discovery_is_not_kept(landscape: Landscape) -> None:
+    """MSAL's constructor calls the issuer."""
+    landscape.issuer.faults.add("cut", kind="token")
+    connection = connected(landscape)
+    assert isinstance(refused(landscape, connection), IssuerUnavailable)
+    assert called(connection).status == 200
+
+
+def test_an_issuer_that_nobody_vouches_for_gets_no_secret(landscape: Landscape) -> None:
+    problem = refused(landscape, connected(landscape, CA_FILE=""))
+    assert isinstance(problem, IssuerUnavailable)
+    assert "SSLError" in problem.detail
+    assert asked(landscape) == []
+
+
+def test_a_failed_renewal_leaves_no_token_that_is_sent_again(
+    landscape: Landscape, fo: FinanceOperations, turned: TurnedClock
+) -> None:
+    connection = connected(landscape)
+    called(connection)
+    fo.book.clear()
+    turned.turn(3599)
+    landscape.issuer.faults.add("cut", kind="token")
+    assert isinstance(refused(landscape, connection), IssuerUnavailable)
+    assert called(connection).status == 200
+
+
+@pytest.fixture
+def identity(landscape: Landscape, turned: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> Landscape:
+    """Let this process have a managed identity, as on App Service."""
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.setenv(name, landscape.settings[name])
+    monkeypatch.delenv("IDENTITY_SERVER_THUMBPRINT", raising=False)
+    # MSAL reckons the lifetime of these tokens by the machine's clock.
+    turned.time = datetime.now(UTC)
+    return landscape
+
+
+@pytest.mark.parametrize("kind", ["system_assigned", "user_assigned"])
+def test_a_managed_identity_gets_one_token_for_many_calls(identity: Landscape, kind: str) -> None:
+    client_id: str = getattr(identity.issuer.identities, kind)
+    connection = connected(identity, "fo_mi", CLIENT_ID=client_id if kind == "user_assigned" else "")
+    assert [called(connection).status for _ in range(3)] == [200, 200, 200]
+    assert [(one.grant, one.client_id) for one in identity.issuer.book.requests()] == [("managed_identity", client_id)]
+
+
+def test_a_managed_identitys_refused_token_is_asked_for_once_more(identity: Landscape) -> None:
+    connection = connected(identity, "fo_mi")
+    called(connection)
+    identity.finance_operations.faults.add("status", status=401)
+    assert called(connection).status == 200
+    assert asked(identity) == [200, 200]
+
+
+def test_a_managed_identity_is_renewed_by_the_clock(identity: Landscape, turned: TurnedClock) -> None:
+    connection = connected(identity, "fo_mi")
+    called(connection)
+    turned.turn(3599 - 300 + 1)
+    assert called(connection).status == 200
+    assert asked(identity) == [200, 200]
+
+
+def test_a_managed_identity_that_is_not_there_names_the_setting(identity: Landscape) -> None:
+    problem = refused(identity, connected(identity, "fo_mi", CLIENT_ID="8d1e"))
+    assert isinstance(problem, CredentialsRefused)
+    assert "TARGETS__FO_MI__CLIENT_ID" in problem.detail
+
+
+def test_a_wrong_identity_header_is_refused(identity: Landscape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_HEADER", WRONG)
+    assert isinstance(refused(identity, connected(identity, "fo_mi")), CredentialsRefused)
+
+
+def test_an_identity_endpoint_that_is_down_is_unavailable(identity: Landscape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{closed_port()}/msi/token")
+    assert isinstance(refused(identity, connected(identity, "fo_mi")), IssuerUnavailable)
