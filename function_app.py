@@ -5,7 +5,7 @@ import logging
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared import front, orchestrators
+from shared import front, governing, lifecycle, listing, night, orchestrators
 from shared.durable import Engine
 from shared.systems import finance_operations
 from shared.validation import served
@@ -14,7 +14,7 @@ from shared.validation import served
 logging.getLogger("azure.core").setLevel(logging.WARNING)
 
 FUNCTION, ANONYMOUS = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
-GET, POST = [func.HttpMethod.GET], [func.HttpMethod.POST]
+GET, POST, PUT = [func.HttpMethod.GET], [func.HttpMethod.POST], [func.HttpMethod.PUT]
 
 app = df.DFApp(http_auth_level=FUNCTION)
 app.register_functions(orchestrators.blueprint)
@@ -44,11 +44,32 @@ async def requeue_native(req: func.HttpRequest, client: df.DurableFunctionsClien
     )
 
 
+@app.route("sweeps", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """List a target's failures, and answer a plan of what would be requeued, unless told otherwise."""
+    return await served(req, "sweep", lambda call: lifecycle.sweep(call, Engine(client)))
+
+
+@app.timer_trigger("timer", "0 */5 * * * *", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
+    """Sweep the failed jobs of Finance & Operations, once a night."""
+    await night.tick("finance-operations", "nightly_requeue", Engine(client))
+
+
+@app.route("runs", methods=GET, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def runs(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """List the runs, the newest first."""
+    return await served(req, "runs", lambda call: listing.listed(call, Engine(client)))
+
+
 @app.route("runs/{id}", methods=GET, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Tell how a run and each of its items ended."""
-    return await served(req, "run", lambda call: front.run(call, Engine(client)))
+    return await served(req, "run", lambda call: listing.run(call, Engine(client)))
 
 
 @app.route("runs/{id}/result", methods=GET, auth_level=ANONYMOUS)
@@ -58,7 +79,64 @@ async def run_result(req: func.HttpRequest, client: df.DurableFunctionsClient) -
     return await served(req, "run_result", lambda call: front.result(call, Engine(client)))
 
 
+@app.route("runs/{id}/apply", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def apply(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Apply a plan, or a part of it: what did not change since, and nothing else."""
+    return await served(req, "apply", lambda call: lifecycle.apply(call, Engine(client)))
+
+
+@app.route("runs/{id}/retry", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def retry(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Try again what a run left failed or not attempted."""
+    return await served(req, "retry", lambda call: lifecycle.retry(call, Engine(client)))
+
+
+@app.route("runs/{id}/cancel", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def cancel(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Cancel a run: what is sent is waited for, the rest is not attempted."""
+    return await served(req, "cancel", lambda call: lifecycle.cancel(call, Engine(client)))
+
+
+@app.route("failures", methods=GET, auth_level=FUNCTION)
+async def failures(req: func.HttpRequest) -> func.HttpResponse:
+    """List what a sweep would see, and what the policy says of it."""
+    return await served(req, "failures", listing.failures)
+
+
+@app.route("systems", methods=GET, auth_level=FUNCTION)
+async def systems(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell for each target whether it works, and what is missing."""
+    return await served(req, "systems", listing.systems)
+
+
+@app.route("policy", methods=GET, auth_level=FUNCTION)
+async def policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell the rules by which jobs may be requeued."""
+    return await served(req, "policy", governing.policy)
+
+
+@app.route("policy", methods=PUT, auth_level=FUNCTION)
+async def put_policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Change the rules, from the version that was seen."""
+    return await served(req, "put_policy", governing.put_policy)
+
+
+@app.route("stop", methods=POST, auth_level=FUNCTION)
+async def stop(req: func.HttpRequest) -> func.HttpResponse:
+    """Stop sending to a target, or to everything, at once."""
+    return await served(req, "stop", governing.stop)
+
+
+@app.route("resume", methods=POST, auth_level=FUNCTION)
+async def resume(req: func.HttpRequest) -> func.HttpResponse:
+    """Let a target, or everything, be sent to again."""
+    return await served(req, "resume", governing.resume)
+
+
 @app.route("health", methods=GET, auth_level=ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Tell whether the app can work."""
-    return await served(req, "health", front.health)
+    return await served(req, "health", listing.health)

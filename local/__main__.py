@@ -9,7 +9,7 @@ from local import environment
 
 COMMANDS = {
     "demo": "start everything on this machine, requeue jobs as a flow would, and show how it went [--json FILE]",
-    "serve": "the same, and stay, as a test double with URLs and curl lines [--port N]",
+    "serve": "the same, and stay, as a test double with URLs and curl lines [--port N] [--jobs FILE]",
     "test": "run the tests and print the coverage of shared/ [pytest's arguments]",
     "lint": "ruff, mypy and import-linter",
     "check": "what takes longer: the slow tests, and the store's contract on Azurite where that is installed",

@@ -198,5 +198,6 @@ class LocalClock:
                 pause = (self._timers[0].when - self.now()).total_seconds() if self._timers else None
                 if pause is not None and pause <= 0:
                     return True
-                self._changed.wait(pause)
+                # A timer may be set for a year that is further away than a thread can wait.
+                self._changed.wait(pause if pause is None else min(pause, threading.TIMEOUT_MAX))
             return False

@@ -34,8 +34,12 @@ def _serve(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local serve")
     parser.add_argument("--port", type=int, default=7071, help="the port of the functions (7071); 0 takes a free one")
     parser.add_argument("--deliver-twice", action="store_true", help="deliver every activity twice, as Azure may")
+    parser.add_argument("--jobs", type=Path, metavar="FILE", help="your own batch jobs (JSON or CSV), not the samples")
+    parser.add_argument(
+        "--http", type=Path, metavar="FILE", default=serve.HTTP_FILE, help="where to write the .http file"
+    )
     given = parser.parse_args(arguments)
-    return serve.run(given.port, deliver_twice=given.deliver_twice)
+    return serve.run(given.port, deliver_twice=given.deliver_twice, jobs=given.jobs, http_file=given.http)
 
 
 def _test(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,24 @@ class Stage:
         scene.call = f"POST {path.rpartition('/')[2]} {json.dumps(body)} {told}".strip()
         scene.status, scene.answer = response.status_code, _content(response)
         return response
+
+    def look(self, scene: Scene, path: str) -> requests.Response:
+        """Read what a function tells, and note it in the scene."""
+        response = self._session.get(self.machine.host.url + path, timeout=130)
+        scene.call, scene.status = f"GET {path}", response.status_code
+        return response
+
+    def put_policy(self, rules: list[dict[str, str]], reason: str) -> None:
+        """Change the policy, as a person would: from the version that was read."""
+        url = f"{self.machine.host.url}/api/policy"
+        version = self._session.get(url, timeout=30).headers["ETag"]
+        self._session.put(url, json={"rules": rules, "reason": reason}, headers={"If-Match": version}, timeout=30)
+        self.machine.clock.advance(1)
+
+    def push_to_noon(self) -> None:
+        """Push the clock to the next noon, so that a night lies between two of them."""
+        tomorrow = self.machine.clock.now() + timedelta(hours=12, seconds=1)
+        self.machine.clock.advance_to(tomorrow.replace(hour=12, minute=0, second=0, microsecond=0))
 
     def get(self, url: str) -> requests.Response:
         """Follow a Location, as a flow does: without a key."""
@@ -130,6 +149,61 @@ def _is_lost(stage: Stage) -> Scene:
     return scene
 
 
+def _is_planned(stage: Stage) -> Scene:
+    scene = Scene("A morning after: plan, look, apply, and the report of each job")
+    for job in stage.system.jobs.all():
+        stage.system.jobs.remove(job.id)
+    names = ("Post payroll journal", "Customer statements", "Pay all vendors")
+    jobs = [stage.system.jobs.add(description=name, outcomes=["Finished"]) for name in names for _ in range(4)]
+    rules = [
+        {"name": "never payments", "action": "deny", "job": "pay *"},
+        {"name": "what may run again", "action": "allow", "job": "*"},
+    ]
+    stage.put_policy(rules, "The team agreed on it")
+    plan = stage.post(scene, "/api/sweeps", {"reason": "The database was down"}).json()
+    scene.promises["the plan touches nothing"] = sum(stage.actions(job) for job in jobs) == 0
+    stage.system.jobs.set_status(jobs[0], "Finished")
+    report = stage.post(scene, f"/api/runs/{plan['id']}/apply", {"reason": "Looks right"}).json()
+    told = {item["id"]: item for item in report["items"]}
+    scene.promises["payments were left alone, by rule"] = all(str(job) not in told for job in jobs[8:])
+    scene.promises["a job that changed since is skipped, the others are done"] = (
+        report["counts"]["outcome"] == {"skipped": 1, "done": 7} and told[str(jobs[0])]["type"] == "item-not-failed"
+    )
+    scene.answer = {"counts": report["counts"]["outcome"], "plan": _lines(plan["items"][:9:4])}
+    return scene
+
+
+def _is_stopped(stage: Stage) -> Scene:
+    scene = Scene("Somebody stops everything; later the rest is retried")
+    jobs = stage.system.jobs.fail(5, description="Inventory close", outcomes=["Finished"])
+    stage.post(scene, "/api/stop", {"reason": "Wrong company"})
+    stage.machine.clock.advance(1)
+    stopped = stage.post(scene, _REQUEUE, {"batchJobIds": jobs, "reason": "All of them"}).json()
+    scene.promises["nothing was sent, and each job says why"] = stopped["counts"]["outcome"] == {"not_attempted": 5}
+    stage.post(Scene(""), "/api/resume", {"reason": "It was the right one"})
+    stage.machine.clock.advance(1)
+    rest = stage.post(scene, f"/api/runs/{stopped['id']}/retry", {"reason": "The rest"}).json()
+    scene.answer = {"counts": rest["counts"]["outcome"], "parent": rest["parent"]}
+    scene.promises["after the resume, a retry does all five"] = rest["counts"]["outcome"] == {"done": 5}
+    return scene
+
+
+def _is_at_night(stage: Stage) -> Scene:
+    scene = Scene("A night: the timer sweeps, and leaves a plan to approve in the morning")
+    stage.push_to_noon()
+    before = len(stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"])
+    job = stage.system.jobs.add(description="Post payroll journal", outcomes=["Finished"])
+    stage.push_to_noon()
+    runs = stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"]
+    plan = stage.look(scene, f"/api/runs/{runs[0]['id']}").json()
+    scene.answer = {"night": plan["reason"], "state": plan["state"], "plan": _lines(plan["items"])}
+    scene.promises["one night, one plan"] = len(runs) == before + 1 and plan["state"] == "planned"
+    scene.promises["the job is in it, and nothing was sent"] = (
+        str(job) in {item["id"] for item in plan["items"]} and stage.actions(job) == 0
+    )
+    return scene
+
+
 def _is_wrong(stage: Stage) -> Scene:
     scene = Scene("A call with two mistakes is told both")
     stage.post(scene, _REQUEUE, {"batchJobId": "0x12", "resaon": "typing error"})
@@ -146,6 +220,9 @@ SCENES: tuple[Callable[[Stage], Scene], ...] = (
     _is_native,
     _is_lost,
     _is_wrong,
+    _is_planned,
+    _is_stopped,
+    _is_at_night,
 )
 
 
@@ -182,6 +259,14 @@ def _table(scene: Scene) -> Table:
     for text, kept in scene.promises.items():
         table.add_row("[green]kept[/]" if kept else "[red]BROKEN[/]", text)
     return table
+
+
+def _lines(items: list[dict[str, Any]]) -> list[str]:
+    """Tell the items of a plan in a line each."""
+    return [
+        f"{item['id']} {item['about'].get('job', '')}: {item['outcome']} by {item.get('rule', 'no rule')}"
+        for item in items
+    ]
 
 
 def _brief(answer: Any) -> str:  # noqa: ANN401 - as _content

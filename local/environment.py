@@ -26,10 +26,13 @@ def run(arguments: list[str]) -> int:
         return 2
     if not _is_fresh():
         _make()
-    try:
-        return subprocess.call([str(_python()), *arguments], cwd=ROOT)  # noqa: S603 - our own interpreter
-    except KeyboardInterrupt:
-        return 130
+    with subprocess.Popen([str(_python()), *arguments], cwd=ROOT) as child:  # noqa: S603 - our own interpreter
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                # Ctrl-C reaches the child as well, which ends by itself; its exit code is the answer.
+                continue
 
 
 def _python() -> Path:

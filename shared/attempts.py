@@ -1,58 +1,46 @@
 """One try at one item, from claim to settle: the only way in which anything is sent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
 
 from shared import clock
-from shared.claims import Claim, Held, InFlight, Lost, Settled
+from shared.claims import Claim, ClaimRecord, Held, InFlight, Lost, Settled
 from shared.outcomes import Outcome
-from shared.problems import ItemProblem, NoAnswer, OutcomeUnknown
+from shared.problems import (
+    IssuerUnavailable,
+    ItemProblem,
+    NoAnswer,
+    OutcomeUnknown,
+    TargetUnreachable,
+    Throttled,
+)
 from shared.store import Store
+from shared.work import Look, Work
 
 _WATCH = 2.0
 """Seconds that a second delivery watches the first one from inside; after that its run waits by a durable timer."""
 _LONGEST_PAUSE = 15.0
+_FIRST_TRY_AGAIN = 15.0
+_LONGEST_TRY_AGAIN = 300.0
 
 
-class Work(Protocol):
-    """What a system does to one item, step by step. It knows nothing of claims, runs or the engine."""
+@dataclass(frozen=True)
+class Terms:
+    """On what terms an item may be sent.
 
-    @property
-    def item(self) -> str:
-        """The item's id."""
-        ...
+    Attributes:
+        judge: Says which rule lets the item pass, from what was seen and what its claim tells; raises ItemProblem for
+            one that must not be sent.
+        switch: Raises ItemProblem when somebody has stopped or cancelled it. Asked last, just before the sending.
+        give_up: Until when a system that can't be reached, or is throttling, is tried again.
+        tries: How often the run has tried this already; later tries wait longer.
+    """
 
-    @property
-    def hold(self) -> timedelta:
-        """How long a sending may take before its sender counts as gone."""
-        ...
-
-    def look(self) -> str | None:
-        """Read the item, and return its failure episode.
-
-        Raises:
-            ItemProblem: nothing may be sent, and why.
-        """
-        ...
-
-    def send(self) -> Outcome:
-        """Do it.
-
-        Raises:
-            NoAnswer: it may have happened.
-            ItemProblem: it didn't happen.
-        """
-        ...
-
-    def check(self, episode: str | None) -> Outcome:
-        """Look at what became of a sending that got no answer, where `episode` is the failure that it met.
-
-        Raises:
-            ItemProblem: nothing shows what became of it, or another thing than ours.
-        """
-        ...
+    judge: Callable[[Look, ClaimRecord], str | None]
+    switch: Callable[[], None]
+    give_up: datetime
+    tries: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +50,7 @@ class Wait:
     seconds: float
 
 
-def perform(store: Store, target: str, run: str, work: Work) -> Outcome | Wait:
+def perform(store: Store, target: str, run: str, work: Work, terms: Terms) -> Outcome | Wait:
     """Do the work once, however often this is called for the same run."""
     claim = Claim(store, target, work.item, run, work.hold)
     found = claim.take()
@@ -72,32 +60,51 @@ def perform(store: Store, target: str, run: str, work: Work) -> Outcome | Wait:
         case InFlight():
             return _after_another(claim, work, found)
         case Held():
-            return _carry_out(claim, work)
+            return _carry_out(claim, work, terms)
 
 
-def _carry_out(claim: Claim, work: Work) -> Outcome | Wait:
+def _carry_out(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     try:
-        return _looked_and_sent(claim, work)
+        return _looked_and_sent(claim, work, terms)
     except Lost:
         return _watch(claim) or Wait(_WATCH)
 
 
-def _looked_and_sent(claim: Claim, work: Work) -> Outcome:
+def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
+    rule: str | None = None
     try:
-        episode = work.look()
+        # Asked before the look as well: what is cancelled must not wait for a system that is throttling.
+        terms.switch()
+        seen = work.look()
+        rule = terms.judge(seen, claim.record)
+        terms.switch()
     except ItemProblem as problem:
-        return claim.give_up(Outcome.of(problem))
-    claim.mark_sent(episode)
-    return claim.settle(_sent(work, episode))
+        return patience(problem, terms.give_up, terms.tries) or claim.give_up(Outcome.of(problem, rule))
+    claim.mark_sent(seen.episode)
+    return _sent(claim, work, terms, seen.episode, rule)
 
 
-def _sent(work: Work, episode: str | None) -> Outcome:
+def _sent(claim: Claim, work: Work, terms: Terms, episode: str | None, rule: str | None) -> Outcome | Wait:
     try:
-        return work.send()
+        outcome = work.send()
     except NoAnswer as problem:
-        return _checked(work, episode, problem.detail)
+        outcome = _checked(work, episode, problem.detail)
     except ItemProblem as problem:
-        return Outcome.of(problem)
+        wait = patience(problem, terms.give_up, terms.tries)
+        if wait:
+            claim.unmark()
+            return wait
+        outcome = Outcome.of(problem)
+    return claim.settle(outcome.by(rule))
+
+
+def patience(problem: ItemProblem, give_up: datetime, tries: int) -> Wait | None:
+    """Return how long to wait after a call that surely did nothing, as long as the run doesn't give up."""
+    if not isinstance(problem, Throttled | TargetUnreachable | IssuerUnavailable):
+        return None
+    growing = min(_FIRST_TRY_AGAIN * 2.0 ** min(tries, 10), _LONGEST_TRY_AGAIN)
+    seconds = max(float(problem.members.get("retryAfter", 0)), growing)
+    return Wait(seconds) if clock.now() + timedelta(seconds=seconds) <= give_up else None
 
 
 def _checked(work: Work, episode: str | None, reason: str) -> Outcome:

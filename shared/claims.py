@@ -18,6 +18,7 @@ from shared.problems import Changed, Exists, ItemClaimed, OutcomeUnknown
 from shared.store import Store
 
 _REMEMBERED = 5
+"""How many outcomes with a sending a record keeps, and how many without: the latter must not crowd out the former."""
 
 
 class Open(Plain):
@@ -85,6 +86,12 @@ class Claim:
         self._item = item
         self._run = run
         self._hold = hold
+        self._seen: tuple[ClaimRecord, str] | None = None
+
+    @property
+    def record(self) -> ClaimRecord:
+        """The record as it was read or written last."""
+        return self._read()[0]
 
     def take(self) -> Held | InFlight | Settled:
         """Claim the item, or tell what became of it in this run.
@@ -93,7 +100,7 @@ class Claim:
         second delivery, a moment later, says the same.
         """
         while True:
-            record, etag = self._read()
+            record, etag = self._read(fresh=True)
             ended = record.ended(self._run)
             if ended:
                 return ended
@@ -105,7 +112,7 @@ class Claim:
 
     def see(self) -> Settled | None:
         """Return how this run ended with the item, if it did."""
-        return self._read()[0].ended(self._run)
+        return self._read(fresh=True)[0].ended(self._run)
 
     def mark_sent(self, episode: str | None) -> None:
         """Write that it is being sent, just before it is.
@@ -143,12 +150,23 @@ class Claim:
             if self._written(closed, etag):
                 return closed.settled[-1].outcome
 
+    def unmark(self) -> None:
+        """Take back that it is being sent, after an answer which proves that nothing happened; the claim stays open."""
+        while True:
+            record, etag = self._read()
+            if not record.open or record.open.run != self._run:
+                return
+            now = clock.now()
+            waiting = Open(run=self._run, claimed=now, until=now + self._hold)
+            if self._written(record.model_copy(update={"attempts": record.attempts - 1, "open": waiting}), etag):
+                return
+
     def abandon(self, if_sent: Outcome, if_not: Outcome) -> Outcome:
         """Close the claim of a run that broke, and return how the item ended as far as the record tells."""
         try:
             return self.give_up(if_not)
         except Lost:
-            record, _ = self._read()
+            record, _ = self._read(fresh=True)
         ended = record.ended(self._run)
         if ended:
             return ended.outcome
@@ -172,22 +190,23 @@ class Claim:
             }
         )
 
-    def _read(self) -> tuple[ClaimRecord, str]:
-        found = self._store.read(self._key)
-        if found is None:
-            return ClaimRecord(item=self._item), ""
-        return ClaimRecord.model_validate_json(found.data), found.etag
+    def _read(self, *, fresh: bool = False) -> tuple[ClaimRecord, str]:
+        """Return the record and its ETag; what was read or written before will do, until a write finds it changed."""
+        if self._seen is None or fresh:
+            found = self._store.read(self._key)
+            record = ClaimRecord.model_validate_json(found.data) if found else ClaimRecord(item=self._item)
+            self._seen = record, found.etag if found else ""
+        return self._seen
 
     def _written(self, record: ClaimRecord, etag: str) -> bool:
         """Write the record unless it changed; then it must be read again."""
         data = record.model_dump_json(exclude_defaults=True).encode()
         try:
-            if etag:
-                self._store.replace(self._key, data, etag)
-            else:
-                self._store.create(self._key, data)
+            new = self._store.replace(self._key, data, etag) if etag else self._store.create(self._key, data)
         except (Exists, Changed):
+            self._seen = None
             return False
+        self._seen = record, new
         return True
 
     def _claimed(self, record: ClaimRecord) -> ClaimRecord:
@@ -210,7 +229,7 @@ class Claim:
             update={
                 "attempts": attempts,
                 "open": None if mine else record.open,
-                "settled": (*others, ended)[-_REMEMBERED:],
+                "settled": _remembered((*others, ended)),
             }
         )
 
@@ -221,4 +240,13 @@ def _with_orphan(record: ClaimRecord, now: datetime) -> tuple[Settled, ...]:
         return record.settled
     lost = Outcome.of(OutcomeUnknown("It was sent, and its sender never told how it ended."))
     orphan = Settled(run=record.open.run, episode=record.episode, outcome=lost, at=now)
-    return (*record.settled, orphan)[-_REMEMBERED:]
+    return _remembered((*record.settled, orphan))
+
+
+def _remembered(settled: tuple[Settled, ...]) -> tuple[Settled, ...]:
+    """Forget the oldest, those with and those without a sending each by themselves."""
+    kept = [
+        *[one for one in settled if one.outcome.sent][-_REMEMBERED:],
+        *[one for one in settled if not one.outcome.sent][-_REMEMBERED:],
+    ]
+    return tuple(sorted(kept, key=lambda one: one.at))

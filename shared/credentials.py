@@ -4,10 +4,12 @@ A token is asked for once, shared by all threads, renewed before it expires, and
 more. Secrets and tokens never enter an error's text.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import msal
@@ -20,7 +22,14 @@ from shared.targets import Target
 
 _EARLY = timedelta(minutes=5)
 _ISSUER_TIMEOUT = 30.0
-_UNAUTHORIZED = 401
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+_TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
+_SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR
+_UNKNOWN_TENANT = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+_SUSPECTS = {90002: "tenant", 900023: "tenant", 700016: "client_id", 500011: "scope", 1002012: "scope"}
+
+# MSAL logs an answer that it can't read, token and all.
+logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 Answered = dict[str, Any]
 """What MSAL answers: `access_token` and `expires_in`, or `error` and `error_codes`."""
@@ -35,9 +44,17 @@ class _Token:
 class _IssuerSession(requests.Session):
     """A session for MSAL, which sets no time-outs once it is given one."""
 
+    status = 0
+    """What the issuer answered last; MSAL hides it."""
+
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - requests' signature
         kwargs["timeout"] = _ISSUER_TIMEOUT
-        return super().request(*args, **kwargs)
+        # A redirect of the token request would carry the secret to somebody else.
+        kwargs["allow_redirects"] = False
+        self.status = 0
+        response = super().request(*args, **kwargs)
+        self.status = response.status_code
+        return response
 
 
 def _issuer_session(target: Target) -> _IssuerSession:
@@ -50,8 +67,9 @@ def _issuer_session(target: Target) -> _IssuerSession:
 class _SecretFlow:
     """OAuth 2.0 client credentials with a secret (RFC 6749, 4.4)."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, session: requests.Session) -> None:
         self._target = target
+        self._session = session
         self._app: msal.ConfidentialClientApplication | None = None
 
     def __call__(self, *, renew: bool) -> Answered:
@@ -69,21 +87,21 @@ class _SecretFlow:
             authority=f"{self._target.authority}/{self._target.tenant}",
             # The authority is a setting of ours, so the public cloud isn't asked whether it is a known one.
             instance_discovery=False,
-            http_client=_issuer_session(self._target),
+            http_client=self._session,
         )
 
 
 class _IdentityFlow:
     """The app's own managed identity: system-assigned, or user-assigned by its client id."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, session: requests.Session) -> None:
         self._target = target
         identity = (
             msal.UserAssignedManagedIdentity(client_id=target.client_id)
             if target.client_id
             else msal.SystemAssignedManagedIdentity()
         )
-        self._new: Callable[[], Any] = lambda: msal.ManagedIdentityClient(identity, http_client=_issuer_session(target))
+        self._new: Callable[[], Any] = lambda: msal.ManagedIdentityClient(identity, http_client=session)
         self._client = self._new()
 
     def __call__(self, *, renew: bool) -> Answered:
@@ -96,9 +114,11 @@ class _IdentityFlow:
 class BearerAuth(AuthBase):
     """Puts the target's bearer token on a request (RFC 6750, 2.1)."""
 
-    def __init__(self, target: Target, ask: Callable[..., Answered]) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
-        self._ask = ask
+        self._session = _issuer_session(target)
+        flow = _SecretFlow if target.auth == "client-secret" else _IdentityFlow
+        self._ask: Callable[..., Answered] = flow(target, self._session)
         self._lock = threading.Lock()
         self._token: _Token | None = None
 
@@ -143,25 +163,42 @@ class BearerAuth(AuthBase):
     def _fetch(self, *, renew: bool) -> _Token:
         try:
             answered = self._ask(renew=renew)
-        except (msal.exceptions.MsalServiceError, requests.exceptions.RequestException, ValueError) as error:
-            raise IssuerUnavailable(
-                f"No token for target {self._target.name}: its issuer does not answer properly"
-                f" ({type(error).__name__}; see {self._target.setting('authority')})."
-            ) from None
-        if "access_token" not in answered:
-            raise CredentialsRefused(self._refusal(answered))
-        lifetime = timedelta(seconds=int(answered.get("expires_in", 0)))
-        return _Token(answered["access_token"], clock.now() + max(lifetime - _EARLY, lifetime / 2))
+            value, lifetime = answered.get("access_token"), timedelta(seconds=int(answered.get("expires_in", 0)))
+        except (msal.exceptions.MsalServiceError, requests.exceptions.RequestException, ValueError, TypeError) as error:
+            raise self._unavailable(type(error).__name__) from None
+        if value:
+            return _Token(value, clock.now() + max(lifetime - _EARLY, lifetime / 2))
+        if self._session.status == _TOO_MANY or self._session.status >= _SERVER_ERROR:
+            raise self._unavailable(f"HTTP {self._session.status}")
+        raise CredentialsRefused(self._refusal(answered))
+
+    def _unavailable(self, why: str) -> IssuerUnavailable | CredentialsRefused:
+        """Tell an issuer that doesn't work from one that doesn't know the tenant, which MSAL doesn't."""
+        name = self._target.name
+        if self._session.status in _UNKNOWN_TENANT and self._target.auth == "client-secret":
+            return CredentialsRefused(
+                f"No token for target {name}: the issuer knows no such tenant; see {self._target.setting('tenant')}."
+            )
+        field = "authority" if self._target.auth == "client-secret" else "auth"
+        return IssuerUnavailable(
+            f"No token for target {name}: its issuer gives no proper answer ({why}; see {self._target.setting(field)})."
+        )
 
     def _refusal(self, answered: Answered) -> str:
         """Name the target, the setting and the issuer's codes; its prose may quote what it was sent."""
-        codes = ", ".join(f"AADSTS{code}" for code in answered.get("error_codes") or [])
-        field = "client_secret" if self._target.auth == "client-secret" else "client_id"
-        said = " ".join(str(part) for part in (answered.get("error"), codes) if part)
-        return f"No token for target {self._target.name}: the issuer says {said}; see {self._target.setting(field)}."
+        codes = [int(code) for code in answered.get("error_codes") or []]
+        said = " ".join([str(answered.get("error") or "no"), *(f"AADSTS{code}" for code in codes)])
+        setting = self._target.setting(self._suspect(answered, codes))
+        return f"No token for target {self._target.name}: the issuer says {said}; see {setting}."
+
+    def _suspect(self, answered: Answered, codes: list[int]) -> str:
+        """Return the setting that is most likely wrong (Entra's documents of AADSTS codes)."""
+        if self._target.auth == "managed-identity":
+            return "client_id" if self._target.client_id else "auth"
+        by_code = next((_SUSPECTS[code] for code in codes if code in _SUSPECTS), None)
+        return by_code or ("scope" if answered.get("error") == "invalid_scope" else "client_secret")
 
 
 def auth_for(target: Target) -> AuthBase:
     """Return what signs the requests to a target."""
-    flow = _SecretFlow(target) if target.auth == "client-secret" else _IdentityFlow(target)
-    return BearerAuth(target, flow)
+    return BearerAuth(target)

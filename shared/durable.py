@@ -11,6 +11,9 @@ from shared.problems import NotReady
 
 ORCHESTRATOR = "carry_out_run"
 VERSION = "1"
+CANCEL = "cancel"
+WAITING = "waiting"
+_TOO_LATE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
 
 class Phase(Enum):
@@ -55,16 +58,39 @@ class Engine:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
 
+    async def cancel(self, run: str) -> None:
+        """Wake a run that waits, so that it sees that it is cancelled; one that has ended needs no waking.
+
+        Raises:
+            NotReady: the engine doesn't answer.
+        """
+        try:
+            await self._client.raise_orchestration_event(run, CANCEL)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _TOO_LATE:
+                raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
+
+    async def waits(self, run: str) -> bool:
+        """Tell whether all parts of a run wait for a system at present.
+
+        Raises:
+            NotReady: the engine doesn't answer.
+        """
+        return (await self._state(run))[1] == WAITING
+
     async def phase(self, run: str) -> Phase:
         """Return where a run is, without its payloads.
 
         Raises:
             NotReady: the engine doesn't answer.
         """
+        return (await self._state(run))[0]
+
+    async def _state(self, run: str) -> tuple[Phase, str]:
         try:
             state = await self._client.get_orchestration_state(run, fetch_payloads=False)
         except grpc.aio.AioRpcError as error:
             raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
         if state is None:
-            return Phase.MISSING
-        return _PHASES.get(state.runtime_status, Phase.RUNNING)
+            return Phase.MISSING, ""
+        return _PHASES.get(state.runtime_status, Phase.RUNNING), str(state.get_custom_status() or "")

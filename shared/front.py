@@ -2,30 +2,33 @@
 
 import asyncio
 import hmac
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from shared import clock, keys, runs
+from shared import clock, keys, records, runs
+from shared.answers import Answer
 from shared.durable import Engine, Phase
-from shared.operations import Wanted
-from shared.outcomes import Run, State
-from shared.problems import Answer, UnknownRun, to_json
-from shared.runs import Order, Part
+from shared.operations import Named, Wanted
+from shared.outcomes import Outcome, State
+from shared.parts import broken
+from shared.problems import OverCap, UnknownRun
+from shared.records import Order, Task
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
+from shared.sweep import within_cap
 from shared.targets import app_targets
 from shared.validation import Call, Preference
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
-_SETTLING = timedelta(minutes=1)
+SETTLING = timedelta(minutes=1)
 """How long the engine may take to know of a run that was started."""
-_STATES = {Phase.MISSING: State.EXPIRED, Phase.RUNNING: State.RUNNING, Phase.ENDED: State.ENDED}
 
 
 @dataclass(frozen=True)
-class _Begun:
+class Begun:
     """A run that has an order; `joined` when another call began it."""
 
     order: Order
@@ -38,12 +41,22 @@ async def carry_out(call: Call, wanted: Wanted, engine: Engine) -> Answer:
     Raises:
         Problem: the call is refused, or its result is kept no longer.
     """
-    settings, store = app_settings(), app_store()
-    begun = await asyncio.to_thread(_begin, store, settings, call, wanted)
-    if not begun.joined or await _never_started(store, engine, begun.order.run):
+    begun = await asyncio.to_thread(_begin, app_store(), app_settings(), call, wanted)
+    return await answer(call, begun, engine)
+
+
+async def answer(call: Call, begun: Begun, engine: Engine) -> Answer:
+    """Start a run that has an order, and answer when it is ready, or 202."""
+    settings, store, since = app_settings(), app_store(), clock.now()
+    await start(begun, engine)
+    found = await _awaited(store, engine, begun.order, _patience(call.preference, settings), since)
+    return found.with_headers(_about(call, begun))
+
+
+async def start(begun: Begun, engine: Engine) -> None:
+    """Start a run, unless the call that came first has."""
+    if not begun.joined or await _never_started(app_store(), engine, begun.order.run):
         await engine.start(begun.order.run)
-    answer = await _awaited(store, engine, begun.order, _patience(call.preference, settings))
-    return answer.with_headers(_about(call, begun))
 
 
 async def result(call: Call, engine: Engine) -> Answer:
@@ -54,108 +67,135 @@ async def result(call: Call, engine: Engine) -> Answer:
         Expired: the answer is kept no longer.
     """
     store = app_store()
-    order = await asyncio.to_thread(runs.read_order, store, call.route_params.get("id", ""))
+    order = await asyncio.to_thread(records.read_order, store, call.route_params.get("id", ""))
     if not hmac.compare_digest(order.ticket.encode(), call.params.get("ticket", "").encode()):
         raise UnknownRun("There is no run of this id, or the ticket does not open it.")
-    return await _awaited(store, engine, order, 0)
+    return await _awaited(store, engine, order, 0, order.created)
 
 
-async def run(call: Call, engine: Engine) -> Answer:
-    """Answer `run`: the run's one model.
-
-    Raises:
-        UnknownRun: there is no such run.
-    """
-    store, wanted = app_store(), call.route_params.get("id", "")
-    told = await asyncio.to_thread(runs.read_run, store, wanted, State.RUNNING)
-    if told.state is State.RUNNING:
-        told = await asyncio.to_thread(
-            runs.read_run, store, wanted, _STATES.get(await engine.phase(told.id), told.state)
-        )
-    return Answer(200, run_json(told), headers={"Nightshift-Run": told.id})
-
-
-def run_json(told: Run) -> bytes:
-    """Return a run as callers see it."""
-    return told.model_dump_json(exclude_none=True).encode()
-
-
-async def health(_: Call) -> Answer:
-    """Answer `health`: the store can be read, and how many targets are on or off.
+def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRecord) -> Order:
+    """Return the order that a call makes.
 
     Raises:
-        NotReady: the store can't be read.
+        Refused: its target can't be used.
     """
-    await asyncio.to_thread(app_store().read, "health")
-    targets = app_targets()
-    return Answer(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
-
-
-def _begin(store: Store, settings: Settings, call: Call, wanted: Wanted) -> _Begun:
-    target = app_targets().choose(wanted.system, wanted.target)
-    actor = _actor(call, settings)
-    key = keys.key_of(call, actor)
-    mine, joined = runs.new_id(), False
-    ticket, created = runs.new_ticket(), clock.now()
-    if key:
-        record, joined = keys.enter(store, key, keys.fingerprint(call))
-        mine, ticket, created = record.run, record.ticket, record.created
-    order = Order(
-        run=mine,
-        ticket=ticket,
+    minutes = settings.give_up_minutes if wanted.give_up_after is None else wanted.give_up_after
+    return Order(
+        run=record.run,
+        ticket=record.ticket,
         function=call.function,
-        target=target.name,
+        system=wanted.system,
+        target=app_targets().choose(wanted.system, wanted.target).name,
         origin="flow" if keys.is_flow(call) else "http",
-        actor=actor,
+        actor=actor(call, settings),
         reason=wanted.reason,
+        base=base(call, settings),
+        created=record.created,
+        give_up=record.created + timedelta(minutes=minutes),
+        mode=wanted.mode,
+        single=wanted.single,
         native=wanted.native,
-        base=_base(call, settings),
-        created=created,
+        strict=call.preference.strict,
+        override=wanted.override,
+        cap=wanted.cap,
+        max_parallel=wanted.max_parallel,
     )
-    return _Begun(_written(store, order, wanted, joined=joined), joined)
 
 
-def _written(store: Store, order: Order, wanted: Wanted, *, joined: bool) -> Order:
-    """Write the order, unless the call that came first has; its order is the one that counts."""
+def begin(
+    store: Store,
+    key: str | None,
+    mark: str,
+    make: Callable[[keys.KeyRecord], tuple[Order, list[Task] | None]],
+) -> Begun:
+    """Write the order that `make` makes, or join the run that has the key already.
+
+    Raises:
+        KeyReused, Expired: as their names say.
+    """
+    record, joined = keys.enter(store, key, mark) if key else (keys.fresh(mark), False)
     if joined:
         try:
-            return runs.read_order(store, order.run)
+            return Begun(records.read_order(store, record.run), joined)
         except UnknownRun:
             # The first call died between its key and its order; the request is the same, so this call finishes it.
             pass
-    runs.write_order(store, order, Part(item=wanted.item, operation=dict(wanted.operation)))
-    return order
+    order, tasks = make(record)
+    records.write_order(store, order, tasks)
+    return Begun(order, joined)
+
+
+def tasks_of(items: Sequence[Named], cap: int | None) -> list[Task]:
+    """Return the items of a run; those for which its cap leaves no room have ended already."""
+    room, over = within_cap(items, cap)
+    ended = Outcome.of(OverCap(f"The cap of the run is {cap}."))
+    return [*(_task(one, None) for one in room), *(_task(one, ended) for one in over)]
+
+
+def actor(call: Call, settings: Settings) -> str:
+    """Return the signed-in principal where that is proven; a worker never learns which function key was used."""
+    principal = call.headers.get("x-ms-client-principal-id") if settings.trust_client_principal else None
+    return principal or "key"
+
+
+def base(call: Call, settings: Settings) -> str:
+    """Return the app's address as callers see it."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    parts = urlsplit(call.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _begin(store: Store, settings: Settings, call: Call, wanted: Wanted) -> Begun:
+    app_targets().choose(wanted.system, wanted.target)
+    key = keys.key_of(call, actor(call, settings))
+
+    def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
+        return order_of(call, wanted, settings, record), tasks_of(wanted.items, wanted.cap)
+
+    return begin(store, key, keys.fingerprint(call), make)
+
+
+def _task(one: Named, outcome: Outcome | None) -> Task:
+    return Task(id=one.id, operation=dict(one.operation), episode=one.episode, about=dict(one.about), outcome=outcome)
 
 
 async def _never_started(store: Store, engine: Engine, run: str) -> bool:
     """Tell whether the call that came first died before it started the run; an ended one may be gone, too."""
     if await engine.phase(run) is not Phase.MISSING:
         return False
-    return await asyncio.to_thread(runs.read_kept, store, run) is None
+    return await asyncio.to_thread(records.read_kept, store, run) is None
 
 
-async def _awaited(store: Store, engine: Engine, order: Order, seconds: float) -> Answer:
+async def _awaited(store: Store, engine: Engine, order: Order, seconds: float, since: datetime) -> Answer:
     """Wait for a run without reading payloads; answer 202 when it takes longer."""
     until = clock.now() + timedelta(seconds=seconds)
     pause = _FIRST_PAUSE
     while True:
         phase = await engine.phase(order.run)
-        if phase is not Phase.RUNNING:
-            return await asyncio.to_thread(_answer, store, order, phase)
+        if phase not in (Phase.RUNNING, Phase.MISSING):
+            return await asyncio.to_thread(_answer, store, order)
+        if phase is Phase.MISSING and clock.now() > since + SETTLING:
+            return await asyncio.to_thread(_answer, store, order)
         left = (until - clock.now()).total_seconds()
         if left <= 0:
-            return runs.accepted(order, State.RUNNING)
+            return await asyncio.to_thread(_not_yet, store, order, phase)
         await clock.sleep_async(min(pause, left))
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _answer(store: Store, order: Order, phase: Phase) -> Answer:
-    kept = runs.read_kept(store, order.run)
-    if kept is None and phase is Phase.MISSING and clock.now() < order.created + _SETTLING:
-        return runs.accepted(order, State.RUNNING)
+def _not_yet(store: Store, order: Order, phase: Phase) -> Answer:
+    """Answer 202, unless the engine has forgotten a run that ended long ago."""
+    if phase is Phase.MISSING and records.read_kept(store, order.run):
+        return _answer(store, order)
+    return runs.accepted(order, State.RUNNING)
+
+
+def _answer(store: Store, order: Order) -> Answer:
+    kept = records.read_kept(store, order.run)
     if kept is None:
-        return runs.broken(sent=True).raised(order.run).answer()
-    runs.refuse_expired(order, kept)
+        return broken(sent=True).raised(order.run).answer()
+    records.refuse_expired(order, kept)
     return kept.answer
 
 
@@ -165,22 +205,9 @@ def _patience(preference: Preference, settings: Settings) -> float:
     return settings.wait_seconds if preference.wait is None else preference.wait
 
 
-def _about(call: Call, begun: _Begun) -> dict[str, str]:
+def _about(call: Call, begun: Begun) -> dict[str, str]:
     applied = call.preference.applied
     return {
         **({"Preference-Applied": applied} if applied else {}),
         **({"Nightshift-Replayed": "true"} if begun.joined else {}),
     }
-
-
-def _actor(call: Call, settings: Settings) -> str:
-    """Return the signed-in principal where that is proven; a worker never learns which function key was used."""
-    principal = call.headers.get("x-ms-client-principal-id") if settings.trust_client_principal else None
-    return principal or "key"
-
-
-def _base(call: Call, settings: Settings) -> str:
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
-    parts = urlsplit(call.url)
-    return f"{parts.scheme}://{parts.netloc}"

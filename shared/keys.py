@@ -8,10 +8,10 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
-from shared import clock, runs
+from shared import clock, records
 from shared.outcomes import Plain
 from shared.problems import Changed, Exists, KeyReused
-from shared.runs import Kept
+from shared.records import Kept
 from shared.store import Store
 from shared.validation import Call
 
@@ -59,16 +59,17 @@ def key_of(call: Call, scope: str) -> str | None:
     return f"keys/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 
-def enter(store: Store, key: str, mark: str) -> tuple[KeyRecord, bool]:
+def enter(store: Store, key: str, mark: str, *, frees: bool = True, lasting: bool = False) -> tuple[KeyRecord, bool]:
     """Return the record of a key, and whether it was there before.
 
-    A run that ended without anything sent frees its key: the next call takes the record over.
+    A run that ended without anything sent frees its key, if it is one that `frees`: the next call takes it over. A
+    `lasting` key never expires.
 
     Raises:
         KeyReused: the key stands for another request.
         Expired: its answer is kept no longer.
     """
-    mine = KeyRecord(run=runs.new_id(), ticket=runs.new_ticket(), fingerprint=mark, created=clock.now())
+    mine = fresh(mark)
     data = mine.model_dump_json().encode()
     while True:
         found = store.read(key)
@@ -77,13 +78,18 @@ def enter(store: Store, key: str, mark: str) -> tuple[KeyRecord, bool]:
                 return mine, False
             continue
         theirs = KeyRecord.model_validate_json(found.data)
-        kept = runs.read_kept(store, theirs.run)
-        if kept is None or kept.sent:
-            _check(store, theirs, kept, mark)
+        kept = records.read_kept(store, theirs.run)
+        if kept is None or kept.sent or not frees:
+            _check(store, theirs, None if lasting else kept, mark)
             return theirs, True
         etag = found.etag
         if _won(lambda etag=etag: store.replace(key, data, etag)):  # type: ignore[misc] # mypy types no lambda's default
             return mine, False
+
+
+def fresh(mark: str) -> KeyRecord:
+    """Return what a new run is known by."""
+    return KeyRecord(run=records.new_id(), ticket=records.new_ticket(), fingerprint=mark, created=clock.now())
 
 
 def _won(write: Callable[[], str]) -> bool:
@@ -98,4 +104,4 @@ def _check(store: Store, theirs: KeyRecord, kept: Kept | None, mark: str) -> Non
     if theirs.fingerprint != mark:
         raise KeyReused("This Idempotency-Key was used for another body or target.", run=theirs.run)
     if kept:
-        runs.refuse_expired(runs.read_order(store, theirs.run), kept)
+        records.refuse_expired(records.read_order(store, theirs.run), kept)

@@ -1,27 +1,55 @@
 """What a function was asked for, once it is validated: the step between a request and a run."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from shared.problems import Mistake, NotValid
 from shared.targets import System
 from shared.validation import Call
 
+Mode = Literal["perform", "plan"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """One item, and what is to be done with it.
+
+    Attributes:
+        id: The system's own id.
+        operation: What the system's file reads again when it performs it.
+        episode: The failure that is meant, where one is; another one is left alone.
+        about: What people call it.
+    """
+
+    id: str
+    operation: Mapping[str, Any]
+    episode: str | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """One operation on one item of one target.
+    """Operations on items of one target, with their options.
 
-    `operation` is what the system's file reads again when it is performed; `native` asks for the system's own answer.
+    Attributes:
+        single: The call named one item, and is answered for that alone.
+        native: It wants the system's own answer.
+        mode: `plan` only selects.
+        give_up_after: Minutes; None is the app's setting.
     """
 
     system: System
     target: str | None
     reason: str | None
-    item: str
-    operation: Mapping[str, Any]
+    items: Sequence[Named]
+    single: bool = False
     native: bool = False
+    mode: Mode = "perform"
+    override: bool = False
+    cap: int | None = None
+    max_parallel: int = 8
+    give_up_after: int | None = None
 
 
 def named_target(call: Call, in_body: str | None, pointer: str) -> str | None:

@@ -1,109 +1,169 @@
 """The durable functions: one orchestrator, and the activities that do its work.
 
 The history holds references only: an activity gets `{"run": ..., "part": ...}` and reads the rest from the store. It
-returns outcomes or a wait, and never raises for what a system says; what it raises is a defect of ours.
+returns counts or a wait, and never raises for what a system says; what it raises is a defect of ours.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import azure.durable_functions as df
-from durabletask.task import OrchestrationContext, TaskFailedError
+from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared import attempts, runs
-from shared.attempts import Wait, Work
-from shared.claims import Claim
-from shared.durable import ORCHESTRATOR
-from shared.runs import Ended, Order, Part
+from shared import parts, records, runs, sweeping
+from shared.attempts import Wait
+from shared.durable import CANCEL, ORCHESTRATOR, WAITING
+from shared.parts import Desk
+from shared.problems import NotReady
 from shared.settings import app_settings
-from shared.store import Store, app_store
-from shared.systems.finance_operations import Requeue, Requeueing
-from shared.targets import app_targets
-from shared.transport import connection
+from shared.store import app_store
+from shared.sweeping import app_watch, quiet_until, work_for
 
 Reference = dict[str, Any]
+Turns = Generator[Any, Any, Any]
 
+_STORE_PAUSE = 10.0
 blueprint = df.Blueprint()
 _log = logging.getLogger("nightshift")
 
 
-def _requeueing(order: Order, operation: Reference) -> Work:
-    target = app_targets().named(order.target)
-    return Requeueing(connection(target), Requeue.model_validate(operation), order.run)
-
-
-_WORKS: dict[str, Callable[[Order, Reference], Work]] = {
-    "requeue": _requeueing,
-    "requeue_native": _requeueing,
-}
-"""What each function does to one item."""
-
-
 @blueprint.orchestration_trigger(context_name="context", orchestration=ORCHESTRATOR)
-def carry_out_run(context: OrchestrationContext, order: Reference) -> Generator[Any, Any, Any]:
-    """Carry out a run: its part, waiting where that says so, and then its report and answer."""
+def carry_out_run(context: OrchestrationContext, order: Reference) -> Turns:
+    """Carry out a run: find what is to be done, do its parts, and write its report and answer."""
+    run = {"run": order["run"]}
     try:
-        while True:
-            done = yield context.call_activity("perform_part", input={"run": order["run"], "part": 0})
-            if "wait" not in done:
-                break
-            yield context.create_timer(timedelta(seconds=done["wait"]))
-        return (yield context.call_activity("finish_run", input={"run": order["run"]}))
+        found = yield from _until_done(context, "prepare_run", run)
+        yield from _parts(context, run, found)
+        return (yield from _until_done(context, "finish_run", run))
     except TaskFailedError:
-        return (yield context.call_activity("break_run", input={"run": order["run"]}))
+        return (yield from _until_done(context, "break_run", run))
+
+
+def _until_done(context: OrchestrationContext, activity: str, work: Reference) -> Turns:
+    """Call an activity again after each wait that it asks for."""
+    tries = 0
+    while True:
+        done = yield context.call_activity(activity, input={**work, "tries": tries})
+        if "wait" not in done:
+            return done
+        tries += 1
+        yield context.create_timer(timedelta(seconds=done["wait"]))
+
+
+def _parts(context: OrchestrationContext, run: Reference, found: Reference) -> Turns:
+    """Do the parts of a run, some at a time; what waits is called again, at once when the run is cancelled."""
+    waiting = deque(range(found["parts"]))
+    tries = dict.fromkeys(waiting, 0)
+    working: dict[Task[Any], int] = {}
+    pausing: dict[Task[Any], int] = {}
+    cancelled = context.wait_for_external_event(CANCEL)
+
+    def begin(number: int) -> None:
+        work = {**run, "items": found["items"], "part": number, "tries": tries[number]}
+        work["cancelled"] = cancelled.is_complete
+        working[context.call_activity("perform_part", input=work)] = number
+
+    while waiting or working or pausing:
+        while waiting and len(working) + len(pausing) < found["parallel"]:
+            begin(waiting.popleft())
+        context.set_custom_status(WAITING if pausing and not working else "")
+        done = yield when_any([*working, *pausing, *([] if cancelled.is_complete else [cancelled])])
+        if done in working:
+            number = working.pop(done)
+            _after(context, done.get_result(), number, tries, pausing)
+        elif done in pausing:
+            begin(pausing.pop(done))
+        else:
+            for number in pausing.values():
+                begin(number)
+            pausing.clear()
+    context.set_custom_status("")
+
+
+def _after(
+    context: OrchestrationContext, result: Reference, number: int, tries: dict[int, int], pausing: dict[Task[Any], int]
+) -> None:
+    """Let a part pause that asked for it."""
+    if "wait" in result:
+        tries[number] += 1
+        pausing[context.create_timer(timedelta(seconds=result["wait"]))] = number
+
+
+def _patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference], Reference]:
+    """Let an activity wait for a store that doesn't answer: claims make it safe to begin it again."""
+
+    @wraps(activity)
+    def patient(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+        try:
+            return activity(work)
+        except NotReady:
+            _log.warning("run %s: the store does not answer", work["run"])
+            return {"wait": _STORE_PAUSE}
+
+    patient.__annotations__ = {"work": dict, "return": dict}
+    return patient
 
 
 @blueprint.activity_trigger(input_name="work")
-def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+@_patient
+def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+    """Find what a run is to do: what it names, or what a sweep selects."""
+    store = app_store()
+    order = records.read_order(store, str(work["run"]))
+    found = sweeping.prepare(store, order, int(work["tries"]))
+    if isinstance(found, Wait):
+        return {"wait": found.seconds}
+    decided = order.sweep and order.mode == "plan"
+    count = 0 if decided else records.parts_of(found.count)
+    return {"items": found.items, "parts": count, "parallel": order.max_parallel}
+
+
+@blueprint.activity_trigger(input_name="work")
+@_patient
+def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Perform one part of a run; `{"wait": seconds}` asks to be called again."""
-    store, run, number = app_store(), str(work["run"]), int(work["part"])
-    ended = runs.read_ended(store, run, number)
-    if ended is None:
-        result = _performed(store, run, number)
-        if isinstance(result, Wait):
-            return {"wait": result.seconds}
-        runs.write_ended(store, run, number, result)
-        ended = result
-    _log.info("run %s: item %s is %s", run, ended.item, ended.outcome.ending)
-    return {"outcome": ended.outcome.ending}
+    desk = _desk(str(work["run"]), cancelled=bool(work["cancelled"]))
+    part = parts.carry_out(desk, str(work["items"]), int(work["part"]), int(work["tries"]))
+    if isinstance(part, Wait):
+        return {"wait": part.seconds}
+    for one in part.ended:
+        _log.info("run %s: item %s is %s", desk.order.run, one.id, one.outcome.ending)
+    return {"ended": len(part.ended)}
 
 
 @blueprint.activity_trigger(input_name="work")
-def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+@_patient
+def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Write a run's report and answer."""
-    counts = runs.finish(app_store(), str(work["run"]), _retention())
-    _log.info("run %s ended: %s", work["run"], counts.outcome)
-    return {"outcome": counts.outcome}
+    store = app_store()
+    order = records.read_order(store, str(work["run"]))
+    head = runs.finish(store, order, _retention())
+    sweeping.remember(store, order)
+    told = {str(ending): count for ending, count in head.counts.outcome.items()}
+    _log.info("run %s ended: %s", order.run, told)
+    return {"outcome": told}
 
 
 @blueprint.activity_trigger(input_name="work")
-def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+@_patient
+def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """End a run that broke by a defect of ours; what was sent is unknown."""
-    store, run = app_store(), str(work["run"])
-    _log.error("run %s broke", run)
-    part = runs.read_part(store, run, 0)
-    outcome = runs.broken(sent=False)
-    if part:
-        order = runs.read_order(store, run)
-        claim = Claim(store, order.target, part.item, run, timedelta())
-        outcome = claim.abandon(runs.broken(sent=True), outcome)
-    runs.break_off(store, run, outcome, _retention())
+    desk = _desk(str(work["run"]))
+    _log.error("run %s broke", desk.order.run)
+    found = records.read_prepared(desk.store, desk.order.run)
+    for number in range(records.parts_of(found.count) if found else 0):
+        parts.break_off(desk, found.items if found else "", number)
+    runs.finish(desk.store, desk.order, _retention())
     return {"broken": True}
 
 
-def _performed(store: Store, run: str, number: int) -> Ended | Wait:
-    order = runs.read_order(store, run)
-    part = runs.read_part(store, run, number)
-    if part is None:
-        raise ValueError("a part that has no outcome is kept")
-    result = attempts.perform(store, order.target, run, _work(order, part))
-    return result if isinstance(result, Wait) else Ended(item=part.item, outcome=result)
-
-
-def _work(order: Order, part: Part) -> Work:
-    return _WORKS[order.function](order, part.operation)
+def _desk(run: str, *, cancelled: bool = False) -> Desk:
+    store = app_store()
+    return Desk(store, app_watch(), records.read_order(store, run), work_for, quiet_until, cancelled=cancelled)
 
 
 def _retention() -> timedelta:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.problems import Failed, ItemProblem, Rejected, Skipped, catalogue
+from shared.problems import Failed, ItemProblem, NotAttempted, Rejected, Skipped, catalogue
 
 
 class Ending(StrEnum):
@@ -57,24 +57,32 @@ class Outcome(Plain):
     ending: Ending
     reason: str
     problem: str | None = Field(default=None, description="The slug of its problem (docs/problems.md); None if done.")
+    rule: str | None = Field(default=None, description="The policy's rule that decided.")
     sent: bool = Field(description="Whether a call that changes something may have reached the system.")
     upstream_status: int | None = Field(default=None, description="The system's own HTTP status.")
     upstream_code: str | None = Field(default=None, description="The system's own code.")
     attempt: int = Field(default=0, description="The how-manieth try at this failure it was; 0 if nothing was sent.")
     native: str | None = Field(default=None, description="The system's own answer, as text.")
     answer: dict[str, Any] | None = Field(default=None, description="That answer as the system documents it.")
+    would_allow: dict[str, Any] | None = Field(default=None, description="The rule that would allow it.")
 
     @classmethod
-    def of(cls, problem: ItemProblem) -> "Outcome":
+    def of(cls, problem: ItemProblem, rule: str | None = None) -> "Outcome":
         """Return the outcome that a problem is."""
         return cls(
             ending=_ending(problem),
             reason=problem.detail,
             problem=problem.slug,
-            sent=not isinstance(problem, Skipped | Failed) and problem.members.get("sent", True),
+            rule=problem.members.get("rule", rule),
+            sent=not isinstance(problem, Skipped | Failed | NotAttempted) and problem.members.get("sent", True),
             upstream_status=problem.members.get("upstreamStatus"),
             upstream_code=problem.members.get("upstreamCode"),
+            would_allow=problem.members.get("wouldAllow"),
         )
+
+    def by(self, rule: str | None) -> "Outcome":
+        """Return the same outcome, with the rule that let it pass."""
+        return self.model_copy(update={"rule": rule})
 
     def raised(self, run: str) -> ItemProblem:
         """Return the problem that this outcome is to a caller who asked for one item."""
@@ -87,10 +95,15 @@ class Outcome(Plain):
 
 
 def _ending(problem: ItemProblem) -> Ending:
-    for kind, ending in ((Skipped, Ending.SKIPPED), (Rejected, Ending.REJECTED), (Failed, Ending.FAILED)):
-        if isinstance(problem, kind):
-            return ending
-    return Ending.UNKNOWN
+    return next((ending for kind, ending in _ENDINGS.items() if isinstance(problem, kind)), Ending.UNKNOWN)
+
+
+_ENDINGS = {
+    Skipped: Ending.SKIPPED,
+    NotAttempted: Ending.NOT_ATTEMPTED,
+    Rejected: Ending.REJECTED,
+    Failed: Ending.FAILED,
+}
 
 
 class Item(Plain):
@@ -105,9 +118,14 @@ class Item(Plain):
     upstreamStatus: int | None = None  # noqa: N815 - as callers see it
     upstreamCode: str | None = None  # noqa: N815 - as callers see it
     attempt: int = 0
+    about: dict[str, str] = Field(default={}, description="What the item is called: its job, company, ...")
+    episode: str | None = Field(default=None, description="Which failure it was: how and when the item ended.")
+    wouldAllow: dict[str, Any] | None = Field(  # noqa: N815 - as callers see it
+        default=None, description="In a plan: the rule that would allow what the policy does not."
+    )
 
     @classmethod
-    def of(cls, item: str, outcome: Outcome) -> "Item":
+    def of(cls, item: str, outcome: Outcome, about: dict[str, str] | None = None, episode: str | None = None) -> "Item":
         """Return the report of one outcome."""
         return cls(
             id=item,
@@ -115,9 +133,13 @@ class Item(Plain):
             recovery=Recovery.NOT_WATCHED if outcome.ending is Ending.DONE else None,
             reason=outcome.reason,
             type=outcome.problem,
+            rule=outcome.rule,
             upstreamStatus=outcome.upstream_status,
             upstreamCode=outcome.upstream_code,
             attempt=outcome.attempt,
+            about=about or {},
+            episode=episode,
+            wouldAllow=outcome.would_allow,
         )
 
 
@@ -143,10 +165,14 @@ class Run(Plain):
     id: str
     state: State
     function: str
+    system: str
     target: str
-    origin: str = Field(description="What started it: `http`, or `flow` (Power Automate, Logic Apps).")
+    origin: str = Field(description="What started it: `http`, `flow` (Power Automate, Logic Apps), or `timer`.")
     actor: str = Field(description="Who started it: the signed-in principal's id, or `key` (a function key).")
     reason: str | None = None
+    override: bool = Field(
+        default=False, description="The cap and the allow list were passed by a person, with a reason."
+    )
     plan: str | None = Field(default=None, description="The plan that it applies.")
     parent: str | None = Field(default=None, description="The run that it retries.")
     counts: Counts = Counts()

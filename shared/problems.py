@@ -10,20 +10,36 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
     |   |-- KeyNotValid          400  send a shorter or plainer Idempotency-Key
     |   |-- UnknownTarget        404  name a target that the settings have
     |   |-- UnknownRun           404  look at the run's id and ticket
+    |   |-- NotAPlan             409  apply the plan that a dry run or a sweep answered
+    |   |-- RunOpen              409  wait for the run's end, or cancel it
+    |   |-- RunEnded             409  nothing: there is nothing left to cancel
     |   |-- Expired              410  read the run's report; nothing is sent again
+    |   |-- PlanExpired          410  make a new plan
     |   |-- LengthRequired       411  send Content-Length
+    |   |-- PolicyChanged        412  read the policy again
     |   |-- TooLarge             413  send less
     |   |-- WrongMediaType       415  send application/json
     |   |-- NotValid             422  mend each mistake that is pointed at
     |   |-- KeyReused            422  use a new Idempotency-Key for a new request
-    |   `-- TargetOff            424  mend the target's settings
+    |   |-- PlanApplied          422  make a new plan for another selection
+    |   |-- TargetOff            424  mend the target's settings
+    |   `-- VersionRequired      428  send If-Match with the policy's ETag
     |-- NotReady                 503  repeat later; the only problem that may be repeated as it is
     `-- ItemProblem              a run ended, and its one item did not end well
         |-- Skipped              409  policy or state said no; nothing was sent
         |   |-- ItemRunning           wait for the item's end
         |   |-- ItemWaiting           nothing: it is about to run
         |   |-- ItemNotFailed         allow its state by the option, or leave it
-        |   `-- ItemClaimed           wait for the other run
+        |   |-- ItemChanged           make a new plan
+        |   |-- ItemClaimed           wait for the other run
+        |   |-- PolicyDenied          change the policy, or override it with a reason
+        |   |-- AttemptsUsedUp        look why it fails every time
+        |   |-- TooSoon               wait for the time that the policy names
+        |   `-- OverCap               raise the cap, or run it again for the rest
+        |-- NotAttempted         409  the run ended before the item's turn came
+        |   |-- Stopped               resume, then retry the run
+        |   |-- WindowEnded           retry the run, or let the next night find it
+        |   `-- Cancelled             retry the run, if it should go on
         |-- Rejected             422  the system said no
         |   |-- ItemNotFound          look at the id
         |   `-- RefusedBySystem       read what the system said
@@ -32,6 +48,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- IssuerUnavailable     call again when the token issuer is back
         |   |-- AccessDenied          give the caller's user the right in the system
         |   |-- TargetUnreachable     call again when the system is back
+        |   |-- TargetLost            mend the target's settings
         |   |-- Throttled             call again later
         |   `-- AnswerNotUnderstood   look at the target's URL
         |-- OutcomeUnknown       409  look at the item in the system before anything else
@@ -43,60 +60,35 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
     `-- Changed                  the record is not what it was when it was read
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import azure.functions as func
+from shared.answers import Answer, to_json
 
 PREFIX = "urn:nightshift:problem:"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an HTTP function answers: status, body and headers."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, status: int, content: object, **headers: str) -> "Answer":
-        """Return `content` as JSON; `Nightshift_Run` becomes the header `Nightshift-Run`."""
-        return cls(status, to_json(content), headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    def with_headers(self, headers: Mapping[str, str]) -> "Answer":
-        """Return the same answer with more headers."""
-        return Answer(self.status, self.body, self.content_type, {**self.headers, **headers})
-
-    def response(self) -> func.HttpResponse:
-        """Return it as the Functions library wants it."""
-        return func.HttpResponse(
-            self.body, status_code=self.status, headers=dict(self.headers), mimetype=self.content_type
-        )
-
-
-def to_json(content: object) -> bytes:
-    """Return `content` as compact UTF-8 JSON."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True)
 class Mistake:
     """One mistake in a request, and where it is.
 
-    `pointer` is a JSON Pointer (RFC 6901) into the body; `header` names a header instead.
+    `pointer` is a JSON Pointer (RFC 6901) into the body; `header` or `parameter` (of the query) names another place.
     """
 
     detail: str
     pointer: str | None = None
     header: str | None = None
+    parameter: str | None = None
 
     def content(self) -> dict[str, str]:
         """Return it as a member of `errors` (RFC 9457, section 3)."""
-        found = {"detail": self.detail, "pointer": self.pointer, "header": self.header}
+        found = {
+            "detail": self.detail,
+            "pointer": self.pointer,
+            "header": self.header,
+            "parameter": self.parameter,
+        }
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -196,6 +188,55 @@ class Expired(Refused):
     next_step = "Read the run's report. Nothing is sent again under this key; for a new attempt use a new one."
 
 
+class NotAPlan(Refused):
+    """A run that is no plan, or not one yet."""
+
+    slug, status, title = "not-a-plan", 409, "The run is not a plan"
+    next_step = "Apply the run that a dry run or a sweep answered, once it has ended."
+
+
+class RunOpen(Refused):
+    """A run that hasn't ended."""
+
+    slug, status, title = "run-open", 409, "The run has not ended"
+    next_step = "Wait for its end, or cancel it."
+
+
+class RunEnded(Refused):
+    """A run that has ended."""
+
+    slug, status, title = "run-ended", 409, "The run has ended"
+    next_step = "Nothing is left to cancel; read its report."
+
+
+class PlanExpired(Refused):
+    """A plan that is too old."""
+
+    slug, status, title = "plan-expired", 410, "The plan is too old to be applied"
+    next_step = "Make a new plan: what failed since then is not in this one."
+
+
+class PolicyChanged(Refused):
+    """The policy isn't the one that the caller has seen."""
+
+    slug, status, title = "policy-changed", 412, "The policy has changed meanwhile"
+    next_step = "Read the policy again, and make the change to that version."
+
+
+class PlanApplied(Refused):
+    """A plan that was applied in another way."""
+
+    slug, status, title = "plan-applied", 422, "The plan was applied with another selection"
+    next_step = "Read the run that applied it; for another selection make a new plan."
+
+
+class VersionRequired(Refused):
+    """A change to the policy that doesn't say to which version."""
+
+    slug, status, title = "version-required", 428, "The request must say which version it changes"
+    next_step = "Send If-Match with the ETag that GET policy answered."
+
+
 class LengthRequired(Refused):
     """A chunked body, which the Functions host drops."""
 
@@ -276,11 +317,71 @@ class ItemNotFailed(Skipped):
     next_step = "Leave it, or name the states that you mean in fromStatuses."
 
 
+class ItemChanged(Skipped):
+    """The item shows another failure than the planned one."""
+
+    slug, status, title = "item-changed", 409, "The item changed since it was planned"
+    next_step = "Make a new plan, and look at it again."
+
+
+class PolicyDenied(Skipped):
+    """The policy says no."""
+
+    slug, status, title = "policy-denied", 409, "The policy does not allow it"
+    next_step = "Change the policy, or send override with a reason where no rule denies it."
+
+
+class AttemptsUsedUp(Skipped):
+    """The policy's number of attempts is used up."""
+
+    slug, status, title = "attempts-used-up", 409, "The attempts at this failure are used up"
+    next_step = "Look why it fails every time; with override and a reason it is tried once more."
+
+
+class TooSoon(Skipped):
+    """The policy wants to wait longer between two attempts."""
+
+    slug, status, title = "too-soon", 409, "The policy wants to wait longer between two attempts"
+    next_step = "Wait until the time that is named."
+
+
+class OverCap(Skipped):
+    """More items than the cap allows."""
+
+    slug, status, title = "over-cap", 409, "The run's cap leaves no room for it"
+    next_step = "Raise the cap, or run it again for the rest."
+
+
 class ItemClaimed(Skipped):
     """Another run is at work on the item."""
 
     slug, status, title = "item-claimed", 409, "Another run is at work on the item"
     next_step = "Wait for that run to end, and look at how it ended."
+
+
+class NotAttempted(ItemProblem):
+    """The run ended before the item's turn came."""
+
+
+class Stopped(NotAttempted):
+    """Somebody stopped the target, or everything."""
+
+    slug, status, title = "stopped", 409, "Sending is stopped"
+    next_step = "When it is resumed, retry the run."
+
+
+class WindowEnded(NotAttempted):
+    """The night was over before the item's turn came."""
+
+    slug, status, title = "window-ended", 409, "The night's window has ended"
+    next_step = "Retry the run, or let the next night find the item again."
+
+
+class Cancelled(NotAttempted):
+    """Somebody cancelled the run."""
+
+    slug, status, title = "cancelled", 409, "The run was cancelled"
+    next_step = "Retry the run, if it should go on after all."
 
 
 class Rejected(ItemProblem):
@@ -324,6 +425,13 @@ class AccessDenied(Failed):
 
     slug, status, title = "access-denied", 424, "The system does not accept the app's token"
     next_step = "Register the app's client id in the system, with a user who may do this, then call again."
+
+
+class TargetLost(Failed):
+    """The target's settings changed while the run was under way."""
+
+    slug, status, title = "target-lost", 424, "The target was taken away or switched off"
+    next_step = "Mend the target's settings, then call again."
 
 
 class TargetUnreachable(Failed):

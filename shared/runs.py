@@ -1,227 +1,94 @@
-"""Runs: what is kept of one from its order to its answer.
+"""Runs: from the ends of their parts to a report and an answer."""
 
-    runs/{run}/order            what was asked for, by whom, and the ticket that opens the result
-    runs/{run}/parts/{n}        one operation; removed when it is done
-    runs/{run}/outcomes/{n}     how it ended
-    runs/{run}/report           the run's model, when every item has an outcome
-    runs/{run}/answer           the HTTP answer, byte by byte, kept for RESULT_RETENTION_HOURS
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from itertools import batched, chain
 
-Every record is created once and never changed, so work that is delivered twice writes nothing twice.
-"""
-
-import contextlib
-import secrets
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
-
-from shared import clock
-from shared.outcomes import Counts, Ending, Item, Outcome, Plain, Run, State
-from shared.problems import Answer, Exists, Expired, RunBroken, UnknownRun, to_json
+from shared import clock, control, records
+from shared.answers import Answer, to_json
+from shared.outcomes import Counts, Ending, Item, Outcome, Run, State
+from shared.parts import would
+from shared.records import Ended, Kept, Order, ReportPage
 from shared.store import Store
 
 RETRY_AFTER = 5
 """Seconds after which a caller who got 202 should ask again."""
 
 
-class Order(Plain):
-    """What was asked for: written once, before the run starts."""
-
-    v: int = 1
-    run: str
-    ticket: str
-    function: str
-    target: str
-    origin: str
-    actor: str
-    reason: str | None = None
-    native: bool = False
-    base: str
-    created: datetime
-
-    @property
-    def location(self) -> str:
-        """Where its result is; absolute, because flows don't resolve another one."""
-        return f"{self.base}/api/runs/{self.run}/result?ticket={self.ticket}"
-
-    @property
-    def links(self) -> dict[str, str]:
-        """Return where the run is told of."""
-        return {"self": f"{self.base}/api/runs/{self.run}", "result": self.location}
-
-
-class Part(Plain):
-    """One operation of a run."""
-
-    v: int = 1
-    item: str
-    operation: dict[str, Any]
-
-
-class Ended(Plain):
-    """How a part ended."""
-
-    v: int = 1
-    item: str
-    outcome: Outcome
-
-
-class Kept(Plain):
-    """An answer as it is kept."""
-
-    v: int = 1
-    status: int
-    content_type: str
-    headers: dict[str, str]
-    body: str
-    sent: bool
-    expires: datetime
-
-    @property
-    def answer(self) -> Answer:
-        """Return it as it was answered first."""
-        return Answer(self.status, self.body.encode(), self.content_type, self.headers)
-
-
-def new_id() -> str:
-    """Return a new run's id: the day, for people who read it, and 80 random bits."""
-    return f"{clock.now():%Y%m%d}-{secrets.token_hex(10)}"
-
-
-def new_ticket() -> str:
-    """Return what opens a result: 192 random bits."""
-    return secrets.token_urlsafe(24)
-
-
-def write_order(store: Store, order: Order, part: Part) -> None:
-    """Write what a run is to do; that it is there already is no error."""
-    _create(store, f"runs/{order.run}/parts/0", part)
-    _create(store, f"runs/{order.run}/order", order)
-
-
-def read_order(store: Store, run: str) -> Order:
-    """Return what a run was asked for.
-
-    Raises:
-        UnknownRun: there is no such run.
-    """
-    found = store.read(f"runs/{run}/order") if _is_id(run) else None
-    if found is None:
-        raise UnknownRun("There is no run of this id.")
-    return Order.model_validate_json(found.data)
-
-
-def read_part(store: Store, run: str, part: int) -> Part | None:
-    """Return one operation of a run, as long as it is kept."""
-    found = store.read(f"runs/{run}/parts/{part}")
-    return Part.model_validate_json(found.data) if found else None
-
-
-def read_ended(store: Store, run: str, part: int) -> Ended | None:
-    """Return how a part ended, if it did."""
-    found = store.read(f"runs/{run}/outcomes/{part}")
-    return Ended.model_validate_json(found.data) if found else None
-
-
-def write_ended(store: Store, run: str, part: int, ended: Ended) -> None:
-    """Write how a part ended; the first one to say so is right."""
-    _create(store, f"runs/{run}/outcomes/{part}", ended)
-
-
-def read_kept(store: Store, run: str) -> Kept | None:
-    """Return the answer of a run, if it is ready."""
-    found = store.read(f"runs/{run}/answer")
-    return Kept.model_validate_json(found.data) if found else None
-
-
-def refuse_expired(order: Order, kept: Kept) -> None:
-    """Let no answer pass that is kept no longer.
-
-    Raises:
-        Expired: it isn't; the problem links to the report.
-    """
-    if clock.now() >= kept.expires:
-        text = f"The answer was kept until {kept.expires:%Y-%m-%dT%H:%M:%SZ}."
-        raise Expired(text, run=order.run, members={"links": {"self": order.links["self"]}})
-
-
-def finish(store: Store, run: str, retention: timedelta) -> Counts:
+def finish(store: Store, order: Order, retention: timedelta) -> Run:
     """Write the report and the answer of a run all of whose parts have ended."""
-    order = read_order(store, run)
-    ended = read_ended(store, run, 0)
-    if ended is None:
-        raise ValueError("a run is finished when its parts have ended")
-    report = _reported(order, [Item.of(ended.item, ended.outcome)])
-    _create(store, f"runs/{run}/report", report)
-    _create(store, f"runs/{run}/answer", _kept(order, ended.outcome, retention))
-    if ended.outcome.ending is Ending.DONE:
-        store.delete(f"runs/{run}/parts/0")
-    return report.counts
+    ended = list(_ends(store, order))
+    items = [Item.of(one.id, one.outcome, dict(one.about), one.episode) for one in ended]
+    for page, some in enumerate(batched(items, records.PAGE, strict=False)):
+        records.create(store, f"runs/{order.run}/report/{page}", ReportPage(items=list(some)))
+    records.create(store, f"runs/{order.run}/report", _report(store, order, items))
+    head = records.read_report(store, order.run)
+    if head is None:
+        raise ValueError("a report that was written can be read")
+    records.create(store, f"runs/{order.run}/answer", _kept(order, head, ended, retention))
+    return head
 
 
-def break_off(store: Store, run: str, outcome: Outcome, retention: timedelta) -> None:
-    """End a run that broke by our own defect, where its part has no outcome yet."""
-    part = read_part(store, run, 0)
-    if part:
-        write_ended(store, run, 0, Ended(item=part.item, outcome=outcome))
-    finish(store, run, retention)
-
-
-def broken(*, sent: bool) -> Outcome:
-    """Return the outcome of an item whose run broke."""
-    problem = RunBroken("The run broke. Whether the item was sent is not known." if sent else "Nothing was sent.")
-    ending = Ending.UNKNOWN if sent else Ending.NOT_ATTEMPTED
-    return Outcome.of(problem).model_copy(update={"ending": ending, "sent": sent})
-
-
-def read_run(store: Store, run: str, state: State) -> Run:
-    """Return a run as it is told of; `state` is where the engine has it, as long as there is no report.
-
-    Raises:
-        UnknownRun: there is no such run.
-    """
-    order = read_order(store, run)
-    found = store.read(f"runs/{run}/report")
-    if found:
-        return Run.model_validate_json(found.data)
-    return _told(order, state)
-
-
-def _told(order: Order, state: State, **more: object) -> Run:
+def told(order: Order, state: State, **more: object) -> Run:
+    """Return a run as far as its order tells of it."""
+    named = order.model_dump(
+        include={"function", "system", "target", "origin", "actor", "reason", "override", "plan", "parent"}
+    )
     return Run.model_validate(
-        {
-            "id": order.run,
-            "state": state,
-            "function": order.function,
-            "target": order.target,
-            "origin": order.origin,
-            "actor": order.actor,
-            "reason": order.reason,
-            "created": order.created,
-            "links": order.links,
-            **more,
-        }
+        {**named, "id": order.run, "state": state, "created": order.created, "links": order.links} | more
     )
 
 
-def _reported(order: Order, items: list[Item]) -> Run:
+def accepted(order: Order, state: State, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return the 202 that says where the answer will be."""
+    content = {"run": order.run, "state": state, "links": order.links}
+    named = {"Location": order.location, "Retry-After": str(RETRY_AFTER), "Nightshift-Run": order.run}
+    return Answer(202, to_json(content), headers={**named, **(headers or {})})
+
+
+def run_json(run: Run) -> bytes:
+    """Return a run as callers see it."""
+    return run.model_dump_json(exclude_none=True).encode()
+
+
+def _ends(store: Store, order: Order) -> Iterator[Ended]:
+    """Yield how every item ended: a sweep's plan is decided by its list already."""
+    if order.sweep and order.mode == "plan":
+        yield from (
+            Ended(id=task.id, outcome=task.outcome or would(""), episode=task.episode, about=task.about)
+            for task in records.all_tasks(store, order.run)
+        )
+        return
+    prepared = records.read_prepared(store, order.run)
+    for number in range(records.parts_of(prepared.count if prepared else 0)):
+        part = records.read_part(store, order.run, number)
+        if part is None:
+            raise ValueError("a run is finished when its parts have ended")
+        yield from part.ended
+
+
+def _report(store: Store, order: Order, items: list[Item]) -> Run:
     now = clock.now()
-    return _told(order, State.ENDED, items=items, counts=Counts.of(items), answered=now, ended=now)
+    state = State.PLANNED if order.mode == "plan" else State.ENDED
+    if control.is_cancelled(store, order.run):
+        state = State.CANCELLED
+    return told(order, state, counts=Counts.of(items), answered=now, ended=now)
 
 
-def _kept(order: Order, outcome: Outcome, retention: timedelta) -> Kept:
-    answer = _rendered(order, outcome).with_headers({"Nightshift-Run": order.run})
+def _kept(order: Order, head: Run, ended: list[Ended], retention: timedelta) -> Kept:
+    answer = _single(order, ended[0].outcome) if order.single else _many(order, head, ended)
+    answer = answer.with_headers({"Nightshift-Run": order.run})
     return Kept(
         status=answer.status,
         content_type=answer.content_type,
         headers=dict(answer.headers),
         body=answer.body.decode(),
-        sent=outcome.sent,
+        sent=any(one.outcome.sent for one in ended),
         expires=clock.now() + retention,
     )
 
 
-def _rendered(order: Order, outcome: Outcome) -> Answer:
+def _single(order: Order, outcome: Outcome) -> Answer:
     """Return what a call for one item answers: the system's own answer, or a problem."""
     if outcome.ending is not Ending.DONE:
         return outcome.raised(order.run).answer()
@@ -230,18 +97,30 @@ def _rendered(order: Order, outcome: Outcome) -> Answer:
     return Answer(200, to_json(outcome.answer))
 
 
-def accepted(order: Order, state: State, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return the 202 that says where the answer will be."""
-    content = {"run": order.run, "state": state, "links": order.links}
-    told = {"Location": order.location, "Retry-After": str(RETRY_AFTER), "Nightshift-Run": order.run}
-    return Answer(202, to_json(content), headers={**told, **(headers or {})})
+def _many(order: Order, head: Run, ended: list[Ended]) -> Answer:
+    """Return what a call for a list answers: the run, with its first page of items."""
+    items = [Item.of(one.id, one.outcome, dict(one.about), one.episode) for one in ended[: records.PAGE]]
+    shown = with_items(head, items, more=len(ended) > records.PAGE)
+    well = outcome_of(head)
+    status = 422 if order.strict and well != "complete" else 200
+    return Answer(status, run_json(shown), headers={"Nightshift-Outcome": well})
 
 
-def _create(store: Store, key: str, record: Plain) -> None:
-    with contextlib.suppress(Exists):
-        store.create(key, record.model_dump_json(exclude_none=True).encode())
+def with_items(head: Run, items: Iterable[Item], *, more: bool, after: int = records.PAGE, query: str = "") -> Run:
+    """Return a run with some of its items, and a link to the next ones."""
+    links = {**head.links, "next": f"{head.links['self']}?after={after}{query}"} if more else head.links
+    return head.model_copy(update={"items": list(items), "links": links})
 
 
-def _is_id(run: str) -> bool:
-    """Let nothing through that could name another record."""
-    return run.replace("-", "").isalnum() and run.isascii() and len(run) <= 40  # noqa: PLR2004 - longer than ours
+def outcome_of(head: Run) -> str:
+    """Return `complete` when all items are done (or planned), `failed` when none is, else `partial`."""
+    wanted = Ending.NOT_ATTEMPTED if head.state is State.PLANNED else Ending.DONE
+    good = head.counts.outcome.get(wanted, 0)
+    if good == sum(head.counts.outcome.values()):
+        return "complete"
+    return "partial" if good else "failed"
+
+
+def filtered(items: Iterable[Item], outcome: str | None) -> Iterator[Item]:
+    """Yield the items that ended so; all of them without a wish."""
+    return (item for item in chain(items) if outcome is None or item.outcome == outcome)

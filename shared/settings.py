@@ -6,9 +6,13 @@ Azure restarts every instance when a setting changes, so what was read at the st
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
+from typing import Literal, Self
+from zoneinfo import ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.problems import NotReady
+from shared.sweep import Schedule
 
 
 class Settings(BaseModel):
@@ -43,11 +47,44 @@ class Settings(BaseModel):
         ge=1,
         description="How many hours an answer can be fetched, and repeated under its Idempotency-Key; then it is 410.",
     )
+    give_up_minutes: int = Field(
+        default=30,
+        ge=0,
+        le=1440,
+        description="How many minutes a run that somebody started tries again while a system can't be reached or is "
+        "throttling; a night tries until its window ends.",
+    )
+    plan_ttl: int = Field(default=24, ge=1, le=168, description="How many hours a plan can be applied.")
+    sweep_mode: Literal["off", "plan", "apply"] = Field(
+        default="plan",
+        description="What the nightly sweep does: nothing, leave a plan to approve, or requeue what the policy allows.",
+    )
+    sweep_at: str = Field(
+        default="02:00", description="When it begins: one or more times of day, such as `02:00,04:30`."
+    )
+    sweep_until: str = Field(default="06:00", description="When it ends, and gives up what it could not reach.")
+    sweep_time_zone: str = Field(default="UTC", description="The zone of those times, such as `Europe/Berlin`.")
+    sweep_cap: int = Field(
+        default=1000, ge=1, le=10_000, description="The most items that a night touches on a target."
+    )
     trust_client_principal: bool = Field(
         default=False,
         description="`true` only if App Service authentication is on and lets nobody in without signing in: then the "
         "header `x-ms-client-principal-id` names the caller. Otherwise anyone could send it.",
     )
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> Self:
+        try:
+            Schedule.read(self.sweep_at, self.sweep_until, self.sweep_time_zone)
+        except (ValueError, ZoneInfoNotFoundError) as error:
+            raise ValueError(f"SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE: {error}") from None
+        return self
+
+    @property
+    def schedule(self) -> Schedule:
+        """When the nights are."""
+        return Schedule.read(self.sweep_at, self.sweep_until, self.sweep_time_zone)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -58,5 +95,16 @@ class Settings(BaseModel):
 
 @cache
 def app_settings() -> Settings:
-    """Return this process's settings."""
-    return Settings.read(os.environ)
+    """Return this process's settings.
+
+    Raises:
+        NotReady: one of them is wrong.
+    """
+    try:
+        return Settings.read(os.environ)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'__'.join(str(part) for part in one['loc']).upper()}: {one['msg']}".lstrip(": ")
+            for one in error.errors(include_input=False)
+        )
+        raise NotReady(f"An app setting is wrong: {wrong}.") from None

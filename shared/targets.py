@@ -4,16 +4,20 @@
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from shared.problems import Mistake, NotValid, TargetOff, UnknownTarget
+from shared.sweep import quiet_until
 
 System = Literal["finance-operations"]
 
@@ -22,11 +26,18 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def _checked_url(value: str) -> str:
-    parts = urlsplit(value)
+    if re.search(r"[\s@?#\\]", value):
+        raise ValueError("must be a scheme, a host and perhaps a path, without user, query or fragment")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        # The library's text quotes the value, which may hold a password.
+        raise ValueError("is not a URL") from None
+    if port == 0 or not parts.hostname:
+        raise ValueError("has no host, or port 0")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise ValueError("must begin with https:// (http:// only on this machine's loopback)")
-    if not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be a scheme, a host and perhaps a path, without user, query or fragment")
     return value.rstrip("/")
 
 
@@ -53,8 +64,14 @@ class Target(BaseModel):
     )
     scope: str = Field(default="", description="The token's scope. Empty: `{URL}/.default`, in lower case.")
     ca_file: str = Field(default="", description="A file of certificates to trust instead of the public ones.")
+    quiet: str = Field(
+        default="",
+        description="When a night leaves it alone, such as `22:00-23:30` in the zone of SWEEP_TIME_ZONE.",
+    )
     connect_timeout: float = Field(default=10, gt=0, le=60, description="Seconds until a connection must stand.")
-    read_timeout: float = Field(default=120, gt=0, le=660, description="Seconds until an answer must have come.")
+    read_timeout: float = Field(
+        default=120, gt=0, le=660, description="Seconds without a byte until an answer counts as lost."
+    )
 
     @field_validator("url", "authority")
     @classmethod
@@ -66,6 +83,12 @@ class Target(BaseModel):
     def _check_file(cls, value: str) -> str:
         if value and not Path(value).is_file():
             raise ValueError("is not a file")
+        return value
+
+    @field_validator("quiet")
+    @classmethod
+    def _check_quiet(cls, value: str) -> str:
+        quiet_until(value, ZoneInfo("UTC"), datetime.now(UTC))
         return value
 
     @model_validator(mode="after")
@@ -90,11 +113,13 @@ class Targets:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._on: dict[str, Target] = {}
         self._off: dict[str, str] = {}
+        self._off_systems: dict[str, str | None] = {}
         for name, fields in _grouped(environment).items():
             try:
                 self._on[name] = Target.model_validate({**fields, "name": name})
             except ValidationError as error:
                 self._off[name] = _complaints(name, error)
+                self._off_systems[name] = fields.get("system")
 
     @property
     def on(self) -> list[Target]:
@@ -138,12 +163,14 @@ class Targets:
         return target
 
     def _only(self, system: System) -> Target:
-        found = [target for target in self._on.values() if target.system == system]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        found = [target.name for target in self._on.values() if target.system == system]
+        # A target that is off still counts: its mending must not change where unnamed calls go.
+        off = [name for name, told in self._off_systems.items() if told in (system, None)]
+        if len(found) + len(off) == 1:
+            return self.named((found or off)[0])
+        if found or off:
             raise NotValid(
-                f"The app has several targets of {system}: {', '.join(target.name for target in found)}.",
+                f"The app has several targets of {system}: {', '.join(sorted([*found, *off]))}.",
                 mistakes=(Mistake("name one of the targets", header="Nightshift-Target"),),
             )
         raise UnknownTarget(f"The app has no target of {system} that is on; it has: {self._names()}.")

@@ -6,10 +6,12 @@ property of the operation, never of the method alone.
 """
 
 import json
+import re
 import socket
 import ssl
 import uuid
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -42,6 +44,7 @@ LONGEST_PATIENCE = 10.0
 _USUAL_PATIENCE = 2.0
 _PATIENT_STATUSES = frozenset({429, 503})
 _KEEPALIVE = 60
+_BEFORE_AGAIN = 0.2
 _POOL = 50
 
 
@@ -51,14 +54,15 @@ class Repeats:
 
     not_sent: int = 2
     no_answer: int = 0
-    bad_status: int = 3
+    bad_status: int = 0
 
 
-READ = Repeats(no_answer=2)
+READ = Repeats(no_answer=2, bad_status=3)
 """A call that changes nothing."""
 
 WRITE = Repeats()
-"""A call that changes something: never again when it may have arrived. 429 and 503 say that it was turned away."""
+"""A call that changes something: never again when it may have arrived. 429 and 503 say that it was turned away, but
+whoever holds the claim waits for that, so that a sending has an end that its claim can promise."""
 
 
 @dataclass(frozen=True)
@@ -71,23 +75,27 @@ class Reply:
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - JSON is any value
-        """Return the body's JSON value.
+        """Return the body's JSON value; what isn't Unicode text in it becomes `?`.
 
         Raises:
             ValueError: it isn't JSON.
         """
-        return json.loads(self.body)
+        try:
+            value = json.loads(self.body)
+            return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
 def retry_after(value: str | None) -> float:
     """Return the seconds of a `Retry-After` (RFC 9110, 10.2.3): a number, or a date; without one, a usual pause."""
     if not value:
         return _USUAL_PATIENCE
-    if value.strip().isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - clock.now()).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return _USUAL_PATIENCE
 
 
@@ -99,7 +107,7 @@ class _Patience(Retry):
         return cls(
             total=None,
             connect=repeats.not_sent,
-            read=repeats.no_answer,
+            read=0,
             status=repeats.bad_status,
             other=0,
             redirect=0,
@@ -130,8 +138,21 @@ class _Patience(Retry):
         clock.sleep(max(asked, self.get_backoff_time()))
 
 
+_patience: ContextVar[Retry] = ContextVar("patience", default=_Patience.of(WRITE))  # noqa: B039 - a `Retry` is never changed, only copied
+"""How patient the present call is; requests knows a patience of the whole pool only."""
+
+
 class _Adapter(HTTPAdapter):
     """A pool whose connections are kept alive, so that a balancer that drops idle ones is noticed."""
+
+    @property
+    def max_retries(self) -> Retry:
+        """Return the patience of the present call."""
+        return _patience.get()
+
+    @max_retries.setter
+    def max_retries(self, _: Retry) -> None:
+        """Keep nothing: the base class sets its own."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' signature
         options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
@@ -140,7 +161,7 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, socket_options=options, **kwargs)
 
 
-def new_session(ca_file: str, retries: Retry | None = None) -> requests.Session:
+def new_session(ca_file: str) -> requests.Session:
     """Return a session that takes nothing from the environment and keeps no cookies.
 
     REQUESTS_CA_BUNDLE would override `verify`, and an affinity cookie would tie all calls to one web server (facts A4).
@@ -149,7 +170,7 @@ def new_session(ca_file: str, retries: Retry | None = None) -> requests.Session:
     session.trust_env = False
     session.verify = ca_file or True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=retries or Retry(0, read=False))
+    adapter = _Adapter(pool_connections=_POOL, pool_maxsize=_POOL)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -161,7 +182,7 @@ class Connection:
     def __init__(self, target: Target, auth: AuthBase | None = None) -> None:
         self.target = target
         self._auth = auth or auth_for(target)
-        self._sessions = {repeats: new_session(target.ca_file, _Patience.of(repeats)) for repeats in (READ, WRITE)}
+        self._session = new_session(target.ca_file)
 
     def call(
         self,
@@ -183,25 +204,37 @@ class Connection:
         """
         url = self._url(path)
         body = None if content is None else json.dumps(content).encode()
+        told = self._headers(run, body, headers or {})
+        for _ in range(repeats.no_answer):
+            try:
+                return self._once(method, url, repeats, body, told)
+            except NoAnswer:
+                clock.sleep(_BEFORE_AGAIN)
+        return self._once(method, url, repeats, body, told)
+
+    def _once(self, method: str, url: str, repeats: Repeats, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        patience = _patience.set(_Patience.of(repeats))
         try:
-            response = self._sessions[repeats].request(
+            response = self._session.request(
                 method,
                 url,
                 data=body,
-                headers=self._headers(run, body, headers or {}),
+                headers=headers,
                 auth=self._auth,
                 allow_redirects=False,
                 timeout=(self.target.connect_timeout, self.target.read_timeout),
             )
         except requests.exceptions.RequestException as error:
             raise self._broken_off(error) from error
+        finally:
+            _patience.reset(patience)
         return Reply(response.status_code, response.headers, response.content)
 
     def _url(self, path: str) -> str:
         if path.startswith("/"):
             return self.target.url + path
         url = urljoin(self.target.url + "/", path)
-        if urlsplit(url)[:2] != urlsplit(self.target.url)[:2]:
+        if _origin(url) != _origin(self.target.url):
             raise AnswerNotUnderstood(f"Target {self.target.name} answered with a link to another origin.")
         return url
 
@@ -221,6 +254,18 @@ class Connection:
         if _never_sent(error):
             return TargetUnreachable(f"Target {self.target.name} can't be reached ({_root_name(error)}).")
         return NoAnswer(f"Target {self.target.name} was called, and no answer came ({_root_name(error)}).")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port (RFC 6454, section 4); one that can't be read is no origin of ours."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "", None, None
+    if "@" in parts.netloc or "\\" in url:
+        return "", None, None
+    return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _never_sent(error: Exception) -> bool:

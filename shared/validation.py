@@ -5,7 +5,9 @@ Pointer (RFC 6901).
 """
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Never
@@ -13,8 +15,8 @@ from typing import Annotated, Any, Never
 import azure.functions as func
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from shared.answers import Answer
 from shared.problems import (
-    Answer,
     BodyMissing,
     KeyNotValid,
     LengthRequired,
@@ -108,24 +110,25 @@ class Preference:
 
     wait: int | None = None
     respond_async: bool = False
+    strict: bool = False
 
     @classmethod
     def read(cls, header: str) -> "Preference":
         """Return the preferences in `header`; `wait` is in seconds, at most 100."""
         found: dict[str, str] = {}
-        for part in re.split(r"[,;]", header):
-            name, _, value = part.partition("=")
+        for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+', header):
+            name, _, value = part.partition(";")[0].partition("=")
             found.setdefault(name.strip().lower(), value.strip().strip('"'))
         wait = found.get("wait", "")
         seconds = min(int(wait), LONGEST_WAIT) if re.fullmatch(r"[0-9]{1,9}", wait) else None
-        return cls(seconds, "respond-async" in found)
+        return cls(seconds, "respond-async" in found, found.get("handling") == "strict")
 
     @property
     def applied(self) -> str:
         """Return what of it was applied (RFC 7240, section 3)."""
-        if self.respond_async:
-            return "respond-async"
-        return "" if self.wait is None else f"wait={self.wait}"
+        waits = "" if self.wait is None else f"wait={self.wait}"
+        parts = ("respond-async" if self.respond_async else waits, "handling=strict" if self.strict else "")
+        return ", ".join(part for part in parts if part)
 
 
 class _Object(dict[str, Any]):
@@ -141,8 +144,8 @@ class _NotFinite:
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
     found = _Object(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        found.doubles = tuple(name for name in found if names.count(name) > 1)
+        counted = Counter(name for name, _ in pairs)
+        found.doubles = tuple(name for name, times in counted.items() if times > 1)
     return found
 
 
@@ -151,8 +154,9 @@ def _not_finite(_: str) -> _NotFinite:
 
 
 def pointer(path: tuple[str | int, ...]) -> str:
-    """Return `path` as a JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    """Return `path` as a JSON Pointer (RFC 6901); what isn't Unicode text in a name becomes `?`."""
+    told = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return told.encode(errors="replace").decode()
 
 
 def _own_faults(value: object) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -160,7 +164,7 @@ def _own_faults(value: object) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, _Object):
         yield from (((name,), "comes twice") for name in value.doubles)
         yield from (((), "has a name that is not Unicode text") for name in value if not _is_text(name))
-    elif isinstance(value, _NotFinite):
+    elif isinstance(value, _NotFinite) or (isinstance(value, float) and math.isinf(value)):
         yield (), "is not a finite number"
     elif isinstance(value, str) and not _is_text(value):
         yield (), "is not Unicode text (half of a surrogate pair)"
@@ -257,4 +261,10 @@ async def served(
     except Problem as problem:
         retry = {"Retry-After": "10"} if isinstance(problem, NotReady) else {}
         answer = problem.answer().with_headers(retry)
-    return answer.response()
+    return _response(answer)
+
+
+def _response(answer: Answer) -> func.HttpResponse:
+    return func.HttpResponse(
+        answer.body, status_code=answer.status, headers=dict(answer.headers), mimetype=answer.content_type
+    )

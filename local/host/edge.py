@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from local.clock import LocalClock
+from local.host.admin import Admin
 from local.host.dispatch import client_inputs
 from local.host.functions import Function
 from local.host.link import Answer, WorkerLostError
@@ -22,6 +23,7 @@ type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_LIMIT = 100 * 1024 * 1024
 _CLOCK_PATH = "/local/clock"
+_ADMIN_PATH = "/admin/functions/"
 _BODYLESS = frozenset({204, 205, 304})
 
 
@@ -91,11 +93,13 @@ class Edge:
         self._body_limit = body_limit
         self._routes: list[tuple[Route, Function]] | None = None
         self._client = ""
+        self._admin: Admin | None = None
 
-    def open(self, routes: list[tuple[Route, Function]], client: str) -> None:
+    def open(self, routes: list[tuple[Route, Function]], client: str, admin: Admin) -> None:
         """Answer by the app's functions from now on."""
         self._routes = routes
         self._client = client
+        self._admin = admin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -118,7 +122,11 @@ class Edge:
             return Reply(400)
         if path == _CLOCK_PATH:
             return await self._answer_clock(request, receive)
-        return Reply(503) if self._routes is None else await self._answer(self._routes, request, path, receive)
+        if self._routes is None or self._admin is None:
+            return Reply(503)
+        if path.casefold().startswith(_ADMIN_PATH):
+            return await self._answer_admin(self._admin, request, path[len(_ADMIN_PATH) :], receive)
+        return await self._answer(self._routes, request, path, receive)
 
     async def _answer(
         self, routes: Iterable[tuple[Route, Function]], request: Request, path: str, receive: Receive
@@ -165,6 +173,15 @@ class Edge:
             return _reply(await links[0].invoke(function, inputs, body, None))
         except WorkerLostError:
             return Reply(502)
+
+    async def _answer_admin(self, admin: Admin, request: Request, name: str, receive: Receive) -> Reply:
+        if not _is_local(request.headers):
+            return Reply(403)
+        if not self._keys.open("ADMIN", request.key):
+            return Reply(401)
+        if request.method != "POST":
+            return Reply(404)
+        return Reply(admin.invoke(name, await _body(request, receive)))
 
     async def _answer_clock(self, request: Request, receive: Receive) -> Reply:
         if not _is_local(request.headers):

@@ -1,33 +1,51 @@
 """The functions of an app: what the worker has indexed, checked against what this host can do."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from local.host import ncrontab
 from local.host.errors import HostError
 from local.host.routing import Route, parse_route
 
-type Kind = Literal["http", "orchestrator", "activity"]
+type Kind = Literal["http", "timer", "orchestrator", "activity"]
 
 _TRIGGERS: Mapping[str, Kind] = {
     "httpTrigger": "http",
+    "timerTrigger": "timer",
     "orchestrationTrigger": "orchestrator",
     "activityTrigger": "activity",
 }
 _BINDINGS = frozenset({*_TRIGGERS, "http", "durableClient"})
+_SETTING = re.compile("%([^%]*)%")
 
 
 @dataclass(frozen=True)
 class FunctionInfo:
-    """A function as indexed. Only an HTTP function has a route, methods (none: all) and a level."""
+    """A function as indexed.
+
+    Only an HTTP function has a route, methods (none: all) and a level. Only a timer has a schedule, in which the names
+    of app settings are already replaced by their values.
+    """
 
     name: str
     kind: Kind
     route: str | None = None
     methods: tuple[str, ...] | None = None
     auth_level: str | None = None
+    schedule: str | None = None
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """When a timer function runs, and whether a record is kept of when it ran."""
+
+    schedule: ncrontab.Schedule
+    run_on_startup: bool
+    use_monitor: bool
 
 
 @dataclass(frozen=True)
@@ -39,30 +57,41 @@ class Function:
     trigger: str
     durable_name: str
     clients: tuple[str, ...]
+    timetable: Timetable | None = None
 
 
 class Catalogue:
     """All functions of an app."""
 
-    def __init__(self, indexed: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, indexed: Iterable[Mapping[str, Any]], settings: Mapping[str, str] | None = None) -> None:
         """Read what a worker has indexed.
 
         Args:
             indexed: A name, an id and the raw bindings (JSON texts) of each function.
+            settings: The app settings, which a schedule may name.
 
         Raises:
-            HostError: A function asks for something that this host doesn't have.
+            HostError: A function asks for something that this host doesn't have, or that Azure would refuse.
         """
-        self.functions = [_function(item["name"], item["id"], item["bindings"]) for item in indexed]
+        known = {name.casefold(): value for name, value in (settings or {}).items()}
+        self.functions = [_function(item["name"], item["id"], item["bindings"], known) for item in indexed]
         self._durable: dict[tuple[Kind, str], Function] = {
             (function.info.kind, function.durable_name.casefold()): function
             for function in self.functions
-            if function.info.kind != "http"
+            if function.info.kind in {"orchestrator", "activity"}
         }
 
     def durable(self, kind: Kind, name: str) -> Function | None:
         """Return the orchestrator or activity of that name, in whatever case it is written."""
         return self._durable.get((kind, name.casefold()))
+
+    def named(self, name: str) -> Function | None:
+        """Return the function of that name, in whatever case it is written."""
+        return next((f for f in self.functions if f.info.name.casefold() == name.casefold()), None)
+
+    def timers(self) -> list[Function]:
+        """Return the timer functions."""
+        return [function for function in self.functions if function.info.kind == "timer"]
 
     def routes(self) -> list[tuple[Route, Function]]:
         """Return the HTTP functions in the order in which the host registers their routes: by name."""
@@ -94,19 +123,22 @@ def read_host_json(directory: Path) -> HostJson:
     )
 
 
-def _function(name: str, function_id: str, raw_bindings: Iterable[str]) -> Function:
+def _function(name: str, function_id: str, raw_bindings: Iterable[str], settings: Mapping[str, str]) -> Function:
     bindings = [json.loads(raw) for raw in raw_bindings]
     for binding in bindings:
         _check(name, binding)
     trigger = next((binding for binding in bindings if binding["type"] in _TRIGGERS), None)
     if trigger is None:
         raise HostError(f"The function {name!r} has no trigger.")
+    if "schedule" in trigger:
+        trigger["schedule"] = _resolved(name, trigger["schedule"], settings)
     return Function(
         info=_info(name, trigger),
         function_id=function_id,
         trigger=trigger["name"],
         durable_name=trigger.get("orchestration") or trigger.get("activity") or name,
         clients=tuple(binding["name"] for binding in bindings if binding["type"] == "durableClient"),
+        timetable=_timetable(name, trigger) if trigger["type"] == "timerTrigger" else None,
     )
 
 
@@ -121,7 +153,7 @@ def _check(name: str, binding: Mapping[str, Any]) -> None:
 def _info(name: str, trigger: Mapping[str, Any]) -> FunctionInfo:
     kind = _TRIGGERS[trigger["type"]]
     if kind != "http":
-        return FunctionInfo(name, kind)
+        return FunctionInfo(name, kind, schedule=trigger.get("schedule"))
     methods = trigger.get("methods")
     return FunctionInfo(
         name,
@@ -130,3 +162,25 @@ def _info(name: str, trigger: Mapping[str, Any]) -> FunctionInfo:
         methods=tuple(method.upper() for method in methods) if methods else None,
         auth_level=str(trigger.get("authLevel") or "FUNCTION").upper(),
     )
+
+
+def _resolved(name: str, schedule: str, settings: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[1].casefold() not in settings:
+            raise HostError(
+                f"The function {name!r} has the schedule {schedule!r}, and there is no app setting {found[1]!r}."
+            )
+        return settings[found[1].casefold()]
+
+    return _SETTING.sub(value, schedule)
+
+
+def _timetable(name: str, trigger: Mapping[str, Any]) -> Timetable:
+    expression = trigger["schedule"]
+    try:
+        schedule = ncrontab.parse(expression)
+    except ncrontab.ScheduleError as error:
+        hint = " Intervals such as 00:05:00 are for dedicated plans, and not known here." if ":" in expression else ""
+        raise HostError(f"The function {name!r} has the schedule {expression!r}: {error}{hint}") from error
+    on_startup, monitor = trigger.get("runOnStartup"), trigger.get("useMonitor")
+    return Timetable(schedule, run_on_startup=bool(on_startup), use_monitor=monitor is not False)

@@ -24,8 +24,8 @@ _STOP_SECONDS = 10.0
 class Host:
     """A small Functions host for development and tests; no production host: what it knows is lost when it stops.
 
-    It runs an unmodified app, HTTP functions in one worker process and durable functions in others. Its event loop
-    runs in a thread of its own, so every method may be called from any thread.
+    It runs an unmodified app: HTTP functions in one worker process, timers in another, durable functions in others.
+    Its event loop runs in a thread of its own, so every method may be called from any thread.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, and all but two have a default

@@ -12,11 +12,13 @@ from pathlib import Path
 import uvicorn
 
 from local.clock import LocalClock
+from local.host.admin import Admin
 from local.host.dispatch import Dispatcher, durable_client
 from local.host.edge import BODY_LIMIT, Edge, Keys
 from local.host.errors import HostError
 from local.host.functions import Catalogue, read_host_json
 from local.host.hub import Hub
+from local.host.timers import Timers
 from local.host.workers import Role, Workers
 
 _GRACE_SECONDS = 1
@@ -58,6 +60,7 @@ class Site:
         self._edge = Edge(self.workers, clock, options.keys, self._host_json.route_prefix, limit)
         self._server = _Server(self._edge)
         self._serving: asyncio.Task[None] | None = None
+        self._timers: Timers | None = None
 
     async def start(self) -> Catalogue:
         """Start everything; until the workers are ready, requests are answered 503.
@@ -70,17 +73,24 @@ class Site:
         address = self.hub.start()
         durable: list[Role] = ["durable"]
         roles: list[Role] = ["http", *durable * self._options.durable_workers]
-        catalogue = Catalogue(await self.workers.start(roles))
+        catalogue = Catalogue(await self.workers.start(roles), self._options.settings)
         routes = catalogue.routes()
+        if catalogue.timers():
+            # On Flex each timer scales apart: what one keeps in memory is not there for HTTP or durable functions.
+            await self.workers.add(["timer"])
         client = durable_client(self._host_json, address, self.url, secrets.token_urlsafe(32))
         twice = self._options.deliver_twice
         Dispatcher(self.hub, self.workers, catalogue, client, deliver_twice=twice).start()
-        self._edge.open(routes, client)
+        self._timers = Timers(self.workers, self._clock, catalogue.timers(), client)
+        self._edge.open(routes, client, Admin(catalogue, self._timers))
+        self._timers.start()
         return catalogue
 
     async def stop(self) -> None:
         """Stop everything that was started."""
         self._clock.detach(self)
+        if self._timers is not None:
+            self._timers.stop()
         self._server.should_exit = True
         if self._serving is not None:
             with suppress(TimeoutError):
@@ -97,9 +107,10 @@ class Site:
 
     def settled(self) -> bool:
         """Tell whether no invocation and no work item runs that doesn't sleep on the clock."""
-        # The workers first: what an HTTP function has started is in the hub before that function ends.
+        # The workers first, then the timers: what a function has started is in the hub before that function ends.
         busy, asleep = self.workers.work()
-        return not busy and not self.hub.busy(asleep)
+        timed = self._timers is not None and self._timers.busy(asleep)
+        return not busy and not timed and not self.hub.busy(asleep)
 
 
 class _Server(uvicorn.Server):

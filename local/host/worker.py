@@ -9,6 +9,7 @@ import atexit
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -157,6 +158,8 @@ def _leave() -> None:
 
 def main() -> None:
     """Connect to the host, and run the app until it says stop."""
+    # Ctrl-C reaches every process of a terminal; the host is the one that says when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     config = json.loads(sys.stdin.buffer.readline())
     _configure_logging()
     _enter_app(config["directory"])

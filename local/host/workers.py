@@ -19,7 +19,7 @@ from local.host.errors import HostError
 from local.host.frames import Header
 from local.host.link import Link, WorkerLostError
 
-type Role = Literal["http", "durable"]
+type Role = Literal["http", "durable", "timer"]
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +96,10 @@ class Workers:
             HostError: A worker could not be started, or the app not be indexed.
         """
         self._server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
+        return await self.add(roles)
+
+    async def add(self, roles: Collection[Role]) -> list[Header]:
+        """Start more workers, one for each of `roles`; otherwise as `start`."""
         try:
             async with asyncio.timeout(_START_SECONDS):
                 indexed = await asyncio.gather(*(self._spawn(role) for role in roles))

@@ -1,6 +1,7 @@
 """Calling the functions as a flow would, and looking into the simulated system."""
 
 import itertools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -55,11 +56,13 @@ class Caller:
 
     def result(self, accepted: requests.Response) -> requests.Response:
         """Follow the Location of a 202 until the answer is ready, on the clock."""
+        pause = float(accepted.headers["Retry-After"])
         for _ in range(100):
             answer = requests.get(accepted.headers["Location"], timeout=30)
             if answer.status_code != 202:
                 return answer
-            self.machine.clock.advance(float(answer.headers["Retry-After"]))
+            self.machine.clock.advance(pause)
+            pause = min(pause * 1.5, 60)
         raise AssertionError("the answer was never ready")
 
     def failed_job(self, **more: Any) -> int:  # noqa: ANN401 - what jobs.add takes
@@ -96,3 +99,59 @@ def problem(answer: requests.Response, status: int, slug: str) -> dict[str, Any]
     assert told["status"] == status
     assert told["next"]
     return told
+
+
+def get(caller: Caller, path: str, **params: str) -> dict[str, Any]:
+    key = {"x-functions-key": caller.machine.host.function_key}
+    answer = requests.get(f"{caller.url}/{path}", headers=key, params=params, timeout=60)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def put_rules(caller: Caller, rules: list[dict[str, Any]], **headers: str) -> requests.Response:
+    version = get(caller, "policy")["version"]
+    key = {"x-functions-key": caller.machine.host.function_key, "If-Match": f'"{version}"', **headers}
+    body = {"rules": rules, "reason": "a test"}
+    answer = requests.put(f"{caller.url}/policy", json=body, headers=key, timeout=30)
+    # A process believes for half a second what it has read.
+    caller.machine.clock.advance(1)
+    return answer
+
+
+def allow_all(caller: Caller) -> None:
+    assert put_rules(caller, [{"name": "all", "action": "allow"}]).status_code == 200
+
+
+def many(caller: Caller, path: str, body: dict[str, Any]) -> requests.Response:
+    """Call with patience: the clock is pushed while the run works."""
+    accepted = caller.post(path, body, headers={"Prefer": "respond-async"})
+    if accepted.status_code != 202:
+        return accepted
+    return caller.result(accepted)
+
+
+def by_id(answer: requests.Response) -> dict[str, dict[str, Any]]:
+    return {item["id"]: item for item in answer.json()["items"]}
+
+
+def unpushed(accepted: requests.Response) -> requests.Response:
+    """Follow a Location at the clock's own pace; a push would let time stand still while the run works."""
+    answers: list[requests.Response] = []
+
+    def ready() -> bool:
+        answers.append(requests.get(accepted.headers["Location"], timeout=30))
+        return answers[-1].status_code != 202
+
+    wait_for(ready)
+    return answers[-1]
+
+
+def wait_for(look: Callable[[], bool]) -> None:
+    """Return when `look` finds something; bounded."""
+    found = threading.Event()
+    for _ in range(2000):
+        if look():
+            return
+        found.wait(0.005)
+    raise AssertionError("it never happened")

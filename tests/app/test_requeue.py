@@ -30,6 +30,7 @@ def test_the_run_tells_how_it_ended(caller: Caller) -> None:
     job = caller.failed_job()
     answer = caller.post(REQUEUE, {"batchJobId": job, "reason": "number sequence mended"})
     run = caller.run(answer)
+    ended = run["items"][0]["about"]["ended"]
     assert (run["state"], run["function"], run["target"]) == ("ended", "requeue", "fo")
     assert (run["origin"], run["actor"], run["reason"]) == ("http", "key", "number sequence mended")
     assert run["counts"] == {"outcome": {"done": 1}, "recovery": {"not_watched": 1}}
@@ -39,10 +40,14 @@ def test_the_run_tells_how_it_ended(caller: Caller) -> None:
             "outcome": "done",
             "recovery": "not_watched",
             "reason": "Finance & Operations set the job to Waiting.",
+            "rule": run["items"][0]["rule"],
             "upstreamStatus": 200,
             "attempt": 1,
+            "about": {"job": "Post payroll journal", "company": "USMF", "ended": ended},
+            "episode": f"Error {ended}",
         }
     ]
+    assert run["items"][0]["rule"].startswith("no rule@")
     assert run["created"] <= run["answered"] == run["ended"]
 
 
@@ -183,9 +188,21 @@ def test_a_short_throttling_is_waited_for(caller: Caller) -> None:
 def test_a_long_throttling_ends_the_run(caller: Caller) -> None:
     job = caller.failed_job()
     caller.system.faults.add("throttle", job=job, retry_after=600, times=None)
-    told = problem(caller.requeue(job), 424, "throttled")
+    accepted = caller.requeue(job, Prefer="respond-async")
+    told = problem(caller.result(accepted), 424, "throttled")
     assert told["upstreamStatus"] == 429
-    assert len(caller.system.book.calls(job=job)) == 1
+    assert len(caller.system.book.calls(job=job)) == 3
+
+
+def test_a_long_throttling_that_ends_is_waited_for(caller: Caller) -> None:
+    job = caller.failed_job()
+    caller.system.faults.add("throttle", kind="action", job=job, retry_after=600, times=2)
+    accepted = caller.requeue(job, Prefer="respond-async")
+    caller.machine.clock.advance(60)
+    assert caller.run(accepted)["state"] == "waiting"
+    assert caller.result(accepted).status_code == 200
+    assert [call.status for call in caller.system.book.calls(kind="action", job=job)] == [429, 429, 200]
+    assert caller.run(accepted)["items"][0]["attempt"] == 1
 
 
 def test_a_throttled_action_took_no_effect_and_is_sent_again(caller: Caller) -> None:
@@ -250,7 +267,12 @@ def test_an_issuer_that_is_down_is_told_from_a_wrong_secret() -> None:
     with Machine() as machine:
         machine.landscape.issuer.faults.add("status", status=503, kind="token", times=None)
         caller = Caller(machine)
-        problem(caller.requeue(caller.failed_job()), 424, "issuer-unavailable")
+        accepted = caller.post(
+            REQUEUE,
+            {"batchJobId": caller.failed_job(), "giveUpAfter": 1},
+            headers={"Nightshift-Target": None, "Prefer": "respond-async"},
+        )
+        problem(caller.result(accepted), 424, "issuer-unavailable")
 
 
 def test_every_call_names_app_and_run(caller: Caller) -> None:

@@ -37,6 +37,7 @@ def test_repeats_of_a_202_get_the_same_location(caller: Caller) -> None:
     caller.system.faults.add("hold", kind="read", job=job)
     first = caller.requeue(job, Idempotency_Key=key, Prefer="respond-async")
     again = caller.requeue(job, Idempotency_Key=key, Prefer="respond-async")
+    assert caller.system.faults.wait_held(1)
     caller.system.faults.release()
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.headers["Location"] == first.headers["Location"]

@@ -12,9 +12,9 @@ from tests.host.host_caller import Caller
 
 
 def test_a_binding_that_it_does_not_have(apps: Path) -> None:
-    sentence = "'nightly' has the binding 'night' of type 'timerTrigger', which this host does not have"
+    sentence = "'nightly' has the binding 'night' of type 'queueTrigger', which this host does not have"
     with pytest.raises(HostError, match=sentence):
-        Host(apps / "timer_binding", {}).start()
+        Host(apps / "queue_binding", {}).start()
 
 
 def test_a_directory_without_an_app(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.outcomes import Ending, Outcome
-from shared.problems import ItemWaiting, NoAnswer, OutcomeUnknown, TargetUnreachable
+from shared.policy import Facts
+from shared.problems import ItemWaiting, NoAnswer, OutcomeUnknown, TargetUnreachable, Throttled
 from shared.store import Page, Record, Store
+from shared.work import Look
 
 
 class Killed(BaseException):
@@ -64,6 +66,10 @@ class System:
     sent: list[str] = field(default_factory=list)
     lose_answers: bool = False
     unreachable: bool = False
+    throttled: int = 0
+    """How many sendings are turned away before one passes."""
+    turned_away: int = 0
+    retry_after: float = 2.0
     kill_the_sender: bool = False
 
     def fail_again(self) -> None:
@@ -73,7 +79,7 @@ class System:
 
 @dataclass
 class Work:
-    """What a run does to the job (`attempts.Work`)."""
+    """What a run does to the job (`shared.work.Work`)."""
 
     system: System
     run: str
@@ -82,16 +88,20 @@ class Work:
     item: str = "1"
     hold: timedelta = timedelta(minutes=3)
 
-    def look(self) -> str | None:
+    def look(self) -> Look:
         self.steps.step()
         if not self.system.failed:
             raise ItemWaiting("The job is Waiting.")
-        return str(self.system.failures)
+        return Look(str(self.system.failures), Facts("fo", "the job"), {"job": "the job"})
 
     def send(self) -> Outcome:
         self.steps.step()
         if self.system.unreachable:
             raise TargetUnreachable("No connection.")
+        if self.system.throttled:
+            self.system.throttled -= 1
+            self.system.turned_away += 1
+            raise Throttled("Too busy.", members={"retryAfter": self.system.retry_after})
         self.system.sent.append(self.run)
         self.system.failed = False
         self.steps.step()

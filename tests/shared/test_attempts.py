@@ -1,14 +1,29 @@
 """Whatever dies, and whatever is delivered twice: nothing is sent twice, and the outcome is what happened."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.attempts import Wait, perform
+from shared.attempts import Terms, Wait, patience, perform
+from shared.claims import Claim, ClaimRecord, Held, InFlight
 from shared.outcomes import Ending, Outcome
+from shared.problems import (
+    Cancelled,
+    IssuerUnavailable,
+    ItemClaimed,
+    ItemProblem,
+    PolicyDenied,
+    RefusedBySystem,
+    Stopped,
+    TargetUnreachable,
+    Throttled,
+)
 from shared.store import SqliteStore, Store
+from shared.work import Look
 from tests.conftest import TurnedClock
 from tests.shared.simulated import Killed, SteppedStore, Steps, System, Work
 
@@ -20,15 +35,37 @@ def store(tmp_path: Path) -> Store:
     return SqliteStore(str(tmp_path / "store.db"))
 
 
-def delivered(store: Store, system: System, run: str, steps: Steps | None = None) -> Outcome | Wait:
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+"""A run that gives up the first time."""
+NEVER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def allowed(_: Look, __: ClaimRecord) -> str:
+    return "the rule"
+
+
+def terms(
+    give_up: datetime = AT_ONCE,
+    tries: int = 0,
+    judge: Callable[[Look, ClaimRecord], str | None] = allowed,
+    switch: Callable[[], None] = lambda: None,
+) -> Terms:
+    return Terms(judge, switch, give_up, tries)
+
+
+def delivered(
+    store: Store, system: System, run: str, steps: Steps | None = None, on: Terms | None = None
+) -> Outcome | Wait:
     steps = steps or Steps()
-    return perform(SteppedStore(store, steps), "fo", run, Work(system, run, steps))
+    return perform(SteppedStore(store, steps), "fo", run, Work(system, run, steps), on or terms())
 
 
-def until_ended(store: Store, system: System, run: str, clock: TurnedClock) -> Outcome:
+def until_ended(store: Store, system: System, run: str, clock: TurnedClock, give_up: datetime = AT_ONCE) -> Outcome:
     """Deliver as the orchestrator does: again after each wait."""
-    for _ in range(50):
-        result = delivered(store, system, run)
+    for tries in range(50):
+        result = delivered(store, system, run, on=terms(give_up, tries))
+        # No two records are written at one instant.
+        clock.turn(0.001)
         if isinstance(result, Outcome):
             return result
         clock.turn(result.seconds)
@@ -162,3 +199,274 @@ def test_a_dead_sender_is_waited_for_and_then_looked_up(store: Store, turned: Tu
     outcome = until_ended(store, system, "r1", turned)
     assert (outcome.ending, system.sent) == (Ending.DONE, ["r1"])
     assert (turned.now() - began).total_seconds() >= 180
+
+
+def test_the_store_is_asked_four_times_for_an_item_in_the_plain_way(store: Store, turned: TurnedClock) -> None:
+    """Take is a read and a write, mark and settle are a write each; the other three steps are the system's."""
+    assert turned.slept == []
+    steps = Steps()
+    assert isinstance(delivered(store, System(), "r1", steps), Outcome)
+    assert steps.taken - 3 <= 4
+
+
+def test_a_second_delivery_of_what_has_ended_asks_the_store_once(store: Store, turned: TurnedClock) -> None:
+    system, steps = System(), Steps()
+    until_ended(store, system, "r1", turned)
+    delivered(store, system, "r1", steps)
+    assert steps.taken == 1
+
+
+def claimed(store: Store) -> ClaimRecord:
+    return Claim(store, "fo", "1", "nobody", timedelta()).record
+
+
+def test_a_throttled_sending_waits_and_its_claim_stays_open_and_unmarked(store: Store, turned: TurnedClock) -> None:
+    system = System(throttled=1, retry_after=40)
+    result = delivered(store, system, "r1", on=terms(NEVER))
+    assert result == Wait(40)
+    record = claimed(store)
+    assert record.open is not None
+    assert (record.open.run, record.open.sent, record.attempts, record.settled) == ("r1", None, 0, ())
+    turned.turn(40)
+    outcome = delivered(store, system, "r1", on=terms(NEVER, 1))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.ending, outcome.attempt, outcome.rule) == (Ending.DONE, 1, "the rule")
+    assert (system.sent, system.turned_away) == (["r1"], 1)
+    assert claimed(store).open is None
+
+
+def test_however_often_a_sending_is_throttled_its_attempt_counts_once(store: Store, turned: TurnedClock) -> None:
+    system = System(throttled=7)
+    assert until_ended(store, system, "r1", turned, NEVER).attempt == 1
+    assert (system.sent, system.turned_away, claimed(store).attempts) == (["r1"], 7, 1)
+
+
+def test_while_a_throttled_sending_waits_no_other_run_sends(store: Store, turned: TurnedClock) -> None:
+    system = System(throttled=1)
+    assert isinstance(delivered(store, system, "r1", on=terms(NEVER)), Wait)
+    turned.turn(1)
+    assert until_ended(store, system, "r2", turned).problem == "item-claimed"
+    assert until_ended(store, system, "r1", turned, NEVER).ending is Ending.DONE
+    assert system.sent == ["r1"]
+
+
+def test_a_sending_that_is_throttled_until_its_run_gives_up_has_failed(store: Store, turned: TurnedClock) -> None:
+    system = System(throttled=1000)
+    began = turned.now()
+    outcome = until_ended(store, system, "r1", turned, began + timedelta(minutes=30))
+    assert (outcome.ending, outcome.problem, outcome.sent, outcome.attempt) == (Ending.FAILED, "throttled", False, 0)
+    assert began + timedelta(minutes=20) < turned.now() <= began + timedelta(minutes=30, seconds=1)
+    record = claimed(store)
+    assert (record.open, record.attempts, system.sent) == (None, 0, [])
+
+
+def test_a_system_that_cannot_be_reached_is_tried_again_until_it_can(store: Store, turned: TurnedClock) -> None:
+    system = System(unreachable=True)
+    assert delivered(store, system, "r1", on=terms(NEVER)) == Wait(15)
+    assert delivered(store, system, "r1", on=terms(NEVER, 1)) == Wait(30)
+    system.unreachable = False
+    assert until_ended(store, system, "r1", turned, NEVER).attempt == 1
+    assert system.sent == ["r1"]
+
+
+@MANY
+@given(throttled=st.integers(0, 3), first=st.integers(1, 14), second=st.integers(1, 14))
+def test_a_worker_that_dies_while_it_is_throttled_sends_at_most_once(
+    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, throttled: int, first: int, second: int
+) -> None:
+    store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
+    system = System(throttled=throttled)
+    for at in (first, second):
+        try:
+            result = delivered(store, system, "r1", Steps(at=at, do=_raise_killed), terms(NEVER))
+            turned.turn(result.seconds if isinstance(result, Wait) else 0)
+        except Killed:
+            turned.turn(1)
+    outcome = until_ended(store, system, "r1", turned, NEVER)
+    assert len(system.sent) <= 1
+    assert outcome.ending is (Ending.DONE if system.sent else Ending.UNKNOWN)
+    assert claimed(store).open is None
+
+
+@MANY
+@given(throttled=st.integers(1, 3), at=st.integers(1, 12))
+def test_a_second_delivery_of_a_throttled_sending_sends_no_second_time(
+    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, throttled: int, at: int
+) -> None:
+    store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
+    system = System(throttled=throttled)
+
+    def meddle() -> None:
+        delivered(store, system, "r1", on=terms(NEVER))
+        turned.turn(0.001)
+
+    delivered(store, system, "r1", Steps(at=at, do=meddle), terms(NEVER))
+    turned.turn(1)
+    outcome = until_ended(store, system, "r1", turned, NEVER)
+    assert outcome.ending is Ending.DONE
+    assert system.sent == ["r1"]
+    assert claimed(store).attempts == 1
+
+
+def refusing(problem: ItemProblem) -> Callable[..., str]:
+    def refuse(*_: object) -> str:
+        raise problem
+
+    return refuse
+
+
+def test_what_is_judged_is_what_was_seen_and_what_is_known(store: Store, turned: TurnedClock) -> None:
+    system, asked = System(), list[tuple[str | None, int]]()
+    until_ended(store, system, "r1", turned)
+    system.failed = True
+
+    def judge(seen: Look, record: ClaimRecord) -> str:
+        asked.append((seen.episode, record.attempts))
+        return "another rule"
+
+    outcome = delivered(store, system, "r2", on=terms(judge=judge))
+    assert isinstance(outcome, Outcome)
+    assert (asked, outcome.rule, outcome.attempt) == ([("1", 1)], "another rule", 2)
+
+
+def test_what_must_not_be_sent_is_not_sent_and_says_why(store: Store, turned: TurnedClock) -> None:
+    system = System()
+    denied = PolicyDenied("No.", members={"rule": "no rule@3", "wouldAllow": {"name": "allow it"}})
+    outcome = until_ended(store, system, "r1", turned)
+    system.fail_again()
+    result = delivered(store, system, "r2", on=terms(judge=refusing(denied)))
+    assert isinstance(result, Outcome)
+    assert (result.ending, result.problem, result.rule) == (Ending.SKIPPED, "policy-denied", "no rule@3")
+    assert result.would_allow == {"name": "allow it"}
+    assert (system.sent, outcome.ending, claimed(store).open) == (["r1"], Ending.DONE, None)
+
+
+class Switched:
+    """Passes as often as it is told to, then refuses."""
+
+    def __init__(self, passes: int, problem: ItemProblem) -> None:
+        self.passes = passes
+        self.problem = problem
+        self.judged = 0
+
+    def judge(self, _: Look, __: ClaimRecord) -> str:
+        self.judged += 1
+        return "the rule"
+
+    def __call__(self) -> None:
+        self.passes -= 1
+        if self.passes < 0:
+            raise self.problem
+
+
+@pytest.mark.parametrize("problem", [Stopped("Stopped."), Cancelled("Cancelled.")])
+@pytest.mark.parametrize(("passes", "judged", "rule"), [(0, 0, None), (1, 1, "the rule")])
+def test_the_switch_is_asked_before_the_look_and_after_the_judge(
+    store: Store, turned: TurnedClock, problem: ItemProblem, passes: int, judged: int, rule: str | None
+) -> None:
+    assert turned.slept == []
+    system, switch = System(), Switched(passes, problem)
+    result = delivered(store, system, "r1", on=terms(judge=switch.judge, switch=switch))
+    assert isinstance(result, Outcome)
+    assert (result.ending, result.problem, result.rule) == (Ending.NOT_ATTEMPTED, problem.slug, rule)
+    assert (switch.judged, system.sent, result.sent, claimed(store).open) == (judged, [], False, None)
+
+
+def test_what_is_cancelled_does_not_wait_for_a_throttled_system(store: Store, turned: TurnedClock) -> None:
+    system, switch = System(throttled=1), Switched(2, Cancelled("Cancelled."))
+    assert isinstance(delivered(store, system, "r1", on=terms(NEVER, switch=switch)), Wait)
+    turned.turn(15)
+    result = delivered(store, system, "r1", on=terms(NEVER, 1, switch=switch))
+    assert isinstance(result, Outcome)
+    assert (result.problem, result.attempt, system.sent) == ("cancelled", 0, [])
+
+
+@pytest.mark.parametrize("kind", [Throttled, TargetUnreachable, IssuerUnavailable])
+def test_patience_grows_from_try_to_try_up_to_five_minutes(kind: type[ItemProblem], turned: TurnedClock) -> None:
+    assert turned.slept == []
+    waits = [patience(kind("Later."), NEVER, tries) for tries in (0, 1, 2, 3, 4, 5, 6, 1000)]
+    assert waits == [Wait(seconds) for seconds in (15, 30, 60, 120, 240, 300, 300, 300)]
+
+
+def test_patience_is_as_long_as_a_system_asks(turned: TurnedClock) -> None:
+    assert turned.slept == []
+    assert patience(Throttled("Later.", members={"retryAfter": 900.0}), NEVER, 0) == Wait(900)
+    assert patience(Throttled("Later.", members={"retryAfter": 1.0}), NEVER, 0) == Wait(15)
+
+
+def test_patience_ends_when_its_run_gives_up(turned: TurnedClock) -> None:
+    give_up = turned.now() + timedelta(seconds=15)
+    assert patience(Throttled("Later."), give_up, 0) == Wait(15)
+    assert patience(Throttled("Later."), give_up - timedelta(microseconds=1), 0) is None
+    assert patience(Throttled("Later.", members={"retryAfter": 1e9}), NEVER - timedelta(days=26000), 0) is None
+
+
+def test_there_is_no_patience_with_what_waiting_does_not_mend() -> None:
+    for problem in (RefusedBySystem("No."), PolicyDenied("No."), Stopped("No."), ItemClaimed("No.")):
+        assert patience(problem, NEVER, 0) is None
+
+
+def test_refusals_never_crowd_out_the_outcome_of_a_sending(store: Store, turned: TurnedClock) -> None:
+    """A run that is delivered again after five refusals of it would send a second time."""
+    system = System()
+    first = until_ended(store, system, "r1", turned)
+    system.fail_again()
+    assert isinstance(delivered(store, System(throttled=1), "r2", on=terms(NEVER)), Wait)
+    for number in range(5):
+        turned.turn(1)
+        assert until_ended(store, system, f"other-{number}", turned).problem == "item-claimed"
+    assert until_ended(store, system, "r1", turned) == first
+    assert system.sent == ["r1"]
+
+
+def test_sendings_never_crowd_out_the_last_refusals(store: Store, turned: TurnedClock) -> None:
+    system = System()
+    until_ended(store, system, "r0", turned)
+    refused = until_ended(store, system, "refused", turned)
+    for number in range(1, 6):
+        system.fail_again()
+        until_ended(store, system, f"r{number}", turned)
+    assert until_ended(store, system, "refused", turned) == refused
+    assert len(claimed(store).settled) == 6
+    assert system.sent == [f"r{number}" for number in range(6)]
+
+
+def test_a_claim_that_ran_out_is_taken_over_and_what_its_run_sent_is_unknown(store: Store, turned: TurnedClock) -> None:
+    lost = Claim(store, "fo", "1", "r1", timedelta(minutes=3))
+    assert isinstance(lost.take(), Held)
+    lost.mark_sent("1")
+    assert isinstance(Claim(store, "fo", "1", "r1", timedelta(minutes=3)).take(), InFlight)
+    turned.turn(180)
+    assert isinstance(Claim(store, "fo", "1", "r2", timedelta(minutes=3)).take(), Held)
+    ended = claimed(store).ended("r1")
+    assert ended is not None
+    assert (ended.outcome.ending, ended.outcome.sent, ended.episode) == (Ending.UNKNOWN, True, "1")
+
+
+def test_what_a_late_sender_knows_replaces_what_nobody_knew(store: Store, turned: TurnedClock) -> None:
+    late = Claim(store, "fo", "1", "r1", timedelta(minutes=3))
+    late.take()
+    late.mark_sent("1")
+    turned.turn(180)
+    Claim(store, "fo", "1", "r2", timedelta(minutes=3)).take()
+    turned.turn(1)
+    done = late.settle(Outcome(ending=Ending.DONE, reason="Done.", sent=True))
+    ended, record = claimed(store).ended("r1"), claimed(store)
+    assert done.ending is Ending.DONE
+    assert ended is not None
+    assert ended.outcome == done
+    assert record.open is not None
+    assert record.open.run == "r2"
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_the_claim_of_a_run_that_broke_is_closed(store: Store, turned: TurnedClock, *, sent: bool) -> None:
+    assert turned.slept == []
+    claim = Claim(store, "fo", "1", "r1", timedelta(minutes=3))
+    claim.take()
+    if sent:
+        claim.mark_sent("1")
+    if_sent = Outcome(ending=Ending.UNKNOWN, reason="It broke.", sent=True)
+    if_not = Outcome(ending=Ending.UNKNOWN, reason="It broke before.", sent=False)
+    found = Claim(store, "fo", "1", "r1", timedelta()).abandon(if_sent, if_not)
+    assert (found.reason, claimed(store).open) == ((if_sent if sent else if_not).reason, None)

@@ -1,17 +1,24 @@
 """Bearer tokens, got by MSAL over real sockets from an issuer that is as particular as Entra ID."""
 
+import json
+import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from local.systems import FinanceOperations, Landscape
 from shared import clock
-from shared.problems import AccessDenied, CredentialsRefused, Failed, IssuerUnavailable, Problem
-from shared.systems.finance_operations import refuse_service
+from shared.problems import AccessDenied, CredentialsRefused, IssuerUnavailable, Problem
+from shared.systems.finance_operations.service import refuse_service
 from shared.targets import Targets
 from shared.transport import READ, WRITE, Connection, Reply
 from tests.conftest import TurnedClock
@@ -194,13 +201,13 @@ def test_an_unknown_client_names_the_issuers_code(landscape: Landscape) -> None:
     problem = refused(landscape, connected(landscape, CLIENT_ID="8d1e"))
     assert isinstance(problem, CredentialsRefused)
     assert "AADSTS700016" in problem.detail
-    assert "TARGETS__FO__" in problem.detail
+    assert "TARGETS__FO__CLIENT_ID" in problem.detail
 
 
-def test_an_unknown_tenant_names_the_target(landscape: Landscape) -> None:
+def test_an_unknown_tenant_names_its_setting(landscape: Landscape) -> None:
     problem = refused(landscape, connected(landscape, TENANT="no-such-tenant"))
-    assert isinstance(problem, Failed)
-    assert "TARGETS__FO__" in problem.detail
+    assert isinstance(problem, CredentialsRefused)
+    assert "TARGETS__FO__TENANT" in problem.detail
 
 
 @pytest.mark.parametrize("effect", ["cut", "html", "malformed"])
@@ -214,7 +221,7 @@ def test_an_issuer_that_answers_nonsense_is_unavailable(landscape: Landscape, ef
     assert "TARGETS__FO__AUTHORITY" in problem.detail
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [429, 500, 503])
 def test_an_issuer_that_is_out_of_order_is_unavailable(landscape: Landscape, status: int) -> None:
     landscape.issuer.faults.add("status", status=status, kind="token", times=None)
     problem = refused(landscape, connected(landscape))
@@ -305,3 +312,102 @@ def test_a_wrong_identity_header_is_refused(identity: Landscape, monkeypatch: py
 def test_an_identity_endpoint_that_is_down_is_unavailable(identity: Landscape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{closed_port()}/msi/token")
     assert isinstance(refused(identity, connected(identity, "fo_mi")), IssuerUnavailable)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_a_managed_identity_that_is_out_of_order_is_unavailable(identity: Landscape, status: int) -> None:
+    identity.issuer.faults.add("status", status=status, kind="managed-identity", times=None)
+    problem = refused(identity, connected(identity, "fo_mi"))
+    assert isinstance(problem, IssuerUnavailable)
+    assert "TARGETS__FO_MI__AUTH" in problem.detail
+
+
+def test_half_a_token_is_in_no_log(landscape: Landscape, caplog: pytest.LogCaptureFixture) -> None:
+    """MSAL would log an answer that it can't read, token and all."""
+    connection = connected(landscape)
+    with caplog.at_level(logging.DEBUG):
+        landscape.issuer.faults.add("malformed", kind="token")
+        assert isinstance(refused(landscape, connection), IssuerUnavailable)
+        called(connection)
+    assert "eyJ" not in caplog.text
+    assert landscape.issuer.identities.client_secret not in caplog.text
+    assert [record for record in caplog.records if record.name.startswith("msal")] == []
+
+
+class OddIssuer(BaseHTTPRequestHandler):
+    """Answers the discovery as it should, and a request for a token as a test wants it."""
+
+    protocol_version = "HTTP/1.1"
+    answered: ClassVar[tuple[int, dict[str, str], bytes]] = (200, {}, b"{}")
+    posted: ClassVar[list[bytes]] = []
+
+    def do_GET(self) -> None:
+        root = f"https://{self.headers['Host']}/t"
+        told = dict.fromkeys(("issuer", "authorization_endpoint", "token_endpoint"), root)
+        self.answer(200, {}, json.dumps(told).encode())
+
+    def do_POST(self) -> None:
+        self.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer(*self.answered)
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture(scope="module")
+def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Serve an odd issuer over TLS, and return its address and its authority's file."""
+    folder, authority = tmp_path_factory.mktemp("odd"), trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), OddIssuer) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"https://localhost:{server.server_port}", str(folder / "ca.pem")
+        server.shutdown()
+        thread.join()
+
+
+def at_odds(
+    landscape: Landscape, odd: tuple[str, str], status: int, body: bytes, **headers: str
+) -> tuple[Problem, list[bytes]]:
+    """Return the problem that an odd answer to a request for a token is, and what was posted."""
+    OddIssuer.answered, OddIssuer.posted = (status, headers, body), []
+    problem = refused(landscape, connected(landscape, AUTHORITY=odd[0], CA_FILE=odd[1]))
+    return problem, OddIssuer.posted
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_secret_is_never_posted_again_to_where_an_issuer_redirects(
+    landscape: Landscape, odd_server: tuple[str, str], status: int, *, elsewhere: bool
+) -> None:
+    port = urlsplit(odd_server[0]).port
+    location = f"https://127.0.0.1:{port}/other" if elsewhere else "/t/other"
+    _, posted = at_odds(landscape, odd_server, status, b"", Location=location)
+    assert len(posted) == 1
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[b"", b"{", b"{}", b"<html>", b"\xff", b'{"access_token": null}', b'{"error": null}'],
+        *[b'{"access_token": "eyJ", "expires_in": "soon"}', b'{"access_token": "eyJ", "expires_in": null}'],
+        *[b'{"error": "x", "error_codes": null}', b'{"error": {"a": 1}, "error_description": "Bearer"}'],
+    ],
+)
+def test_an_odd_answer_of_an_issuer_is_a_problem_of_it(
+    landscape: Landscape, odd_server: tuple[str, str], status: int, body: bytes
+) -> None:
+    problem, _ = at_odds(landscape, odd_server, status, body)
+    assert isinstance(problem, IssuerUnavailable | CredentialsRefused)

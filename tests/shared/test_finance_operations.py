@@ -3,14 +3,19 @@
 import json
 import random
 from collections.abc import Mapping
-from typing import Any, get_args
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast, get_args
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.operations import Wanted
+from shared.attempts import Terms, perform
+from shared.operations import Named, Wanted
 from shared.outcomes import Ending, Outcome
+from shared.policy import Facts
 from shared.problems import (
     AccessDenied,
     AnswerNotUnderstood,
@@ -22,24 +27,33 @@ from shared.problems import (
     NoAnswer,
     NotJson,
     NotValid,
+    OutcomeUnknown,
     RefusedBySystem,
     Throttled,
 )
+from shared.store import SqliteStore, Store
 from shared.systems.finance_operations import (
     BatchJob,
-    Ended,
     Requeue,
+    Requeueing,
     Status,
     documented,
+    facts,
+    failed_jobs,
+    job_in,
+    named,
     read_action,
-    read_job,
     refuse_state,
     requeue,
     requeue_native,
 )
-from shared.transport import Reply
+from shared.systems.finance_operations.jobs import Ended
+from shared.targets import Target
+from shared.transport import Connection, Reply
 from shared.validation import Call
+from tests.conftest import TurnedClock
 
+NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 JOB = 5637144245
 TOLD = {
     "ResponseStatusCode": 200,
@@ -52,6 +66,11 @@ REFUSED = {**TOLD, "ResponseStatusCode": 500, "IsSuccess": False, "ExceptionDeta
 ERROR = {"error": {"code": "", "message": "An error has occurred."}}
 EXCEPTION = {"error": {**ERROR["error"], "innererror": {"message": "Update conflict.", "stacktrace": "   at Dynamics"}}}
 ENTITY = {"BatchJobRecId": JOB, "Status": "Error", "StartDateTime": "a", "EndDateTime": "b", "More": 1}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return SqliteStore(str(tmp_path / "store.db"))
 
 
 def reply(status: int, content: object = b"", kind: str = "application/json; odata.metadata=minimal") -> Reply:
@@ -129,6 +148,41 @@ def test_what_says_nothing_is_never_taken_for_done(content: object) -> None:
         read_action(reply(200, content), JOB)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "told",
+    [
+        {**TOLD, "ResponseStatusCode": 500},
+        {"IsSuccess": True, "ResponseStatusCode": 404},
+        {**TOLD, "Batch JobId": JOB + 1},
+        {**TOLD, "Batch JobId": None},
+        {"IsSuccess": True, "batch jobid": "1"},
+        {**REFUSED, "Batch JobId": JOB + 1},
+        {**TOLD, "isSuccess": False},
+        {**TOLD, "issuccess": True},
+        {"IsSuccess": True, "Is Success": True},
+        {"reponseMessage": "a", "ResponseMessage": "b", "IsSuccess": True},
+    ],
+)
+def test_an_answer_that_contradicts_itself_is_none(told: dict[str, Any], shape: Any) -> None:  # noqa: ANN401 - one of SHAPES
+    with pytest.raises(NoAnswer) as caught:
+        read_action(reply(200, shape(told)), JOB)
+    assert Outcome.of(caught.value).sent is True
+
+
+@pytest.mark.parametrize("told", [{**TOLD, "Batch JobId": str(JOB)}, {**TOLD, "ResponseStatusCode": 201}])
+def test_an_answer_that_only_spells_it_otherwise_is_done(told: dict[str, Any]) -> None:
+    assert read_action(reply(200, told), JOB).ending is Ending.DONE
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("content", [b"", b"<html>", TOLD, ERROR])
+def test_a_redirect_to_the_action_is_no_answer(status: int, content: object) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        read_action(reply(status, content), JOB)
+    assert Outcome.of(caught.value).sent is True
+
+
 SAYS_SO = [TOLD, in_text(TOLD), in_value(TOLD), {"IsSuccess": True}, {"ResponseStatusCode": 200}]
 SAYS_NOTHING = [
     *[{}, [], "x", None, ERROR, EXCEPTION, REFUSED, in_text(REFUSED), in_value(REFUSED), in_value(None)],
@@ -169,7 +223,7 @@ def test_a_call_that_was_turned_away_took_no_effect(status: int, kind: type[Item
         read_action(reply(status, content), JOB)
     assert Outcome.of(caught.value).sent is False
     with pytest.raises(kind):
-        read_job(reply(status, content), JOB)
+        job_in(reply(status, content), JOB)
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 412, 415, 422, 451, 499])
@@ -216,12 +270,12 @@ def test_an_answer_is_told_in_the_documented_spelling_and_order() -> None:
 
 
 def test_a_job_is_read() -> None:
-    job = read_job(reply(200, {"@odata.context": "x", **ENTITY}), JOB)
+    job = job_in(reply(200, {"@odata.context": "x", **ENTITY}), JOB)
     assert (job.BatchJobRecId, job.Status, job.episode) == (JOB, "Error", "Error b")
 
 
 def test_a_job_whose_id_is_text_is_read() -> None:
-    assert read_job(reply(200, {**ENTITY, "BatchJobRecId": str(JOB)}), JOB).BatchJobRecId == JOB
+    assert job_in(reply(200, {**ENTITY, "BatchJobRecId": str(JOB)}), JOB).BatchJobRecId == JOB
 
 
 def test_another_end_is_another_episode() -> None:
@@ -233,7 +287,7 @@ def test_another_end_is_another_episode() -> None:
 
 def test_a_job_that_is_not_there_was_never_sent() -> None:
     with pytest.raises(ItemNotFound, match=str(JOB)) as caught:
-        read_job(reply(404, ERROR), JOB)
+        job_in(reply(404, ERROR), JOB)
     assert Outcome.of(caught.value).sent is False
 
 
@@ -242,16 +296,16 @@ def test_only_200_with_a_job_is_a_job(status: int) -> None:
     contents: list[object] = [b"", b"<html>", [], ERROR, {"value": [ENTITY]}, {**ENTITY, "Status": None}]
     for content in [*contents, {"Status": "Error"}]:
         with pytest.raises(ItemProblem) as caught:
-            read_job(reply(status, content), JOB)
+            job_in(reply(status, content), JOB)
         assert Outcome.of(caught.value).sent is False
     if status != 200:
         with pytest.raises(ItemProblem):
-            read_job(reply(status, ENTITY), JOB)
+            job_in(reply(status, ENTITY), JOB)
 
 
 def test_a_page_that_is_not_the_service_is_told_from_a_missing_job() -> None:
     with pytest.raises(AnswerNotUnderstood):
-        read_job(reply(404, b"<html>", "text/html"), JOB)
+        job_in(reply(404, b"<html>", "text/html"), JOB)
 
 
 @pytest.mark.parametrize("status", [*Status, "", "Paused", "error", "ERROR"])
@@ -281,30 +335,41 @@ def call(body: object, **headers: str) -> Call:
 def test_a_requeue_is_one_operation_on_one_item() -> None:
     wanted = requeue(call({"batchJobId": JOB, "target": "FO", "reason": "why not", "fromStatuses": ["Finished"]}))
     operation = {"batch_job_id": JOB, "from_statuses": ["Finished"]}
-    assert wanted == Wanted("finance-operations", "FO", "why not", str(JOB), operation)
-    assert Requeue.model_validate(wanted.operation) == Requeue(batch_job_id=JOB, from_statuses=("Finished",))
+    assert wanted == Wanted("finance-operations", "FO", "why not", [Named(str(JOB), operation)], single=True)
+    assert Requeue.model_validate(wanted.items[0].operation) == Requeue(batch_job_id=JOB, from_statuses=("Finished",))
 
 
 def test_a_native_requeue_is_the_same_operation() -> None:
     options = {"target": "FO", "reason": "why not", "fromStatuses": ["Error", "Canceled"]}
     wanted = requeue_native(call({"batchJobId": str(JOB), "nightshift": options}))
     operation = {"batch_job_id": JOB, "from_statuses": ["Error", "Canceled"]}
-    assert wanted == Wanted("finance-operations", "FO", "why not", str(JOB), operation, native=True)
+    items = [Named(str(JOB), operation)]
+    assert wanted == Wanted("finance-operations", "FO", "why not", items, single=True, native=True)
 
 
 @pytest.mark.parametrize("function", [requeue, requeue_native])
 def test_without_options_a_failed_job_of_the_default_target_is_meant(function: Any) -> None:  # noqa: ANN401 - one of two functions
     wanted = function(call({"batchJobId": "007"}))
-    assert (wanted.target, wanted.reason, wanted.item) == (None, None, "7")
-    assert wanted.operation == {"batch_job_id": 7, "from_statuses": ["Error"]}
+    assert (wanted.target, wanted.reason, wanted.single, wanted.mode) == (None, None, True, "perform")
+    assert wanted.items == [Named("7", {"batch_job_id": 7, "from_statuses": ["Error"]})]
+    assert (wanted.override, wanted.cap, wanted.max_parallel, wanted.give_up_after) == (False, None, 8, None)
 
 
 @pytest.mark.parametrize(
     ("body", "pointers"),
     [
         ({}, ["/batchJobId"]),
-        ({"batchJobID": 1}, ["/batchJobID", "/batchJobId"]),
-        ({"batchJobId": 1, "batchJobIds": [1]}, ["/batchJobIds"]),
+        ({"batchJobID": 1}, ["/batchJobID"]),
+        ({"batchJobId": 1, "batchJobIds": [1]}, ["/batchJobId", "/reason"]),
+        ({"batchJobId": 1, "batchJobIds": [1], "reason": "why"}, ["/batchJobId"]),
+        ({"batchJobIds": [1, 2]}, ["/reason"]),
+        ({"batchJobIds": []}, ["/batchJobIds"]),
+        ({"batchJobIds": [1, "0", None], "reason": "why"}, ["/batchJobIds/1", "/batchJobIds/2"]),
+        ({"batchJobIds": [7, 1, "7", 1, 7], "reason": "why"}, ["/batchJobIds/2", "/batchJobIds/3", "/batchJobIds/4"]),
+        ({"batchJobIds": [1] * 10_001, "reason": "why"}, ["/batchJobIds"]),
+        ({"batchJobId": 1, "override": True}, ["/reason"]),
+        ({"batchJobId": 1, "cap": 0, "maxParallel": 33, "giveUpAfter": 1441}, ["/cap", "/giveUpAfter", "/maxParallel"]),
+        ({"batchJobId": 1, "dryRun": "true", "override": 1}, ["/dryRun", "/override"]),
         ({"batchJobId": True}, ["/batchJobId"]),
         ({"batchJobId": 0, "target": "", "reason": "x" * 501}, ["/batchJobId", "/reason", "/target"]),
         ({"batchJobId": 1, "fromStatuses": []}, ["/fromStatuses"]),
@@ -325,7 +390,8 @@ def test_every_mistake_of_a_requeue_is_pointed_at(body: object, pointers: list[s
     ("body", "pointers"),
     [
         ({"batchJobId": 1, "target": "fo"}, ["/target"]),
-        ({"batchJobId": 1, "nightshift": {"cap": 5, "batchJobId": 1}}, ["/nightshift/batchJobId", "/nightshift/cap"]),
+        ({"batchJobId": 1, "nightshift": {"cap": 0, "batchJobId": 1}}, ["/nightshift/batchJobId", "/nightshift/cap"]),
+        ({"batchJobId": 1, "nightshift": {"override": True}}, ["/nightshift/reason"]),
         ({"batchJobId": "1.0", "nightshift": {"reason": 1}}, ["/batchJobId", "/nightshift/reason"]),
         ({"batchJobId": 1, "nightshift": None}, ["/nightshift"]),
         ({"batchJobId": 1, "Nightshift": {}}, ["/Nightshift"]),
@@ -357,3 +423,157 @@ def test_two_different_targets_are_a_mistake() -> None:
     with pytest.raises(NotValid) as caught:
         requeue_native(call({"batchJobId": 1, "nightshift": {"target": "fo"}}, nightshift_target="other"))
     assert [mistake.pointer for mistake in caught.value.mistakes] == ["/nightshift/target"]
+
+
+def test_a_list_is_as_many_items_and_no_single_call() -> None:
+    wanted = requeue(call({"batchJobIds": [3, "1", 2], "reason": "why not", "cap": 2, "maxParallel": 4}))
+    assert [item.id for item in wanted.items] == ["3", "1", "2"]
+    assert [Requeue.model_validate(item.operation).batch_job_id for item in wanted.items] == [3, 1, 2]
+    assert (wanted.single, wanted.reason, wanted.cap, wanted.max_parallel) == (False, "why not", 2, 4)
+
+
+@pytest.mark.parametrize("body", [{"batchJobId": 1}, {"batchJobIds": [1], "reason": "why not"}])
+def test_a_dry_run_is_a_plan_and_no_single_call(body: dict[str, object]) -> None:
+    wanted = requeue(call({**body, "dryRun": True}))
+    assert (wanted.mode, wanted.single) == ("plan", False)
+
+
+def test_an_override_is_one_with_a_reason() -> None:
+    wanted = requeue(call({"batchJobId": 1, "override": True, "reason": "why not", "giveUpAfter": 0}))
+    assert (wanted.override, wanted.reason, wanted.give_up_after) == (True, "why not", 0)
+    native = requeue_native(call({"batchJobId": 1, "nightshift": {"override": True, "reason": "why not"}}))
+    assert (native.override, native.native, native.single) == (True, True, True)
+
+
+def test_a_failed_job_is_an_item_that_rules_can_see() -> None:
+    told = {**ENTITY, "JobDescription": "Invoice posting", "CompanyAccounts": "usmf"}
+    item = named(BatchJob.model_validate(told))
+    assert (item.id, item.episode) == (str(JOB), "Error b")
+    assert item.about == {"job": "Invoice posting", "company": "usmf", "ended": "b"}
+    assert Requeue.model_validate(item.operation) == Requeue(batch_job_id=JOB)
+    assert facts(item, "fo") == Facts("fo", "Invoice posting", "usmf")
+    assert facts(named(BatchJob.model_validate(ENTITY)), "fo") == Facts("fo")
+
+
+class Replying:
+    """A target that answers one thing to everything, and writes down what it was asked."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[str, str]] = []
+        self.target = Target.model_validate(
+            {"name": "fo", "system": "finance-operations", "url": "https://h", "auth": "managed-identity"}
+        )
+
+    def call(self, method: str, path: str, *_: object, **__: object) -> Reply:
+        self.asked.append((method, path))
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+def work(replying: Replying) -> Requeueing:
+    return Requeueing(cast("Connection", replying), Requeue(batch_job_id=JOB), "r1")
+
+
+ODD = [
+    *[
+        b"\xff\xfe\x00",
+        b'{"IsSuccess": "\\ud800"}',
+        b'{"\\udfff": {"\\udfff": 1}}',
+        b"[" * 100_000,
+        b'{"value":' * 5000,
+    ],
+    *[b'{"IsSuccess": true, "ExceptionDetails": "\\ud800"}', b'{"IsSuccess": false, "ExceptionDetails": "\\udc00"}'],
+    *[b"1" * 10_000, b'{"ResponseStatusCode": ' + b"1" * 5000 + b"}", b'{"ResponseStatusCode": 1e400}', b"NaN"],
+    *[b'{"IsSuccess": true, "reponseMessage": NaN}', b'{"error": {"code": "\\ud800", "message": ["\\ud800"]}}'],
+    *[
+        b'{"error": {"code": {"a": [1]}, "innererror": {"message": {"a": 1}}}}',
+        b'{"value": "{\\"IsSuccess\\": true, \\ud800"}',
+    ],
+    *[
+        b'{"IsSuccess": true, "ExceptionDetails": ' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"value": "' + b"[" * 5000 + b'"}',
+    ],
+    *[b'{"IsSuccess": false, "ExceptionDetails": ' + b"[" * 900 + b"]" * 900 + b"}"],
+]
+AGAIN = [
+    "",
+    "\u00b2",
+    "9" * 400,
+    "-1",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Mon, 01 Jan 0001 00:00:00 +2359",
+    "0",
+    "1e9",
+    "\xff",
+]
+
+
+def sent_and_answered(store: Store, odd: Reply, run: str, turned: TurnedClock) -> None:
+    """Requeue a job that is answered so: it ends with an outcome that is kept, or waits for a throttled system."""
+    turned.turn(3600)
+    seen, after = reply(200, ENTITY), reply(200, {**ENTITY, "Status": "Waiting"})
+    terms = Terms(lambda *_: "the rule", lambda: None, turned.now() + timedelta(hours=1))
+    outcome = perform(store, "fo", run, work(Replying(seen, odd, after)), terms)
+    if isinstance(outcome, Outcome):
+        assert json.dumps(outcome.answer, ensure_ascii=False).encode()
+        learned = perform(store, "fo", run, work(Replying(seen)), terms)
+        assert isinstance(learned, Outcome)
+        assert (learned.ending, learned.reason) == (outcome.ending, outcome.reason)
+    else:
+        assert odd.status in (429, 503)
+
+
+@pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
+def test_no_odd_answer_after_a_sending_is_more_than_a_problem(store: Store, turned: TurnedClock, body: bytes) -> None:
+    """What escapes here would break a run which has sent."""
+    for status in (200, 201, 204, 302, 400, 401, 404, 408, 500):
+        sent_and_answered(store, Reply(status, {"Content-Type": "\xff"}, body), f"r{status}", turned)
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_no_odd_wait_after_a_sending_is_more_than_a_problem(store: Store, turned: TurnedClock, again: str) -> None:
+    for status in (429, 503):
+        sent_and_answered(store, Reply(status, {"Retry-After": again}, b""), f"r{status}", turned)
+
+
+@pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
+def test_no_odd_answer_to_a_reading_is_more_than_a_problem(body: bytes) -> None:
+    for status in (200, 404, 500):
+        with pytest.raises(ItemProblem) as caught:
+            work(Replying(Reply(status, {}, body))).look()
+        assert caught.value.answer().body
+
+
+@pytest.mark.parametrize("after", ["Waiting", "Ready", "Scheduled", "Executing", "Finished"])
+def test_a_job_that_left_its_failure_shows_that_it_was_done(turned: TurnedClock, after: str) -> None:
+    assert turned.slept == []
+    outcome = work(Replying(reply(200, {**ENTITY, "Status": after}))).check("Error b")
+    assert (outcome.ending, outcome.sent) == (Ending.DONE, True)
+    assert outcome.answer == TOLD
+
+
+@pytest.mark.parametrize("after", ["Error", "Hold", "Canceled", "NotRun", "Cancelling", "Paused"])
+def test_a_job_that_shows_nothing_of_a_requeue_leaves_it_unknown(turned: TurnedClock, after: str) -> None:
+    replying = Replying(reply(200, {**ENTITY, "Status": after}))
+    with pytest.raises(OutcomeUnknown, match=after):
+        work(replying).check("Error b")
+    assert (len(replying.asked), turned.slept) == (2, [0, 3])
+
+
+def test_jobs_are_listed_page_after_page() -> None:
+    first = {"value": [ENTITY], "@odata.nextLink": "https://h/data/BatchJobs?$skiptoken=1"}
+    last = {"value": [{**ENTITY, "BatchJobRecId": 2}]}
+    replying = Replying(reply(200, first), reply(200, last))
+    since, until = datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, 7, 0, 1, tzinfo=UTC)
+    jobs = list(failed_jobs(cast("Connection", replying), since, until, "r1"))
+    assert [job.BatchJobRecId for job in jobs] == [JOB, 2]
+    path = unquote(replying.asked[0][1])
+    assert "EndDateTime ge 2026-11-22T00:00:00Z and EndDateTime le 2026-11-23T07:00:01Z" in path
+    assert "Status eq Microsoft.Dynamics.DataEntities.BatchStatus'Error'" in path
+    assert replying.asked[1] == ("GET", "https://h/data/BatchJobs?$skiptoken=1")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", [], {"value": None}, {"value": [1]}, {"value": [{}]}, ERROR])
+def test_what_is_no_list_of_jobs_is_not_understood(content: object) -> None:
+    with pytest.raises(AnswerNotUnderstood):
+        list(failed_jobs(cast("Connection", Replying(reply(200, content))), NOW, NOW, "r1"))

@@ -1,9 +1,12 @@
 """The app's settings: names in capitals, defaults that work, and mistakes that are named without their value."""
 
+from collections.abc import Iterator
+
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import Settings
+from shared.problems import NotReady
+from shared.settings import Settings, app_settings
 
 SECRET = "hunter2-of-the-app"
 
@@ -70,3 +73,63 @@ def test_a_wrong_setting_is_named_without_its_value(name: str, text: str) -> Non
 def test_settings_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError):
         Settings().wait_seconds = 1  # type: ignore[misc] # that is the test
+
+
+@pytest.fixture
+def unread() -> Iterator[None]:
+    app_settings.cache_clear()
+    yield
+    app_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *[
+            ("STORE", SECRET),
+            ("MAX_BODY", "1e400"),
+            ("MAX_BODY", "9" * 5000),
+            ("WAIT_SECONDS", "NaN"),
+            ("PLAN_TTL", "0"),
+        ],
+        *[
+            ("GIVE_UP_MINUTES", "1441"),
+            ("SWEEP_MODE", SECRET),
+            ("SWEEP_CAP", "10001"),
+            ("TRUST_CLIENT_PRINCIPAL", SECRET),
+        ],
+        *[
+            ("SWEEP_AT", "2:00"),
+            ("SWEEP_AT", "25:00"),
+            ("SWEEP_AT", ","),
+            ("SWEEP_UNTIL", "06:00,07:00"),
+            ("SWEEP_UNTIL", " "),
+        ],
+        *[
+            ("SWEEP_TIME_ZONE", text)
+            for text in ("Mars/Olympus", "Europe", "/etc/passwd", "../UTC", "Europe/", " ", "é", "zone.tab")
+        ],
+    ],
+)
+def test_a_wrong_setting_is_not_ready_and_named(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(NotReady, match=name) as caught:
+        app_settings()
+    assert SECRET not in str(caught.value) + caught.value.answer().body.decode()
+
+
+@pytest.mark.usefixtures("unread")
+def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", SECRET)
+    monkeypatch.setenv("PLAN_TTL", "x")
+    with pytest.raises(NotReady, match=r"STORE: .*; PLAN_TTL: "):
+        app_settings()
+
+
+def test_a_night_is_when_the_settings_say() -> None:
+    told = Settings.read(
+        {"SWEEP_AT": "04:30,02:00", "SWEEP_UNTIL": "05:00", "SWEEP_TIME_ZONE": "Europe/Berlin"}
+    ).schedule
+    assert ([f"{at:%H:%M}" for at in told.at], f"{told.until:%H:%M}") == (["02:00", "04:30"], "05:00")
+    assert told.zone.key == "Europe/Berlin"

@@ -176,10 +176,48 @@ def test_the_only_target_of_a_system_is_its_default() -> None:
 
 def test_of_several_targets_one_must_be_named() -> None:
     targets = Targets({**settings("TEST", GOOD), **settings("PROD", GOOD)})
-    with pytest.raises(NotValid, match="test, prod") as caught:
+    with pytest.raises(NotValid, match="prod, test") as caught:
         targets.choose("finance-operations", None)
     assert [mistake.header for mistake in caught.value.mistakes] == ["Nightshift-Target"]
     assert targets.choose("finance-operations", "prod").name == "prod"
+
+
+@pytest.mark.parametrize("wrong", [{"URL": "x"}, {"SYSTEM": ""}, {"COLOUR": "red"}])
+def test_a_target_that_is_off_still_counts_for_the_default(wrong: dict[str, str]) -> None:
+    """Otherwise a mistake in one target's settings would send unnamed calls to another one."""
+    targets = Targets({**settings("TEST", GOOD), **settings("PROD", {**GOOD, **wrong})})
+    assert [target.name for target in targets.on] == ["test"]
+    with pytest.raises(NotValid, match="prod, test") as caught:
+        targets.choose("finance-operations", None)
+    assert [mistake.header for mistake in caught.value.mistakes] == ["Nightshift-Target"]
+    assert targets.choose("finance-operations", "test").name == "test"
+
+
+def test_an_only_target_that_is_off_says_so() -> None:
+    with pytest.raises(TargetOff, match="TARGETS__FO__URL"):
+        Targets(settings("FO", {**GOOD, "URL": "x"})).choose("finance-operations", None)
+
+
+def test_a_target_of_no_known_system_is_nobodys_default() -> None:
+    targets = Targets({**settings("FO", GOOD), **settings("BC", {**GOOD, "SYSTEM": "business-central-2"})})
+    assert targets.choose("finance-operations", None).name == "fo"
+
+
+@pytest.mark.parametrize("field", ["URL", "AUTHORITY"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *[f"https://:{SECRET}@h", "https://@h", f"https://{SECRET}@h", f"https://h:{SECRET}", f"https://h:{SECRET}@h:1"],
+        *["https://h:abc", "https://h:99999", "https://h:-1", "https://h:0", "https://h:²", "https://h?", "https://h#"],
+        *["https://h?a", "https://h/#a", "https://h /", "https://h\t", " https://h", "https://h\n", "https:///a"],
+        *[f"https://[{SECRET}", "https://[::1", "https://[h]", "https://:443", "https:h", "//h", "https://h\\a"],
+        *["https://a\uff0fb", "https://\u2100h", "javascript:alert(1)", "file:///etc/passwd", SECRET],
+    ],
+)  # fmt: skip
+def test_no_odd_address_is_taken_and_none_is_quoted(field: str, url: str) -> None:
+    text = complaint({**GOOD, field: url})
+    assert text.startswith(f"TARGETS__FO__{field}: ")
+    assert SECRET not in text
 
 
 def test_without_any_target_there_is_no_default() -> None:

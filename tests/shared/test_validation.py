@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from shared.answers import Answer
 from shared.problems import (
-    Answer,
     BodyMissing,
     KeyNotValid,
     LengthRequired,
@@ -163,6 +164,29 @@ def test_half_of_a_surrogate_pair_is_pointed_at() -> None:
     assert parse(b'"\\ud83d\\ude00"') == "\N{GRINNING FACE}"
 
 
+def test_a_pointer_through_names_that_are_not_unicode_text_can_be_sent() -> None:
+    assert ("is not a finite number", "/?/0") in mistakes('{"\\ud800": [NaN]}')
+    assert ("comes twice", "/a/?") in mistakes('{"a": {"\\udfff": 1, "\\udfff": 2}}')
+    assert pointer(("a", "\ud800~/", 0)) == "/a/?~0~1/0"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" * 400 + "e1", "1" * 4000 + ".0"])
+def test_a_number_that_is_too_large_is_not_finite(number: str) -> None:
+    assert mistakes(f'{{"a": [{number}]}}') == [("is not a finite number", "/a/0")]
+
+
+@pytest.mark.parametrize("doubled", [0, 16_000])
+def test_thousands_of_doubled_names_take_no_time(doubled: int) -> None:
+    names = [f'"n{number % 16_000}": 0' for number in range(16_000 + doubled)]
+    body = f"{{{', '.join(names)}}}".encode()
+    began = time.process_time()
+    if doubled:
+        assert len(mistakes(body)) == 100
+    else:
+        assert parse(body)
+    assert time.process_time() - began < 1
+
+
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_depth_has_a_limit_of_its_own(opening: str, closing: str) -> None:
     assert parse((opening * 64 + "1" + closing * 64).encode()) is not None
@@ -288,6 +312,13 @@ def test_a_mistake_does_not_repeat_what_was_sent() -> None:
         ("wait=1.5", None, False, ""),
         ("wait", None, False, ""),
         (";,=,;", None, False, ""),
+        ('wait="5"; unit="a, wait=9", respond-async', 5, True, "respond-async"),
+        ("wait=5;x=y, wait=7", 5, False, "wait=5"),
+        ('note="a, wait=9; b\\", respond-async", wait=5', 5, False, "wait=5"),
+        ('handling="strict"', None, False, "handling=strict"),
+        ("handling=strict; x, wait=5", 5, False, "wait=5, handling=strict"),
+        ("Handling = strict , respond-async;x=1", None, True, "respond-async, handling=strict"),
+        ("handling=lenient, handling=strict", None, False, ""),
     ],
 )
 def test_preferences_are_read_as_rfc_7240_has_them(

@@ -5,6 +5,6 @@ import azure.functions as func
 app = func.FunctionApp()
 
 
-@app.timer_trigger(schedule="0 0 3 * * *", arg_name="night")
-def nightly(night: func.TimerRequest) -> None:
+@app.queue_trigger(arg_name="night", queue_name="nights", connection="AzureWebJobsStorage")
+def nightly(night: func.QueueMessage) -> None:
     print(night)  # noqa: T201 - never runs

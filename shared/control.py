@@ -1,0 +1,190 @@
+"""What people may change while runs are under way: the stop switch, the policy, and a run's cancelling.
+
+Each is one record in the store, changed by compare-and-set, and looked at shortly before each sending. What was read is
+believed for half a second in a process, so that a thousand jobs don't read it a thousand times, and a stop still takes
+effect within a second.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from shared import clock
+from shared.outcomes import Plain
+from shared.policy import Rules
+from shared.problems import Cancelled, Changed, Exists, NotReady, PolicyChanged, Problem, Stopped
+from shared.store import Record, Store
+from shared.validation import checked, parse
+
+_BELIEVED = timedelta(seconds=0.5)
+_EVERYTHING = "*"
+_STOP = "control/stop"
+_POLICY = "control/policy"
+_FIRST_POLICY = Path(__file__).resolve().parent.parent / "policy.json"
+
+
+class Switch(Plain):
+    """Somebody stopped a target, or everything."""
+
+    reason: str
+    actor: str
+    at: datetime
+
+
+class Stops(Plain):
+    """What is stopped, by the target's name; `*` is everything."""
+
+    v: int = 1
+    stopped: dict[str, Switch] = Field(default={})
+
+
+class PolicyDocument(Plain):
+    """The policy, and who changed it last and why."""
+
+    v: int = 1
+    version: int
+    rules: Rules
+    reason: str
+    actor: str
+    changed: datetime | None = None
+
+
+@dataclass
+class _Believed:
+    """What was read, and until when it is believed."""
+
+    record: Record | None
+    until: datetime
+
+
+class Watch:
+    """Reads records, and believes them for half a second. Threads may share it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._held: dict[str, _Believed] = {}
+
+    def read(self, key: str) -> Record | None:
+        """Return a record as it was at most half a second ago."""
+        with self._lock:
+            held = self._held.get(key)
+            now = clock.now()
+            if held is None or not held.until - _BELIEVED <= now < held.until:
+                held = _Believed(self._store.read(key), now + _BELIEVED)
+                self._forget(now)
+                self._held[key] = held
+            return held.record
+
+    def _forget(self, now: datetime) -> None:
+        self._held = {key: held for key, held in self._held.items() if now < held.until}
+
+
+def refuse_stopped(read: Callable[[str], Record | None], target: str, run: str) -> None:
+    """Let nothing be sent that somebody has stopped or cancelled.
+
+    Raises:
+        Stopped: the target is, or everything.
+        Cancelled: the run is.
+    """
+    stopped = _stops(read(_STOP)).stopped
+    for name in (_EVERYTHING, target):
+        if name in stopped:
+            raise Stopped(f"Stopped by {stopped[name].actor}: {stopped[name].reason}")
+    if read(_cancel_key(run)):
+        raise Cancelled("The run was cancelled before it came to this item.")
+
+
+def stops(store: Store) -> Stops:
+    """Return what is stopped."""
+    return _stops(store.read(_STOP))
+
+
+def stop(store: Store, target: str | None, reason: str, actor: str) -> Stops:
+    """Stop a target, or everything; what is sent already is waited for."""
+    switch = Switch(reason=reason, actor=actor, at=clock.now())
+    return _changed(store, lambda stopped: {**stopped, target or _EVERYTHING: switch})
+
+
+def resume(store: Store, target: str | None) -> Stops:
+    """Let a target, or everything, be sent to again; nothing is started by that."""
+    return _changed(
+        store, lambda stopped: {name: one for name, one in stopped.items() if name != (target or _EVERYTHING)}
+    )
+
+
+def cancel(store: Store, run: str, reason: str, actor: str) -> None:
+    """Write down that a run is cancelled; a second time changes nothing."""
+    switch = Switch(reason=reason, actor=actor, at=clock.now())
+    try:
+        store.create(_cancel_key(run), switch.model_dump_json().encode())
+    except Exists:
+        return
+
+
+def is_cancelled(store: Store, run: str) -> bool:
+    """Tell whether a run was cancelled."""
+    return store.read(_cancel_key(run)) is not None
+
+
+def policy(read: Callable[[str], Record | None]) -> PolicyDocument:
+    """Return the policy; before anybody has changed it, that of the file policy.json."""
+    found = read(_POLICY)
+    return PolicyDocument.model_validate_json(found.data) if found else _first_policy()
+
+
+def put_policy(store: Store, rules: Rules, version: int, reason: str, actor: str) -> PolicyDocument:
+    """Change the policy from a version that the caller has seen.
+
+    Raises:
+        PolicyChanged: there is another version meanwhile.
+    """
+    found = store.read(_POLICY)
+    present = policy(lambda _: found)
+    if present.version != version:
+        raise PolicyChanged(f"The policy has version {present.version}; the change is for version {version}.")
+    new = PolicyDocument(version=version + 1, rules=rules, reason=reason, actor=actor, changed=clock.now())
+    data = new.model_dump_json().encode()
+    try:
+        if found:
+            store.replace(_POLICY, data, found.etag)
+        else:
+            store.create(_POLICY, data)
+    except (Exists, Changed):
+        raise PolicyChanged("Somebody else changed the policy at the same moment.") from None
+    return new
+
+
+def _first_policy() -> PolicyDocument:
+    try:
+        rules = checked(Rules, parse(_FIRST_POLICY.read_bytes())) if _FIRST_POLICY.is_file() else Rules()
+    except Problem as problem:
+        raise NotReady(f"The app's policy.json can't be used: {problem.detail}") from problem
+    return PolicyDocument(version=0, rules=rules, reason="policy.json", actor="deployment")
+
+
+def _changed(store: Store, change: Callable[[dict[str, Switch]], dict[str, Switch]]) -> Stops:
+    while True:
+        found = store.read(_STOP)
+        new = Stops(stopped=change(_stops(found).stopped))
+        data = new.model_dump_json().encode()
+        try:
+            if found:
+                store.replace(_STOP, data, found.etag)
+            else:
+                store.create(_STOP, data)
+        except (Exists, Changed):
+            continue
+        return new
+
+
+def _stops(found: Record | None) -> Stops:
+    return Stops.model_validate_json(found.data) if found else Stops()
+
+
+def _cancel_key(run: str) -> str:
+    return f"runs/{run}/cancel"

@@ -1,0 +1,204 @@
+"""What people look at: a run, the list of runs, the failures that a sweep would see, and the targets."""
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from urllib.parse import urlencode
+
+from shared import clock, control, front, records, runs
+from shared.answers import Answer, to_json
+from shared.durable import Engine, Phase
+from shared.outcomes import Ending, Run, State
+from shared.policy import By, Facts, allowing, decide
+from shared.problems import AccessDenied, CredentialsRefused, ItemProblem, Mistake, NotValid
+from shared.records import Order
+from shared.settings import app_settings
+from shared.store import Store, app_store
+from shared.sweep import LONGEST_LOOK_BACK
+from shared.systems import finance_operations as fo
+from shared.targets import Target, app_targets
+from shared.transport import connection
+from shared.validation import Call
+
+_PAGE = 100
+_TROUBLES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
+_STATES = {Phase.RUNNING: State.RUNNING, Phase.ENDED: State.ENDED, Phase.BROKEN: State.ENDED}
+
+
+async def run(call: Call, engine: Engine) -> Answer:
+    """Answer `run`: the run's one model, with a page of its items (`outcome`, `after`, `limit` choose which).
+
+    Raises:
+        UnknownRun: there is no such run.
+        NotValid: a parameter can't be read.
+    """
+    store = app_store()
+    order = await asyncio.to_thread(records.read_order, store, call.route_params.get("id", ""))
+    head = await asyncio.to_thread(records.read_report, store, order.run)
+    if head is None:
+        head = runs.told(order, await _state(order, engine))
+    else:
+        head = await asyncio.to_thread(_with_page, store, head, call)
+    return Answer(200, runs.run_json(head), headers={"Nightshift-Run": head.id})
+
+
+async def listed(call: Call, engine: Engine) -> Answer:
+    """Answer `runs`: the newest first, by `day`, `system`, `target` and `state`; `after` is the last page's.
+
+    Raises:
+        NotValid: a parameter can't be read.
+    """
+    limit = _number(call, "limit", _PAGE, most=_PAGE)
+    day = call.params.get("day")
+    if day is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+        raise _wrong("day", "must be a date as YYYY-MM-DD")
+    found, after = await _some_runs(call, engine, records.index_prefix(day), limit)
+    links = {"next": _next(call, after)} if after else {}
+    return Answer.of(200, {"runs": [one.model_dump(mode="json", exclude_none=True) for one in found], "links": links})
+
+
+async def failures(call: Call) -> Answer:
+    """Answer `failures`: what a sweep of a target would see now, and what the policy says of each.
+
+    Raises:
+        NotValid, ItemProblem: a parameter can't be read, or the system can't.
+    """
+    until = _instant(call, "until") or clock.now()
+    since = _instant(call, "since") or until - LONGEST_LOOK_BACK
+    skip, limit = _number(call, "after", 0), _number(call, "limit", _PAGE, most=1000)
+    name = call.params.get("target") or call.headers.get("nightshift-target")
+    target = app_targets().choose("finance-operations", name)
+    jobs = await asyncio.to_thread(fo.failed_jobs_page, connection(target), since, until, skip, limit + 1)
+    policy = await asyncio.to_thread(control.policy, app_store().read)
+    items = [_failure(fo.named(job), target, policy) for job in jobs[:limit]]
+    links = {"next": _next(call, str(skip + limit))} if len(jobs) > limit else {}
+    return Answer.of(200, {"target": target.name, "policyVersion": policy.version, "items": items, "links": links})
+
+
+async def systems(_: Call) -> Answer:
+    """Answer `systems`: each target, whether a token is got and a cheap reading works, and what is stopped."""
+    stopped = (await asyncio.to_thread(control.stops, app_store())).stopped
+    targets = app_targets()
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        loop = asyncio.get_running_loop()
+        checked = await asyncio.gather(*(loop.run_in_executor(threads, _checked, target) for target in targets.on))
+    off = [{"target": name, "state": "off", "reason": reason} for name, reason in targets.off.items()]
+    told = {name: switch.model_dump(mode="json") for name, switch in stopped.items()}
+    return Answer.of(200, {"systems": [*checked, *off], "stopped": told})
+
+
+async def health(_: Call) -> Answer:
+    """Answer `health`: the settings and the store can be read, and how many targets are on or off.
+
+    Raises:
+        NotReady: they can't.
+    """
+    app_settings()
+    await asyncio.to_thread(app_store().read, "health")
+    targets = app_targets()
+    return Answer(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
+
+
+async def _state(order: Order, engine: Engine) -> State:
+    phase = await engine.phase(order.run)
+    if phase is Phase.MISSING:
+        return State.RUNNING if clock.now() < order.created + front.SETTLING else State.EXPIRED
+    if phase is Phase.RUNNING and await engine.waits(order.run):
+        return State.WAITING
+    return _STATES[phase]
+
+
+def _with_page(store: Store, head: Run, call: Call) -> Run:
+    outcome = call.params.get("outcome")
+    if outcome is not None and outcome not in set(Ending):
+        raise _wrong("outcome", f"must be one of {', '.join(Ending)}")
+    after, limit = _number(call, "after", 0), _number(call, "limit", _PAGE, most=records.PAGE)
+    wanted = runs.filtered(records.all_items(store, head.id), outcome)
+    page = list(islice(wanted, after, after + limit + 1))
+    query = "".join(f"&{name}={call.params[name]}" for name in ("outcome", "limit") if name in call.params)
+    return runs.with_items(head, page[:limit], more=len(page) > limit, after=after + limit, query=query)
+
+
+async def _some_runs(call: Call, engine: Engine, prefix: str, limit: int) -> tuple[list[Run], str | None]:
+    """Return a page of runs that match, and where the next one begins."""
+    after, found = call.params.get("after"), []
+    while True:
+        page = await asyncio.to_thread(app_store().list, prefix, after, limit)
+        for key in page.keys:
+            one = await _told(key.rpartition("/")[2].partition("-")[2], engine)
+            if one and _matches(call, one):
+                found.append(one.model_copy(update={"items": [], "links": {"self": one.links["self"]}}))
+        after = page.after
+        if after is None or len(found) >= limit:
+            return found, after
+
+
+async def _told(run_id: str, engine: Engine) -> Run | None:
+    store = app_store()
+    head = await asyncio.to_thread(records.read_report, store, run_id)
+    if head:
+        return head
+    order = await asyncio.to_thread(records.read_order, store, run_id)
+    return runs.told(order, await _state(order, engine))
+
+
+def _matches(call: Call, one: Run) -> bool:
+    told = {"state": one.state, "system": one.system, "target": one.target, "function": one.function}
+    return all(call.params.get(name) in (None, value) for name, value in told.items())
+
+
+def _failure(named: Any, target: Target, policy: control.PolicyDocument) -> dict[str, Any]:  # noqa: ANN401 - a Named
+    facts: Facts = fo.facts(named, target.name)
+    decision = decide(policy.rules, facts, By.MACHINE)
+    told = {"id": named.id, "about": dict(named.about), "episode": named.episode, "allowed": decision.allowed}
+    told |= {"rule": decision.rule, "reason": decision.reason}
+    if not decision.allowed:
+        told["wouldAllow"] = allowing(facts).model_dump(exclude_defaults=True)
+    return told
+
+
+def _checked(target: Target) -> dict[str, Any]:
+    """Ask a target for one job, which takes a token and a right."""
+    told: dict[str, Any] = {"target": target.name, "system": target.system, "state": "ok"}
+    try:
+        now = clock.now()
+        fo.failed_jobs_page(connection(target), now - timedelta(days=1), now, 0, 1)
+    except ItemProblem as problem:
+        state = _TROUBLES.get(type(problem), "not reachable")
+        return {**told, "state": state, "reason": problem.detail, "next": problem.next_step}
+    return told
+
+
+def _number(call: Call, name: str, default: int, *, most: int = 2**31) -> int:
+    text = call.params.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not (name == "after" or int(text) >= 1) or int(text) > most:
+        raise _wrong(name, f"must be a number up to {most}")
+    return int(text)
+
+
+def _instant(call: Call, name: str) -> datetime | None:
+    text = call.params.get(name)
+    if text is None:
+        return None
+    try:
+        # In a query, the + of a zone arrives as a blank.
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise _wrong(name, "must be an ISO 8601 instant") from None
+    if found.tzinfo is None:
+        raise _wrong(name, "must have a zone, such as Z")
+    return found
+
+
+def _wrong(name: str, text: str) -> NotValid:
+    return NotValid("The request has 1 mistake.", mistakes=(Mistake(f"the parameter {name} {text}", parameter=name),))
+
+
+def _next(call: Call, after: str) -> str:
+    path = call.url.partition("?")[0].partition("/api/")[2]
+    return f"{front.base(call, app_settings())}/api/{path}?{urlencode({**call.params, 'after': after})}"

@@ -1,0 +1,150 @@
+"""The items of one part of a run, one after the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared import clock, control, records
+from shared.attempts import Terms, Wait, perform
+from shared.claims import Claim
+from shared.control import Watch
+from shared.judging import judge
+from shared.outcomes import Ending, Outcome
+from shared.problems import Cancelled, ItemProblem, RunBroken, WindowEnded
+from shared.records import Ended, Order, Part, Task
+from shared.store import Store
+from shared.work import Look, Work
+
+_BUDGET = timedelta(seconds=60)
+"""How long a part works before it lets its run look up; far below the platform's limit, after which it would begin
+again and again."""
+
+_LONGEST_SLEEP = 900.0
+
+WorkFor = Callable[[Order, Task], Work]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a part is worked at."""
+
+    store: Store
+    watch: Watch
+    order: Order
+    work_for: WorkFor
+    quiet_until: Callable[[Order, datetime], datetime | None] = lambda *_: None
+    cancelled: bool = False
+    """The run knows already that it is cancelled; what was read a moment ago may not tell yet."""
+
+
+def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
+    """Do the items of a part, and write how they ended; a wait means that it must be called again."""
+    done = records.read_part(desk.store, desk.order.run, number)
+    if done:
+        return done
+    ended: list[Ended] = []
+    until = clock.now() + _BUDGET
+    for task in records.tasks_of_part(desk.store, desk.order.run, items, number):
+        result = _pause(desk, until) or _one(desk, task, tries)
+        if isinstance(result, Wait):
+            return result
+        ended.append(result)
+    part = Part(ended=ended)
+    records.write_part(desk.store, desk.order.run, number, part)
+    return part
+
+
+def break_off(desk: Desk, items: str, number: int) -> None:
+    """End the items of a part whose run broke: those that were sent are unknown."""
+    if records.read_part(desk.store, desk.order.run, number):
+        return
+    tasks = records.tasks_of_part(desk.store, desk.order.run, items, number)
+    ended = [Ended(id=task.id, outcome=task.outcome or _abandoned(desk, task), about=task.about) for task in tasks]
+    records.write_part(desk.store, desk.order.run, number, Part(ended=ended))
+
+
+def broken(*, sent: bool) -> Outcome:
+    """Return the outcome of an item whose run broke."""
+    problem = RunBroken("The run broke. Whether the item was sent is not known." if sent else "Nothing was sent.")
+    ending = Ending.UNKNOWN if sent else Ending.NOT_ATTEMPTED
+    return Outcome.of(problem).model_copy(update={"ending": ending, "sent": sent})
+
+
+def would(rule: str) -> Outcome:
+    """Return the outcome of an item in a plan that would be touched."""
+    return Outcome(ending=Ending.NOT_ATTEMPTED, reason="It would be done.", sent=False, rule=rule)
+
+
+def _one(desk: Desk, task: Task, tries: int) -> Ended | Wait:
+    if task.outcome:
+        return Ended(id=task.id, outcome=task.outcome, episode=task.episode, about=task.about)
+    try:
+        seen: list[Look] = []
+        result = _done(desk, task, tries, seen)
+    except ItemProblem as problem:
+        return Ended(id=task.id, outcome=Outcome.of(problem), episode=task.episode, about=task.about)
+    if isinstance(result, Wait):
+        return result
+    return _told(task, result, seen)
+
+
+def _pause(desk: Desk, until: datetime) -> Wait | None:
+    """Let the run look up, or let it sleep through the target's quiet hours, a quarter of an hour at a time."""
+    now = clock.now()
+    quiet = desk.quiet_until(desk.order, now) if _is_night(desk.order) and now < desk.order.give_up else None
+    if quiet:
+        return Wait(min((quiet - now).total_seconds(), _LONGEST_SLEEP))
+    return None if now < until else Wait(0)
+
+
+def _is_night(order: Order) -> bool:
+    return order.sweep is not None and order.sweep.night is not None
+
+
+def _told(task: Task, outcome: Outcome, seen: list[Look]) -> Ended:
+    """Return how an item ended, with what was seen of it last."""
+    about = {**task.about, **(seen[-1].about if seen else {})}
+    return Ended(id=task.id, outcome=outcome, episode=seen[-1].episode if seen else task.episode, about=about)
+
+
+def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wait:
+    order, read = desk.order, desk.watch.read
+    work = _Seeing(desk.work_for(order, task), seen)
+    judged = judge(order, lambda: control.policy(read), task.episode)
+    if order.mode == "plan":
+        look = work.look()
+        claim = Claim(desk.store, order.target, work.item, order.run, work.hold)
+        return would(judged(look, claim.record) or "")
+    terms = Terms(judged, lambda: _refuse_switched_off(desk), order.give_up, tries)
+    return perform(desk.store, order.target, order.run, work, terms)
+
+
+def _refuse_switched_off(desk: Desk) -> None:
+    if desk.cancelled:
+        raise Cancelled("The run was cancelled before it came to this item.")
+    if _is_night(desk.order) and clock.now() >= desk.order.give_up:
+        raise WindowEnded(f"The night ended at {desk.order.give_up:%Y-%m-%dT%H:%M:%SZ}.")
+    control.refuse_stopped(desk.watch.read, desk.order.target, desk.order.run)
+
+
+def _abandoned(desk: Desk, task: Task) -> Outcome:
+    claim = Claim(desk.store, desk.order.target, task.id, desk.order.run, timedelta())
+    return claim.abandon(broken(sent=True), broken(sent=False))
+
+
+class _Seeing:
+    """A work that remembers what it saw, for the report."""
+
+    def __init__(self, work: Work, seen: list[Look]) -> None:
+        self._work = work
+        self._seen = seen
+        self.item = work.item
+        self.hold = work.hold
+        self.send = work.send
+        self.check = work.check
+
+    def look(self) -> Look:
+        """Look, and remember."""
+        look = self._work.look()
+        self._seen.append(look)
+        return look

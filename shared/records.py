@@ -1,0 +1,300 @@
+"""What is kept of a run, from its order to its answer.
+
+    runs/{run}/order              what was asked for, by whom, and the ticket that opens the result
+    runs/{run}/{items}/{page}     what is to be done: up to 1,000 items a page
+    runs/{run}/prepared           which pages those are, and how many items they hold
+    runs/{run}/outcomes/{part}    how the items of a part ended: up to 20
+    runs/{run}/report             the run's model, when every item has an outcome
+    runs/{run}/report/{page}      its items: up to 1,000 a page
+    runs/{run}/answer             the HTTP answer, byte by byte, kept for RESULT_RETENTION_HOURS
+    index/{day}/{name}            the run's name in the list of runs, the newest first
+
+Every record is created once and never changed, so work that is delivered twice writes nothing twice.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import batched
+from typing import Any
+
+from pydantic import Field
+
+from shared import clock
+from shared.answers import Answer
+from shared.operations import Mode
+from shared.outcomes import Item, Outcome, Plain, Run
+from shared.policy import By
+from shared.problems import Exists, Expired, UnknownRun
+from shared.store import Store
+from shared.targets import System
+
+PAGE = 1000
+PART = 20
+
+
+class Order(Plain):
+    """What was asked for: written once, before the run starts."""
+
+    v: int = 1
+    run: str
+    ticket: str
+    function: str
+    system: System
+    target: str
+    origin: str
+    actor: str
+    reason: str | None = None
+    base: str
+    created: datetime
+    give_up: datetime
+    """Until when a system that can't be reached, or is throttling, is tried again."""
+    mode: Mode = "perform"
+    by: By = By.HAND
+    single: bool = False
+    """The call named one item, and is answered for that alone."""
+    native: bool = False
+    strict: bool = False
+    override: bool = False
+    cap: int | None = None
+    max_parallel: int = 8
+    plan: str | None = None
+    parent: str | None = None
+    sweep: "Window | None" = None
+    """What a sweep looks for; None where the items were named."""
+
+    @property
+    def location(self) -> str:
+        """Where its result is; absolute, because flows don't resolve another one."""
+        return f"{self.base}/api/runs/{self.run}/result?ticket={self.ticket}"
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Return where the run is told of."""
+        return {"self": f"{self.base}/api/runs/{self.run}", "result": self.location}
+
+
+class Window(Plain):
+    """Which failures a sweep looks for: those between two instants."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    night: str | None = None
+    """The night's name, if it is one."""
+
+
+class Task(Plain):
+    """One item of a run, and what is to be done with it."""
+
+    id: str
+    operation: dict[str, Any]
+    episode: str | None = None
+    """The failure that is meant; another one is left alone."""
+    about: dict[str, str] = Field(default={})
+    """What the item is called, for people."""
+    outcome: Outcome | None = None
+    """How it ended before anything was done: what the policy skips, a plan's items."""
+
+
+class Tasks(Plain):
+    """A page of items."""
+
+    v: int = 1
+    tasks: list[Task]
+
+
+class Prepared(Plain):
+    """What a run found to be done; the first delivery that wrote it is right."""
+
+    v: int = 1
+    items: str
+    count: int
+
+
+class Ended(Plain):
+    """How one item ended."""
+
+    id: str
+    outcome: Outcome
+    episode: str | None = None
+    about: dict[str, str] = Field(default={})
+
+
+class Part(Plain):
+    """How the items of a part ended."""
+
+    v: int = 1
+    ended: list[Ended]
+
+
+class ReportPage(Plain):
+    """Some items of a report."""
+
+    v: int = 1
+    items: list[Item]
+
+
+class Kept(Plain):
+    """An answer as it is kept."""
+
+    v: int = 1
+    status: int
+    content_type: str
+    headers: dict[str, str]
+    body: str
+    sent: bool
+    expires: datetime
+
+    @property
+    def answer(self) -> Answer:
+        """Return it as it was answered first."""
+        return Answer(self.status, self.body.encode(), self.content_type, self.headers)
+
+
+def new_id() -> str:
+    """Return a new run's id: the day, for people who read it, and 80 random bits."""
+    return f"{clock.now():%Y%m%d}-{secrets.token_hex(10)}"
+
+
+def new_ticket() -> str:
+    """Return what opens a result: 192 random bits."""
+    return secrets.token_urlsafe(24)
+
+
+def parts_of(count: int) -> int:
+    """Return in how many parts that many items are done."""
+    return -(-count // PART)
+
+
+def write_order(store: Store, order: Order, tasks: Sequence[Task] | None) -> None:
+    """Write what a run is to do; that it is there already is no error."""
+    if tasks is not None:
+        write_tasks(store, order.run, "items", tasks)
+        create(store, f"runs/{order.run}/prepared", Prepared(items="items", count=len(tasks)))
+    create(store, f"runs/{order.run}/order", order)
+    create(store, _index_key(order), order)
+
+
+def write_tasks(store: Store, run: str, items: str, tasks: Sequence[Task]) -> None:
+    """Write the items of a run."""
+    for page, some in enumerate(batched(tasks, PAGE, strict=False)):
+        create(store, f"runs/{run}/{items}/{page}", Tasks(tasks=list(some)))
+
+
+def prepare(store: Store, run: str, tasks: Sequence[Task]) -> Prepared:
+    """Write what a run found to be done; a second delivery gets what the first one wrote."""
+    items = f"items-{secrets.token_hex(4)}"
+    write_tasks(store, run, items, tasks)
+    create(store, f"runs/{run}/prepared", Prepared(items=items, count=len(tasks)))
+    return read_prepared(store, run) or Prepared(items=items, count=len(tasks))
+
+
+def read_prepared(store: Store, run: str) -> Prepared | None:
+    """Return what a run found to be done, if it has looked."""
+    found = store.read(f"runs/{run}/prepared")
+    return Prepared.model_validate_json(found.data) if found else None
+
+
+def read_order(store: Store, run: str) -> Order:
+    """Return what a run was asked for.
+
+    Raises:
+        UnknownRun: there is no such run.
+    """
+    found = store.read(f"runs/{run}/order") if _is_id(run) else None
+    if found is None:
+        raise UnknownRun("There is no run of this id.")
+    return Order.model_validate_json(found.data)
+
+
+def read_tasks(store: Store, run: str, items: str, page: int) -> list[Task]:
+    """Return a page of a run's items; none beyond the last."""
+    found = store.read(f"runs/{run}/{items}/{page}")
+    return Tasks.model_validate_json(found.data).tasks if found else []
+
+
+def tasks_of_part(store: Store, run: str, items: str, part: int) -> list[Task]:
+    """Return the items of one part."""
+    first = part * PART
+    return read_tasks(store, run, items, first // PAGE)[first % PAGE :][:PART]
+
+
+def all_tasks(store: Store, run: str) -> Iterator[Task]:
+    """Yield a run's items, page after page."""
+    prepared = read_prepared(store, run)
+    page = 0
+    while prepared and (some := read_tasks(store, run, prepared.items, page)):
+        yield from some
+        page += 1
+
+
+def read_part(store: Store, run: str, part: int) -> Part | None:
+    """Return how the items of a part ended, if they all did."""
+    found = store.read(f"runs/{run}/outcomes/{part}")
+    return Part.model_validate_json(found.data) if found else None
+
+
+def write_part(store: Store, run: str, part: int, ended: Part) -> None:
+    """Write how the items of a part ended; the first one to say so is right."""
+    create(store, f"runs/{run}/outcomes/{part}", ended)
+
+
+def read_kept(store: Store, run: str) -> Kept | None:
+    """Return the answer of a run, if it is ready."""
+    found = store.read(f"runs/{run}/answer")
+    return Kept.model_validate_json(found.data) if found else None
+
+
+def read_report(store: Store, run: str) -> Run | None:
+    """Return the head of a run's report, if it is ready."""
+    found = store.read(f"runs/{run}/report")
+    return Run.model_validate_json(found.data) if found else None
+
+
+def read_report_page(store: Store, run: str, page: int) -> list[Item]:
+    """Return a page of a report's items; none beyond the last."""
+    found = store.read(f"runs/{run}/report/{page}")
+    return ReportPage.model_validate_json(found.data).items if found else []
+
+
+def all_items(store: Store, run: str) -> Iterator[Item]:
+    """Yield a report's items, page after page."""
+    page = 0
+    while some := read_report_page(store, run, page):
+        yield from some
+        page += 1
+
+
+def refuse_expired(order: Order, kept: Kept) -> None:
+    """Let no answer pass that is kept no longer.
+
+    Raises:
+        Expired: it isn't; the problem links to the report.
+    """
+    if clock.now() >= kept.expires:
+        text = f"The answer was kept until {kept.expires:%Y-%m-%dT%H:%M:%SZ}."
+        raise Expired(text, run=order.run, members={"links": {"self": order.links["self"]}})
+
+
+def create(store: Store, key: str, record: Plain) -> None:
+    """Write a record that may be there already."""
+    with contextlib.suppress(Exists):
+        store.create(key, record.model_dump_json(exclude_defaults=True).encode())
+
+
+def index_prefix(day: str | None) -> str:
+    """Return what the names of a day's runs begin with, or of all runs; later days come first."""
+    return f"index/{99999999 - int(day.replace('-', '')):08}/" if day else "index/"
+
+
+def _index_key(order: Order) -> str:
+    """Name a run so that the newest comes first in a list by name."""
+    begin = order.created.replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = 86_400_000 - int((order.created - begin).total_seconds() * 1000)
+    return f"{index_prefix(f'{begin:%Y-%m-%d}')}{moment:08}-{order.run}"
+
+
+def _is_id(run: str) -> bool:
+    """Let nothing through that could name another record."""
+    return run.replace("-", "").isalnum() and run.isascii() and len(run) <= 40  # noqa: PLR2004 - longer than ours

@@ -1,0 +1,157 @@
+"""What a sweep finds, and what each function does to an item: where runs meet the systems."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cache
+
+from shared import control, records, sweep
+from shared.attempts import Wait, patience
+from shared.claims import Claim
+from shared.control import PolicyDocument, Watch
+from shared.judging import permitted
+from shared.operations import Named
+from shared.outcomes import Outcome, Plain
+from shared.parts import would
+from shared.problems import Changed, Exists, Failed, ItemProblem, OverCap, Refused, TargetLost
+from shared.records import Order, Prepared, Task
+from shared.settings import app_settings
+from shared.store import Store, app_store
+from shared.sweep import look_back, within_cap
+from shared.systems import finance_operations as fo
+from shared.targets import app_targets
+from shared.transport import Connection, connection
+from shared.work import Look, Work
+
+
+class LastSweep(Plain):
+    """Until when the sweeps of a target have looked."""
+
+    v: int = 1
+    until: datetime
+
+
+def work_for(order: Order, task: Task) -> Work:
+    """Return what a run does to an item.
+
+    Raises:
+        TargetLost: the target isn't there any more.
+    """
+    return fo.Requeueing(connected(order.target), fo.Requeue.model_validate(task.operation), order.run)
+
+
+def connected(target: str) -> Connection:
+    """Return the connection to a target while a run is under way.
+
+    Raises:
+        TargetLost: the target isn't there any more.
+    """
+    try:
+        return connection(app_targets().named(target))
+    except Refused as problem:
+        raise TargetLost(problem.detail) from problem
+
+
+def quiet_until(order: Order, now: datetime) -> datetime | None:
+    """Return until when a run's target wants to be left alone, if it does."""
+    known = {target.name: target for target in app_targets().on}
+    hours = known[order.target].quiet if order.target in known else ""
+    return sweep.quiet_until(hours, app_settings().schedule.zone, now)
+
+
+def prepare(store: Store, order: Order, tries: int) -> Prepared | Wait:
+    """Return what a run is to do; a sweep lists it once, and freezes it.
+
+    Raises:
+        Failed: the system can't be listed, and the run gives up.
+    """
+    found = records.read_prepared(store, order.run)
+    if found or order.sweep is None:
+        return found or Prepared(items="items", count=0)
+    until = order.sweep.until or order.created
+    since = order.sweep.since or look_back(until, last_sweep(store, order.target))
+    try:
+        tasks = _selected(store, order, since, until)
+    except ItemProblem as problem:
+        wait = patience(problem, order.give_up, tries)
+        if wait is None and isinstance(problem, Failed):
+            # A sweep that can't look has one item: itself.
+            tasks = [Task(id=order.target, operation={}, outcome=Outcome.of(problem))]
+        elif wait is None:
+            raise
+        else:
+            return wait
+    return records.prepare(store, order.run, tasks)
+
+
+def last_sweep(store: Store, target: str) -> datetime | None:
+    """Return until when the sweeps of a target have looked."""
+    found = store.read(_sweep_key(target))
+    return LastSweep.model_validate_json(found.data).until if found else None
+
+
+def remember(store: Store, order: Order) -> None:
+    """Write down how far a sweep looked, once it has done what it found; a mere plan has done nothing."""
+    if order.sweep is None or order.mode == "plan":
+        return
+    until = order.sweep.until or order.created
+    while True:
+        found = store.read(_sweep_key(order.target))
+        if found and LastSweep.model_validate_json(found.data).until >= until:
+            return
+        data = LastSweep(until=until).model_dump_json().encode()
+        try:
+            if found:
+                store.replace(_sweep_key(order.target), data, found.etag)
+            else:
+                store.create(_sweep_key(order.target), data)
+        except (Exists, Changed):
+            continue
+        return
+
+
+def decided(store: Store, order: Order, policy: PolicyDocument, named: Named) -> Task:
+    """Return an item of a sweep with what the policy says of it."""
+    task = Task(id=named.id, operation=dict(named.operation), episode=named.episode, about=dict(named.about))
+    claim = Claim(store, order.target, named.id, order.run, timedelta()).record
+    try:
+        rule = permitted(order, policy, Look(named.episode, fo.facts(named, order.target), named.about), claim)
+    except ItemProblem as problem:
+        return task.model_copy(update={"outcome": Outcome.of(problem)})
+    return task.model_copy(update={"outcome": would(rule)})
+
+
+def _selected(store: Store, order: Order, since: datetime, until: datetime) -> list[Task]:
+    policy = control.policy(store.read)
+    jobs = fo.failed_jobs(connected(order.target), since, until, order.run)
+    tasks = [decided(store, order, policy, fo.named(job)) for job in jobs]
+    return list(_capped(order, tasks))
+
+
+def _capped(order: Order, tasks: Iterable[Task]) -> Iterable[Task]:
+    """Let the first items pass that may be touched, as many as the cap allows; those are still to be done."""
+    room, _ = within_cap([task.id for task in tasks if _passes(task)], order.cap)
+    allowed = set(room)
+    for task in tasks:
+        if _passes(task) and task.id not in allowed:
+            over = Outcome.of(
+                OverCap(f"The cap of the run is {order.cap}."), task.outcome.rule if task.outcome else None
+            )
+            yield task.model_copy(update={"outcome": over})
+        elif _passes(task) and order.mode == "perform":
+            yield task.model_copy(update={"outcome": None})
+        else:
+            yield task
+
+
+def _passes(task: Task) -> bool:
+    return task.outcome is not None and task.outcome.problem is None
+
+
+def _sweep_key(target: str) -> str:
+    return f"sweeps/{target}"
+
+
+@cache
+def app_watch() -> Watch:
+    """Return this process's watch on stops, policy and cancelled runs."""
+    return Watch(app_store())

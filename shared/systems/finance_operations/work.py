@@ -1,0 +1,88 @@
+"""The work of requeueing one job, step by step (`shared.work.Work`)."""
+
+from datetime import timedelta
+
+from shared import clock
+from shared.operations import Named
+from shared.outcomes import Ending, Outcome
+from shared.policy import Facts
+from shared.problems import OutcomeUnknown
+from shared.systems.finance_operations.action import documented, set_to_waiting
+from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, read_job, refuse_state
+from shared.systems.finance_operations.requests import Requeue, named
+from shared.transport import Connection
+from shared.work import Look
+
+_CHECKS = (0.0, 3.0)
+"""Seconds before each look at a job after an answer got lost: the system may still be at work on the call."""
+_SPARE = 60.0
+
+
+class Requeueing:
+    """Requeues one job."""
+
+    def __init__(self, connection: Connection, operation: Requeue, run: str) -> None:
+        self._connection = connection
+        self._operation = operation
+        self._run = run
+
+    @property
+    def item(self) -> str:
+        """The job's id."""
+        return str(self._operation.batch_job_id)
+
+    @property
+    def hold(self) -> timedelta:
+        """How long a sending may take: a call and its repeat after a 401, three tries to connect for each."""
+        target = self._connection.target
+        return timedelta(seconds=2 * (target.read_timeout + 3 * target.connect_timeout) + _SPARE)
+
+    def look(self) -> Look:
+        """Read the job; its failure episode is its state and when it came to it.
+
+        Raises:
+            ItemProblem: the job isn't in a state from which it may be requeued, or can't be read.
+        """
+        job = self._read()
+        refuse_state(job, self._operation.from_statuses)
+        return Look(job.episode, facts(named(job), self._connection.target.name), job.about)
+
+    def send(self) -> Outcome:
+        """Set the job to Waiting.
+
+        Raises:
+            NoAnswer, RefusedBySystem, Failed: as their names say.
+        """
+        return set_to_waiting(self._connection, self._operation.batch_job_id, self._run)
+
+    def check(self, episode: str | None) -> Outcome:
+        """Read the job again after a lost answer, and tell from its state what became of the call.
+
+        Raises:
+            ItemProblem: the job still shows the same failure, or can't be read.
+        """
+        for pause in _CHECKS:
+            clock.sleep(pause)
+            job = self._read()
+            if job.episode != episode and job.Status in FOLLOWS_A_REQUEUE:
+                return _shown_by(job)
+        raise OutcomeUnknown(f"It was sent, no answer came, and the job is {job.Status}.")
+
+    def _read(self) -> BatchJob:
+        return read_job(self._connection, self._operation.batch_job_id, self._run)
+
+
+def facts(named: Named, target: str) -> Facts:
+    """Return what a rule may see of a job."""
+    return Facts(target=target, job=named.about.get("job", ""), company=named.about.get("company", ""))
+
+
+def _shown_by(job: BatchJob) -> Outcome:
+    """Tell that it was done, because the job left the failure that was there when it was sent."""
+    text = f"Status of supplied BatchJobId: {job.BatchJobRecId} is Successfully updated to waiting state"
+    return Outcome(
+        ending=Ending.DONE,
+        reason=f"The answer got lost, but the job shows that it was done: it is {job.Status}.",
+        sent=True,
+        answer=documented({"IsSuccess": True, "Batch JobId": job.BatchJobRecId, "reponseMessage": text}),
+    )

@@ -1,0 +1,172 @@
+"""Whether an item may be touched: the plan, the policy and the attempts so far."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.claims import ClaimRecord, Settled
+from shared.control import PolicyDocument
+from shared.judging import judge, permitted
+from shared.outcomes import Ending, Outcome
+from shared.policy import By, Facts, Rule, Rules, decide
+from shared.problems import AttemptsUsedUp, ItemChanged, PolicyDenied, TooSoon
+from shared.records import Order
+from shared.work import Look
+from tests.conftest import TurnedClock
+
+NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+SEEN = Look("Error b", Facts("fo", "Invoice posting", "USMF"), {"job": "Invoice posting"})
+FRESH = ClaimRecord(item="1")
+BOTH = pytest.mark.parametrize("by", list(By))
+
+
+def order(by: By = By.HAND, *, override: bool = False) -> Order:
+    return Order(
+        run="r1",
+        ticket="t",
+        function="requeue",
+        system="finance-operations",
+        target="fo",
+        origin="http",
+        actor="key",
+        base="https://nightshift.example.com",
+        created=NOW,
+        give_up=NOW + timedelta(minutes=30),
+        by=by,
+        override=override,
+    )
+
+
+def policy(*rules: dict[str, object], version: int = 7) -> PolicyDocument:
+    named = [{"name": "R", **rule} for rule in rules]
+    return PolicyDocument(version=version, rules=Rules.model_validate({"rules": named}), reason="why", actor="anna")
+
+
+def tried(attempts: int, ago: timedelta = timedelta(), episode: str = "Error b") -> ClaimRecord:
+    """Return the claim of an item whose last sending ended some time ago."""
+    sent = Outcome(ending=Ending.DONE, reason="Done.", sent=True)
+    unsent = Outcome(ending=Ending.SKIPPED, reason="Skipped.", sent=False)
+    settled = (
+        Settled(run="r-1", episode=episode, outcome=sent, at=NOW - ago - timedelta(hours=1)),
+        Settled(run="r0", episode=episode, outcome=sent, at=NOW - ago),
+        Settled(run="r0b", episode=episode, outcome=unsent, at=NOW),
+    )
+    return ClaimRecord(item="1", episode=episode, attempts=attempts, settled=settled)
+
+
+def test_what_passes_is_told_with_its_rule_and_the_policys_version(turned: TurnedClock) -> None:
+    assert turned.now() == NOW
+    assert permitted(order(), policy({"action": "allow"}), SEEN, FRESH) == "R@7"
+    assert permitted(order(), policy(version=0), SEEN, FRESH) == "no rule@0"
+
+
+@pytest.mark.parametrize("seen", ["Error c", "Finished b", None, ""])
+def test_an_item_that_shows_another_failure_than_planned_is_left_alone(seen: str | None) -> None:
+    allowing = judge(order(override=True), lambda: policy({"action": "allow"}), "Error b")
+    with pytest.raises(ItemChanged, match="planned as Error b"):
+        allowing(Look(seen, SEEN.facts), FRESH)
+
+
+def test_an_item_that_still_shows_the_planned_failure_passes(turned: TurnedClock) -> None:
+    assert turned.now() == NOW
+    assert judge(order(), lambda: policy({"action": "allow"}), "Error b")(SEEN, FRESH) == "R@7"
+    assert judge(order(), policy, None)(SEEN, FRESH) == "no rule@7"
+
+
+def test_the_policy_is_read_for_every_item(turned: TurnedClock) -> None:
+    assert turned.now() == NOW
+    documents = [policy({"action": "allow"}), policy({"action": "deny"}, version=8)]
+    judged = judge(order(), lambda: documents.pop(0), None)
+    assert judged(SEEN, FRESH) == "R@7"
+    with pytest.raises(PolicyDenied):
+        judged(SEEN, FRESH)
+
+
+@BOTH
+def test_what_a_rule_denies_is_denied_with_the_rule_that_would_allow_it(by: By) -> None:
+    with pytest.raises(PolicyDenied, match="Rule R denies it") as caught:
+        permitted(order(by), policy({"action": "deny"}), SEEN, FRESH)
+    told = caught.value.members["wouldAllow"]
+    assert caught.value.members["rule"] == "R@7"
+    assert told == {
+        "name": "allow it",
+        "action": "allow",
+        "target": "fo",
+        "job": "Invoice posting",
+        "company": "USMF",
+    }
+    allowing = Rules(rules=[Rule.model_validate(told), Rule(name="R", action="deny")])
+    assert decide(allowing, SEEN.facts, by).allowed
+    outcome = Outcome.of(caught.value)
+    assert (outcome.ending, outcome.rule, outcome.would_allow) == (Ending.SKIPPED, "R@7", told)
+
+
+def test_a_machine_needs_a_rule_that_allows_it() -> None:
+    with pytest.raises(PolicyDenied, match="No rule allows it") as caught:
+        permitted(order(By.MACHINE), policy(), SEEN, FRESH)
+    assert caught.value.members["rule"] == "no rule@7"
+    assert "wouldAllow" in caught.value.members
+
+
+@BOTH
+def test_an_override_passes_the_allow_list(by: By) -> None:
+    assert permitted(order(by, override=True), policy(), SEEN, FRESH) == "no rule@7"
+
+
+@BOTH
+def test_an_override_never_passes_a_rule_that_denies(by: By) -> None:
+    with pytest.raises(PolicyDenied):
+        permitted(order(by, override=True), policy({"action": "deny"}), SEEN, FRESH)
+
+
+@BOTH
+@pytest.mark.parametrize(("attempts", "passes"), [(0, True), (1, True), (2, False), (3, False), (100, False)])
+def test_attempts_at_a_failure_are_used_up(turned: TurnedClock, by: By, attempts: int, *, passes: bool) -> None:
+    assert turned.now() == NOW
+    capped = policy({"action": "allow", "cap": 2})
+    if passes:
+        assert permitted(order(by), capped, SEEN, tried(attempts)) == "R@7"
+    else:
+        with pytest.raises(AttemptsUsedUp, match=f"{attempts} of 2 attempts") as caught:
+            permitted(order(by), capped, SEEN, tried(attempts))
+        assert caught.value.members == {"rule": "R@7"}
+
+
+def test_attempts_at_another_failure_do_not_count(turned: TurnedClock) -> None:
+    assert turned.now() == NOW
+    limited = policy({"action": "allow", "cap": 2, "waits": [60]})
+    assert permitted(order(By.MACHINE), limited, SEEN, tried(100, episode="Error a")) == "R@7"
+
+
+@BOTH
+def test_an_override_passes_the_cap_and_the_waits(turned: TurnedClock, by: By) -> None:
+    assert turned.now() == NOW
+    limited = policy({"action": "allow", "cap": 2, "waits": [60]})
+    assert permitted(order(by, override=True), limited, SEEN, tried(100)) == "R@7"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "minutes", "passes"), [(0, 0, True), (1, 4, False), (1, 5, True), (2, 5, False), (3, 60, True)]
+)
+def test_only_a_machine_waits_between_attempts(
+    turned: TurnedClock, attempts: int, minutes: int, *, passes: bool
+) -> None:
+    """The waits begin with the last sending; what was not sent doesn't count."""
+    assert turned.now() == NOW
+    waiting = policy({"action": "allow", "waits": [5, 60]})
+    claim = tried(attempts, timedelta(minutes=minutes))
+    assert permitted(order(By.HAND), waiting, SEEN, claim) == "R@7"
+    if passes:
+        assert permitted(order(By.MACHINE), waiting, SEEN, claim) == "R@7"
+    else:
+        until = NOW + timedelta(minutes=(5, 60)[attempts - 1] - minutes)
+        with pytest.raises(TooSoon, match=f"{until:%Y-%m-%dT%H:%M:%SZ}") as caught:
+            permitted(order(By.MACHINE), waiting, SEEN, claim)
+        assert caught.value.members == {"rule": "R@7"}
+
+
+def test_attempts_that_are_used_up_come_before_the_wait(turned: TurnedClock) -> None:
+    assert turned.now() == NOW
+    limited = policy({"action": "allow", "cap": 1, "waits": [60]})
+    with pytest.raises(AttemptsUsedUp):
+        permitted(order(By.MACHINE), limited, SEEN, tried(1))
