@@ -11,6 +11,8 @@ from local.environment import ROOT
 
 _COVERED = 90
 _NO_TESTS = 5
+_PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
+"""Two processes, and each file in one of them: its fixtures start hosts, which are shared within the file."""
 
 
 def run(name: str, arguments: list[str]) -> int:
@@ -46,7 +48,7 @@ def _test(arguments: list[str]) -> int:
     """Run the quick tests, and print how much of shared/ they cover; workers in other processes count."""
     for old in ROOT.glob(".coverage*"):
         old.unlink()
-    tested = _python("-m", "coverage", "run", "-m", "pytest", "-m", "not slow", *arguments)
+    tested = _python("-m", "coverage", "run", "-m", "pytest", *_PARALLEL, "-m", "not slow", *arguments)
     _python("-m", "coverage", "combine", "--quiet")
     covered = _python("-m", "coverage", "report", f"--fail-under={_COVERED}")
     return tested or covered
@@ -65,7 +67,7 @@ def _lint(_: list[str]) -> int:
 def _check(arguments: list[str]) -> int:
     if not azurite.install():
         print("Azurite can't be installed (no npm): the store's contract runs on SQLite only.")
-    tested = _python("-m", "pytest", "-m", "slow", *arguments)
+    tested = _python("-m", "pytest", *_PARALLEL, "-m", "slow", *arguments)
     return 0 if tested == _NO_TESTS else tested
 
 

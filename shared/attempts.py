@@ -20,7 +20,7 @@ from shared.work import Look, Work
 
 _WATCH = 2.0
 """Seconds that a second delivery watches the first one from inside; after that its run waits by a durable timer."""
-_LONGEST_PAUSE = 15.0
+_LONGEST_PAUSE = 60.0
 _FIRST_TRY_AGAIN = 15.0
 _LONGEST_TRY_AGAIN = 300.0
 
@@ -45,9 +45,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing can be said yet; try again after some seconds."""
+    """Nothing can be said yet; try again after some seconds.
+
+    Attributes:
+        seconds: How long to wait.
+        alone: It is about this item only, because its sender is at work or gone; others need not wait.
+    """
 
     seconds: float
+    alone: bool = False
 
 
 def perform(store: Store, target: str, run: str, work: Work, terms: Terms) -> Outcome | Wait:
@@ -67,7 +73,7 @@ def _carry_out(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     try:
         return _looked_and_sent(claim, work, terms)
     except Lost:
-        return _watch(claim) or Wait(_WATCH)
+        return _watch(claim) or Wait(_WATCH, alone=True)
 
 
 def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
@@ -81,6 +87,11 @@ def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     except ItemProblem as problem:
         return patience(problem, terms.give_up, terms.tries) or claim.give_up(Outcome.of(problem, rule))
     claim.mark_sent(seen.episode)
+    try:
+        # The mark took a call of the store, which may have been slow.
+        terms.switch()
+    except ItemProblem as problem:
+        return claim.settle(Outcome.of(problem, rule))
     return _sent(claim, work, terms, seen.episode, rule)
 
 
@@ -124,7 +135,7 @@ def _after_another(claim: Claim, work: Work, found: InFlight) -> Outcome | Wait:
         return settled
     left = (found.until - clock.now()).total_seconds()
     if left > 0:
-        return Wait(min(left, _LONGEST_PAUSE))
+        return Wait(min(left, _LONGEST_PAUSE), alone=True)
     return claim.settle(_checked(work, found.record.episode, "Its sender is gone."))
 
 

@@ -148,13 +148,14 @@ class Claim:
                 return ended.outcome
             closed = self._closed(record, outcome)
             if self._written(closed, etag):
-                return closed.settled[-1].outcome
+                mine = closed.ended(self._run)
+                return mine.outcome if mine else outcome
 
     def unmark(self) -> None:
         """Take back that it is being sent, after an answer which proves that nothing happened; the claim stays open."""
         while True:
             record, etag = self._read()
-            if not record.open or record.open.run != self._run:
+            if not record.open or record.open.run != self._run or record.open.sent is None:
                 return
             now = clock.now()
             waiting = Open(run=self._run, claimed=now, until=now + self._hold)
@@ -163,14 +164,16 @@ class Claim:
 
     def abandon(self, if_sent: Outcome, if_not: Outcome) -> Outcome:
         """Close the claim of a run that broke, and return how the item ended as far as the record tells."""
-        try:
-            return self.give_up(if_not)
-        except Lost:
-            record, _ = self._read(fresh=True)
-        ended = record.ended(self._run)
-        if ended:
-            return ended.outcome
-        return self.settle(if_sent) if record.open and record.open.run == self._run else if_not
+        while True:
+            record, etag = self._read(fresh=True)
+            ended = record.ended(self._run)
+            if ended:
+                return ended.outcome
+            sent = record.open is not None and record.open.run == self._run and record.open.sent is not None
+            # Written down even where it was never taken, so that whoever is still at work finds that it is over.
+            closed = self._closed(record, if_sent if sent else if_not)
+            if self._written(closed, etag):
+                return if_sent if sent else if_not
 
     def _read_unsent(self, sender: str = "") -> tuple[ClaimRecord, str]:
         """Return the record while the claim is this run's and unsent, or sent by `sender`."""
@@ -245,8 +248,7 @@ def _with_orphan(record: ClaimRecord, now: datetime) -> tuple[Settled, ...]:
 
 def _remembered(settled: tuple[Settled, ...]) -> tuple[Settled, ...]:
     """Forget the oldest, those with and those without a sending each by themselves."""
-    kept = [
-        *[one for one in settled if one.outcome.sent][-_REMEMBERED:],
-        *[one for one in settled if not one.outcome.sent][-_REMEMBERED:],
-    ]
-    return tuple(sorted(kept, key=lambda one: one.at))
+    kept = [one for one in settled if one.outcome.sent][-_REMEMBERED:]
+    kept += [one for one in settled if not one.outcome.sent][-_REMEMBERED:]
+    # In the order in which they were written: clocks of several machines tell another one.
+    return tuple(one for one in settled if one in kept)

@@ -5,6 +5,7 @@ more. Secrets and tokens never enter an error's text.
 """
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,11 +165,11 @@ class BearerAuth(AuthBase):
         try:
             answered = self._ask(renew=renew)
             value, lifetime = answered.get("access_token"), timedelta(seconds=int(answered.get("expires_in", 0)))
-        except (msal.exceptions.MsalServiceError, requests.exceptions.RequestException, ValueError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - MSAL raises whatever an odd answer makes it stumble over
             raise self._unavailable(type(error).__name__) from None
-        if value:
+        if isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]+", value):
             return _Token(value, clock.now() + max(lifetime - _EARLY, lifetime / 2))
-        if self._session.status == _TOO_MANY or self._session.status >= _SERVER_ERROR:
+        if value or self._session.status == _TOO_MANY or self._session.status >= _SERVER_ERROR:
             raise self._unavailable(f"HTTP {self._session.status}")
         raise CredentialsRefused(self._refusal(answered))
 
@@ -186,7 +187,8 @@ class BearerAuth(AuthBase):
 
     def _refusal(self, answered: Answered) -> str:
         """Name the target, the setting and the issuer's codes; its prose may quote what it was sent."""
-        codes = [int(code) for code in answered.get("error_codes") or []]
+        told = answered.get("error_codes")
+        codes = [code for code in told if isinstance(code, int)] if isinstance(told, list) else []
         said = " ".join([str(answered.get("error") or "no"), *(f"AADSTS{code}" for code in codes)])
         setting = self._target.setting(self._suspect(answered, codes))
         return f"No token for target {self._target.name}: the issuer says {said}; see {setting}."

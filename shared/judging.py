@@ -6,7 +6,7 @@ from datetime import datetime
 from shared import clock
 from shared.claims import ClaimRecord
 from shared.control import PolicyDocument
-from shared.policy import By, Decision, allowing, decide, too_soon
+from shared.policy import By, Decision, decide, offered, too_soon
 from shared.problems import AttemptsUsedUp, ItemChanged, PolicyDenied, TooSoon
 from shared.records import Order
 from shared.work import Look
@@ -20,12 +20,12 @@ def judge(
     def judged(seen: Look, claim: ClaimRecord) -> str:
         if planned is not None and seen.episode != planned:
             raise ItemChanged(f"It was planned as {planned}, and is {seen.episode}.")
-        return permitted(order, policy(), seen, claim)
+        return permitted(order, policy(), seen, lambda: claim)
 
     return judged
 
 
-def permitted(order: Order, policy: PolicyDocument, seen: Look, claim: ClaimRecord) -> str:
+def permitted(order: Order, policy: PolicyDocument, seen: Look, claim: Callable[[], ClaimRecord]) -> str:
     """Return the rule, with the policy's version, that lets an item pass.
 
     Raises:
@@ -36,10 +36,10 @@ def permitted(order: Order, policy: PolicyDocument, seen: Look, claim: ClaimReco
     decision = decide(policy.rules, seen.facts, order.by)
     rule = f"{decision.rule or 'no rule'}@{policy.version}"
     if not (decision.allowed or (order.override and decision.rule is None)):
-        members = {"rule": rule, "wouldAllow": allowing(seen.facts).model_dump(exclude_defaults=True)}
+        members = {"rule": rule, "wouldAllow": offered(seen.facts)}
         raise PolicyDenied(decision.reason, members=members)
-    if not order.override:
-        _refuse_attempts(order, decision, seen, claim, rule)
+    if not order.override and (decision.cap or decision.waits):
+        _refuse_attempts(order, decision, seen, claim(), rule)
     return rule
 
 

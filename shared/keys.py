@@ -55,7 +55,7 @@ def key_of(call: Call, scope: str) -> str | None:
         named = "\n".join(["flow", *parts, fingerprint(call)])
     if named is None:
         return None
-    whole = f"{scope}\n{call.method}\n{call.function}\n{named}"
+    whole = "\n".join((scope, call.method, call.function, call.route_params.get("id", ""), named))
     return f"keys/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 

@@ -15,15 +15,16 @@ from shared.front import Begun
 from shared.operations import Named, Wanted, named_target
 from shared.outcomes import Ending, Item, Run, State
 from shared.policy import By
-from shared.problems import KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired, RunEnded, RunOpen
+from shared.problems import IsAPlan, KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired, RunEnded, RunOpen
 from shared.records import Order, Task, Window
 from shared.settings import app_settings
 from shared.store import Store, app_store
-from shared.targets import System
+from shared.targets import System, app_targets
 from shared.validation import Call, Strict, checked, read_json
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; kept in the report.")]
 Ids = Annotated[list[str], Field(min_length=1, max_length=10_000)]
+_LONGEST_AGO = timedelta(days=366)
 _RETRIED = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
 
 
@@ -107,6 +108,7 @@ async def cancel(call: Call, engine: Engine) -> Answer:
 def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) -> Begun:
     settings = app_settings()
     wanted = _wanted(body, body.system, target, [], "perform" if body.apply else "plan")
+    app_targets().choose(wanted.system, wanted.target)
     window = Window(since=body.since, until=body.until)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
@@ -123,6 +125,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> Begun:
     chosen = _chosen(_applicable(store, plan.id), body)
     order = records.read_order(store, plan.id)
     wanted = _wanted(body, order.system, plan.target, _named(store, plan.id, chosen), "perform")
+    app_targets().choose(wanted.system, wanted.target)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
         made = front.order_of(call, wanted, settings, record)
@@ -130,7 +133,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> Begun:
 
     mark = hashlib.sha256("\n".join(sorted(item.id for item in chosen)).encode()).hexdigest()
     try:
-        return front.begin(store, f"keys/apply-{plan.id}", mark, make)
+        return front.begin(store, _apply_key(plan.id), mark, make)
     except KeyReused as problem:
         raise PlanApplied("The plan was applied with another selection.", run=problem.run) from None
 
@@ -139,10 +142,13 @@ def _begin_retry(store: Store, call: Call, body: RetryBody) -> Begun:
     settings = app_settings()
     order = records.read_order(store, call.route_params.get("id", ""))
     head = records.read_report(store, order.run)
+    if order.mode == "plan":
+        raise IsAPlan("The run is a plan.", run=order.run)
     if head is None:
         raise RunOpen("The run has not ended.", run=order.run)
     chosen = _retried(list(records.all_items(store, order.run)), body.only)
     wanted = _wanted(body, order.system, order.target, _named(store, order.run, chosen), "perform")
+    app_targets().choose(wanted.system, wanted.target)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
         made = front.order_of(call, wanted, settings, record)
@@ -154,9 +160,14 @@ def _begin_retry(store: Store, call: Call, body: RetryBody) -> Begun:
 
 
 def _refuse_window(body: SweepBody) -> None:
-    if body.since and body.since > (body.until or clock.now()):
-        mistake = Mistake("must be before until, or before now", "/since")
-        raise NotValid("The request has 1 mistake.", mistakes=(mistake,))
+    now = clock.now()
+    mistakes = []
+    if body.until and not now - _LONGEST_AGO < body.until <= now:
+        mistakes.append(Mistake("must be within the last year, and not in the future", "/until"))
+    if body.since and not now - _LONGEST_AGO < body.since <= (body.until or now):
+        mistakes.append(Mistake("must be within the last year, and before until or now", "/since"))
+    if mistakes:
+        raise NotValid(f"The request has {len(mistakes)} mistakes.", mistakes=tuple(mistakes))
 
 
 def _wanted(body: _Options, system: System, target: str | None, items: Sequence[Named], mode: str) -> Wanted:
@@ -180,9 +191,14 @@ def _plan(store: Store, run: str, lifetime: timedelta) -> Run:
     if order.mode != "plan" or head is None or head.state is not State.PLANNED:
         raise NotAPlan("The run is no plan, or it has not ended.", run=order.run)
     expires = order.created + lifetime
-    if clock.now() >= expires:
+    # Who repeats the call that applied it gets that answer, however old the plan is.
+    if clock.now() >= expires and store.read(_apply_key(order.run)) is None:
         raise PlanExpired(f"The plan could be applied until {_told(expires)}.", run=order.run)
     return head
+
+
+def _apply_key(plan: str) -> str:
+    return f"keys/apply-{plan}"
 
 
 def _told(instant: datetime) -> str:
@@ -231,4 +247,10 @@ def _named(store: Store, run: str, items: list[Item]) -> list[Named]:
     """Return some items of a run with what was to be done with them."""
     planned = records.read_order(store, run).mode == "plan"
     tasks = {task.id: task for task in records.all_tasks(store, run)}
-    return [Named(one.id, tasks[one.id].operation, one.episode if planned else None, one.about) for one in items]
+    found = [(one, tasks[one.id]) for one in items if tasks[one.id].operation]
+    if not found:
+        raise NotValid("The sweep found nothing to retry.", mistakes=(Mistake("sweep again instead", "/only"),))
+    return [
+        Named(one.id, task.operation, task.episode or (one.episode if planned else None), one.about)
+        for one, task in found
+    ]

@@ -12,18 +12,22 @@ from shared import clock, control, front, records, runs
 from shared.answers import Answer, to_json
 from shared.durable import Engine, Phase
 from shared.outcomes import Ending, Run, State
-from shared.policy import By, Facts, allowing, decide
+from shared.policy import By, Facts, decide, offered
 from shared.problems import AccessDenied, CredentialsRefused, ItemProblem, Mistake, NotValid
 from shared.records import Order
 from shared.settings import app_settings
 from shared.store import Store, app_store
-from shared.sweep import LONGEST_LOOK_BACK
+from shared.sweep import look_back
+from shared.sweeping import last_sweep
 from shared.systems import finance_operations as fo
 from shared.targets import Target, app_targets
 from shared.transport import connection
 from shared.validation import Call
 
 _PAGE = 100
+_MOST_PAGES = 20
+"""How many pages of the index one call looks through before it answers with what it has found."""
+_FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _TROUBLES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
 _STATES = {Phase.RUNNING: State.RUNNING, Phase.ENDED: State.ENDED, Phase.BROKEN: State.ENDED}
 
@@ -66,11 +70,13 @@ async def failures(call: Call) -> Answer:
     Raises:
         NotValid, ItemProblem: a parameter can't be read, or the system can't.
     """
-    until = _instant(call, "until") or clock.now()
-    since = _instant(call, "since") or until - LONGEST_LOOK_BACK
+    until, since = _instant(call, "until") or clock.now(), _instant(call, "since")
     skip, limit = _number(call, "after", 0), _number(call, "limit", _PAGE, most=1000)
     name = call.params.get("target") or call.headers.get("nightshift-target")
     target = app_targets().choose("finance-operations", name)
+    since = since or look_back(until, await asyncio.to_thread(last_sweep, app_store(), target.name))
+    if since > until:
+        raise _wrong("since", "must be before until, or before now")
     jobs = await asyncio.to_thread(fo.failed_jobs_page, connection(target), since, until, skip, limit + 1)
     policy = await asyncio.to_thread(control.policy, app_store().read)
     items = [_failure(fo.named(job), target, policy) for job in jobs[:limit]]
@@ -124,16 +130,18 @@ def _with_page(store: Store, head: Run, call: Call) -> Run:
 
 async def _some_runs(call: Call, engine: Engine, prefix: str, limit: int) -> tuple[list[Run], str | None]:
     """Return a page of runs that match, and where the next one begins."""
-    after, found = call.params.get("after"), []
-    while True:
-        page = await asyncio.to_thread(app_store().list, prefix, after, limit)
+    after = call.params.get("after")
+    found: list[Run] = []
+    for _ in range(_MOST_PAGES):
+        page = await asyncio.to_thread(app_store().list, prefix, after, limit - len(found))
         for key in page.keys:
             one = await _told(key.rpartition("/")[2].partition("-")[2], engine)
             if one and _matches(call, one):
                 found.append(one.model_copy(update={"items": [], "links": {"self": one.links["self"]}}))
         after = page.after
         if after is None or len(found) >= limit:
-            return found, after
+            break
+    return found, after
 
 
 async def _told(run_id: str, engine: Engine) -> Run | None:
@@ -156,7 +164,7 @@ def _failure(named: Any, target: Target, policy: control.PolicyDocument) -> dict
     told = {"id": named.id, "about": dict(named.about), "episode": named.episode, "allowed": decision.allowed}
     told |= {"rule": decision.rule, "reason": decision.reason}
     if not decision.allowed:
-        told["wouldAllow"] = allowing(facts).model_dump(exclude_defaults=True)
+        told["wouldAllow"] = offered(facts)
     return told
 
 
@@ -192,6 +200,8 @@ def _instant(call: Call, name: str) -> datetime | None:
         raise _wrong(name, "must be an ISO 8601 instant") from None
     if found.tzinfo is None:
         raise _wrong(name, "must have a zone, such as Z")
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise _wrong(name, f"must be between {_FIRST_YEAR} and {_LAST_YEAR}")
     return found
 
 

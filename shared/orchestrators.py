@@ -21,7 +21,7 @@ from shared.parts import Desk
 from shared.problems import NotReady
 from shared.settings import app_settings
 from shared.store import app_store
-from shared.sweeping import app_watch, quiet_until, work_for
+from shared.sweeping import app_watch, quiet_pause, work_for
 
 Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
@@ -35,46 +35,54 @@ _log = logging.getLogger("nightshift")
 def carry_out_run(context: OrchestrationContext, order: Reference) -> Turns:
     """Carry out a run: find what is to be done, do its parts, and write its report and answer."""
     run = {"run": order["run"]}
+    cancelled = context.wait_for_external_event(CANCEL)
     try:
-        found = yield from _until_done(context, "prepare_run", run)
-        yield from _parts(context, run, found)
-        return (yield from _until_done(context, "finish_run", run))
+        found = yield from _until_done(context, "prepare_run", run, cancelled)
+        if (yield from _parts(context, run, found, cancelled)):
+            return (yield from _until_done(context, "break_run", run, cancelled))
+        return (yield from _until_done(context, "finish_run", run, cancelled))
     except TaskFailedError:
-        return (yield from _until_done(context, "break_run", run))
+        return (yield from _until_done(context, "break_run", run, cancelled))
 
 
-def _until_done(context: OrchestrationContext, activity: str, work: Reference) -> Turns:
-    """Call an activity again after each wait that it asks for."""
+def _until_done(context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any]) -> Turns:
+    """Call an activity again after each wait that it asks for, and at once when the run is cancelled."""
     tries = 0
     while True:
-        done = yield context.call_activity(activity, input={**work, "tries": tries})
+        told = {**work, "tries": tries, "cancelled": cancelled.is_complete}
+        done = yield context.call_activity(activity, input=told)
         if "wait" not in done:
             return done
         tries += 1
-        yield context.create_timer(timedelta(seconds=done["wait"]))
+        timer = context.create_timer(timedelta(seconds=done["wait"]))
+        yield timer if cancelled.is_complete else when_any([timer, cancelled])
 
 
-def _parts(context: OrchestrationContext, run: Reference, found: Reference) -> Turns:
-    """Do the parts of a run, some at a time; what waits is called again, at once when the run is cancelled."""
+def _parts(context: OrchestrationContext, run: Reference, found: Reference, cancelled: Task[Any]) -> Turns:
+    """Do the parts of a run, some at a time; what waits is called again, at once when the run is cancelled.
+
+    Tell whether one of them broke. Then no other begins, and those that are at work are waited for, so that nothing is
+    sent after the run has ended.
+    """
     waiting = deque(range(found["parts"]))
     tries = dict.fromkeys(waiting, 0)
     working: dict[Task[Any], int] = {}
     pausing: dict[Task[Any], int] = {}
-    cancelled = context.wait_for_external_event(CANCEL)
+    broken = False
 
     def begin(number: int) -> None:
         work = {**run, "items": found["items"], "part": number, "tries": tries[number]}
         work["cancelled"] = cancelled.is_complete
         working[context.call_activity("perform_part", input=work)] = number
 
-    while waiting or working or pausing:
-        while waiting and len(working) + len(pausing) < found["parallel"]:
+    while working or ((waiting or pausing) and not broken):
+        while waiting and not broken and len(working) + len(pausing) < found["parallel"]:
             begin(waiting.popleft())
         context.set_custom_status(WAITING if pausing and not working else "")
         done = yield when_any([*working, *pausing, *([] if cancelled.is_complete else [cancelled])])
         if done in working:
             number = working.pop(done)
-            _after(context, done.get_result(), number, tries, pausing)
+            broken = not _after(context, done, number, tries, pausing) or broken
         elif done in pausing:
             begin(pausing.pop(done))
         else:
@@ -82,15 +90,21 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference) -> T
                 begin(number)
             pausing.clear()
     context.set_custom_status("")
+    return broken
 
 
 def _after(
-    context: OrchestrationContext, result: Reference, number: int, tries: dict[int, int], pausing: dict[Task[Any], int]
-) -> None:
-    """Let a part pause that asked for it."""
+    context: OrchestrationContext, done: Task[Any], number: int, tries: dict[int, int], pausing: dict[Task[Any], int]
+) -> bool:
+    """Let a part pause that asked for it; tell whether it is whole."""
+    try:
+        result = done.get_result()
+    except TaskFailedError:
+        return False
     if "wait" in result:
         tries[number] += 1
         pausing[context.create_timer(timedelta(seconds=result["wait"]))] = number
+    return True
 
 
 def _patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference], Reference]:
@@ -114,7 +128,7 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Find what a run is to do: what it names, or what a sweep selects."""
     store = app_store()
     order = records.read_order(store, str(work["run"]))
-    found = sweeping.prepare(store, order, int(work["tries"]))
+    found = sweeping.prepare(store, order, int(work["tries"]), cancelled=bool(work["cancelled"]))
     if isinstance(found, Wait):
         return {"wait": found.seconds}
     decided = order.sweep and order.mode == "plan"
@@ -154,16 +168,16 @@ def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """End a run that broke by a defect of ours; what was sent is unknown."""
     desk = _desk(str(work["run"]))
     _log.error("run %s broke", desk.order.run)
-    found = records.read_prepared(desk.store, desk.order.run)
-    for number in range(records.parts_of(found.count) if found else 0):
-        parts.break_off(desk, found.items if found else "", number)
+    found = records.read_prepared(desk.store, desk.order.run) or sweeping.nothing_found(desk.store, desk.order)
+    for number in range(records.parts_of(found.count)):
+        parts.break_off(desk, found.items, number)
     runs.finish(desk.store, desk.order, _retention())
     return {"broken": True}
 
 
 def _desk(run: str, *, cancelled: bool = False) -> Desk:
     store = app_store()
-    return Desk(store, app_watch(), records.read_order(store, run), work_for, quiet_until, cancelled=cancelled)
+    return Desk(store, app_watch(), records.read_order(store, run), work_for, quiet_pause, cancelled=cancelled)
 
 
 def _retention() -> timedelta:

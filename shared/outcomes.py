@@ -87,7 +87,12 @@ class Outcome(Plain):
     def raised(self, run: str) -> ItemProblem:
         """Return the problem that this outcome is to a caller who asked for one item."""
         kind = catalogue()[self.problem or ""]
-        members = {"upstreamStatus": self.upstream_status, "upstreamCode": self.upstream_code}
+        members = {
+            "upstreamStatus": self.upstream_status,
+            "upstreamCode": self.upstream_code,
+            "rule": self.rule,
+            "wouldAllow": self.would_allow,
+        }
         found = kind(self.reason, run=run, members={name: value for name, value in members.items() if value})
         if not isinstance(found, ItemProblem):
             raise TypeError(f"{self.problem} is not the problem of an item")

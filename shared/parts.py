@@ -1,8 +1,11 @@
 """The items of one part of a run, one after the other."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from pydantic import ValidationError
 
 from shared import clock, control, records
 from shared.attempts import Terms, Wait, perform
@@ -19,7 +22,7 @@ _BUDGET = timedelta(seconds=60)
 """How long a part works before it lets its run look up; far below the platform's limit, after which it would begin
 again and again."""
 
-_LONGEST_SLEEP = 900.0
+_log = logging.getLogger("nightshift")
 
 WorkFor = Callable[[Order, Task], Work]
 
@@ -32,7 +35,7 @@ class Desk:
     watch: Watch
     order: Order
     work_for: WorkFor
-    quiet_until: Callable[[Order, datetime], datetime | None] = lambda *_: None
+    quiet_pause: Callable[[Order], Wait | None] = lambda _: None
     cancelled: bool = False
     """The run knows already that it is cancelled; what was read a moment ago may not tell yet."""
 
@@ -43,12 +46,18 @@ def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
     if done:
         return done
     ended: list[Ended] = []
+    waits: list[Wait] = []
     until = clock.now() + _BUDGET
     for task in records.tasks_of_part(desk.store, desk.order.run, items, number):
         result = _pause(desk, until) or _one(desk, task, tries)
-        if isinstance(result, Wait):
+        if isinstance(result, Ended):
+            ended.append(result)
+        elif result.alone:
+            waits.append(result)
+        else:
             return result
-        ended.append(result)
+    if waits:
+        return min(waits, key=lambda wait: wait.seconds)
     part = Part(ended=ended)
     records.write_part(desk.store, desk.order.run, number, part)
     return part
@@ -59,7 +68,7 @@ def break_off(desk: Desk, items: str, number: int) -> None:
     if records.read_part(desk.store, desk.order.run, number):
         return
     tasks = records.tasks_of_part(desk.store, desk.order.run, items, number)
-    ended = [Ended(id=task.id, outcome=task.outcome or _abandoned(desk, task), about=task.about) for task in tasks]
+    ended = [Ended(id=task.id, outcome=_abandoned(desk, task), about=task.about) for task in tasks]
     records.write_part(desk.store, desk.order.run, number, Part(ended=ended))
 
 
@@ -89,12 +98,11 @@ def _one(desk: Desk, task: Task, tries: int) -> Ended | Wait:
 
 
 def _pause(desk: Desk, until: datetime) -> Wait | None:
-    """Let the run look up, or let it sleep through the target's quiet hours, a quarter of an hour at a time."""
-    now = clock.now()
-    quiet = desk.quiet_until(desk.order, now) if _is_night(desk.order) and now < desk.order.give_up else None
-    if quiet:
-        return Wait(min((quiet - now).total_seconds(), _LONGEST_SLEEP))
-    return None if now < until else Wait(0)
+    """Let the run look up after a while, or sleep through the target's quiet hours; a plan only reads, and goes on."""
+    if desk.cancelled or desk.order.mode == "plan":
+        return None
+    quiet = desk.quiet_pause(desk.order)
+    return quiet or (None if clock.now() < until else Wait(0))
 
 
 def _is_night(order: Order) -> bool:
@@ -112,6 +120,8 @@ def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wai
     work = _Seeing(desk.work_for(order, task), seen)
     judged = judge(order, lambda: control.policy(read), task.episode)
     if order.mode == "plan":
+        if desk.cancelled:
+            raise Cancelled("The run was cancelled before it came to this item.")
         look = work.look()
         claim = Claim(desk.store, order.target, work.item, order.run, work.hold)
         return would(judged(look, claim.record) or "")
@@ -128,8 +138,15 @@ def _refuse_switched_off(desk: Desk) -> None:
 
 
 def _abandoned(desk: Desk, task: Task) -> Outcome:
+    if task.outcome:
+        return task.outcome
     claim = Claim(desk.store, desk.order.target, task.id, desk.order.run, timedelta())
-    return claim.abandon(broken(sent=True), broken(sent=False))
+    try:
+        return claim.abandon(broken(sent=True), broken(sent=False))
+    except ValidationError:
+        # The record itself may be what broke the run; the other items still get their outcomes.
+        _log.exception("run %s: the claim of item %s can't be read", desk.order.run, task.id)
+        return broken(sent=True)
 
 
 class _Seeing:

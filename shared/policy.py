@@ -14,8 +14,10 @@ from pydantic import Field, model_validator
 
 from shared.validation import Strict
 
+_LONGEST = 200
 Pattern = Annotated[
-    str, Field(min_length=1, max_length=200, description="A text in any case; `*` and `?` stand for any characters.")
+    str,
+    Field(min_length=1, max_length=_LONGEST, description="A text in any case; `*` and `?` stand for any characters."),
 ]
 
 
@@ -82,6 +84,12 @@ class Decision:
         return "No rule denies it." if self.allowed else "No rule allows it."
 
 
+def offered(facts: Facts) -> dict[str, object] | None:
+    """Return the rule that would allow an item, as it is written in a policy."""
+    rule = allowing(facts)
+    return rule.model_dump(exclude_defaults=True) if rule else None
+
+
 def decide(rules: Rules, facts: Facts, by: By) -> Decision:
     """Return what the first rule that matches says; without one, a hand may and a machine may not."""
     for rule in rules.rules:
@@ -101,11 +109,13 @@ def matches(rule: Rule, facts: Facts) -> bool:
     return all(fnmatchcase(text.casefold(), _literal(pattern).casefold()) for pattern, text in pairs)
 
 
-def allowing(facts: Facts) -> Rule:
-    """Return the narrowest rule that would allow an item, for a person who wants to add it.
+def allowing(facts: Facts) -> Rule | None:
+    """Return the narrowest rule that would allow an item, for a person who wants to add it; None for a nameless one.
 
     The names of things may hold what is a pattern elsewhere, so those characters become `?`.
     """
+    if not (facts.job or facts.process):
+        return None
     texts = {"job": facts.job, "company": facts.company, "process": facts.process}
     named = {name: _plain(text) for name, text in texts.items() if text}
     return Rule.model_validate({"name": "allow it", "action": "allow", "target": facts.target, **named})
@@ -125,4 +135,5 @@ def _literal(pattern: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("*", "?")[:200]
+    plain = text.replace("*", "?")
+    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "*"

@@ -11,6 +11,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
     |   |-- UnknownTarget        404  name a target that the settings have
     |   |-- UnknownRun           404  look at the run's id and ticket
     |   |-- NotAPlan             409  apply the plan that a dry run or a sweep answered
+    |   |-- IsAPlan              409  apply it; a plan is not retried
     |   |-- RunOpen              409  wait for the run's end, or cancel it
     |   |-- RunEnded             409  nothing: there is nothing left to cancel
     |   |-- Expired              410  read the run's report; nothing is sent again
@@ -193,6 +194,13 @@ class NotAPlan(Refused):
 
     slug, status, title = "not-a-plan", 409, "The run is not a plan"
     next_step = "Apply the run that a dry run or a sweep answered, once it has ended."
+
+
+class IsAPlan(Refused):
+    """A plan, where a run that did something is needed."""
+
+    slug, status, title = "is-a-plan", 409, "The run is a plan, and has done nothing"
+    next_step = "Apply it as long as it may be applied, or make a new one."
 
 
 class RunOpen(Refused):

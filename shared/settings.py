@@ -77,8 +77,9 @@ class Settings(BaseModel):
     def _check_schedule(self) -> Self:
         try:
             Schedule.read(self.sweep_at, self.sweep_until, self.sweep_time_zone)
-        except (ValueError, ZoneInfoNotFoundError) as error:
-            raise ValueError(f"SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE: {error}") from None
+        except (ValueError, ZoneInfoNotFoundError):
+            # The library's text quotes the value, which need not be what it was meant to be.
+            raise ValueError("SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE can't be read") from None
         return self
 
     @property

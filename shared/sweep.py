@@ -75,7 +75,7 @@ def clock_time(text: str) -> time:
         ValueError: it isn't one.
     """
     if not re.fullmatch(r"\s*\d\d:\d\d\s*", text):
-        raise ValueError(f"{text.strip()!r} is not a time of day as HH:MM")
+        raise ValueError("is not a time of day as HH:MM")
     return time.fromisoformat(text.strip())
 
 
@@ -83,8 +83,11 @@ def quiet_until(hours: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     """Return until when a target wants to be left alone, if it does; `hours` is such as `22:00-23:30`."""
     if not hours:
         return None
-    begin, _, end = hours.partition("-")
-    night = Schedule((clock_time(begin),), clock_time(end), zone).night(now)
+    first, _, last = hours.partition("-")
+    begin, end = clock_time(first), clock_time(last)
+    if begin == end:
+        raise ValueError("begins when it ends")
+    night = Schedule((begin,), end, zone).night(now)
     return night.end if night else None
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 
-from shared import control, records, sweep
+from shared import clock, control, records, sweep
 from shared.attempts import Wait, patience
-from shared.claims import Claim
+from shared.claims import Claim, ClaimRecord
 from shared.control import PolicyDocument, Watch
 from shared.judging import permitted
 from shared.operations import Named
-from shared.outcomes import Outcome, Plain
-from shared.parts import would
-from shared.problems import Changed, Exists, Failed, ItemProblem, OverCap, Refused, TargetLost
+from shared.outcomes import Ending, Item, Outcome, Plain
+from shared.parts import broken, would
+from shared.problems import Cancelled, Changed, Exists, ItemProblem, OverCap, Refused, TargetLost, TooSoon
 from shared.records import Order, Prepared, Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
@@ -21,6 +21,8 @@ from shared.systems import finance_operations as fo
 from shared.targets import app_targets
 from shared.transport import Connection, connection
 from shared.work import Look, Work
+
+_LONGEST_SLEEP = 900.0
 
 
 class LastSweep(Plain):
@@ -58,29 +60,44 @@ def quiet_until(order: Order, now: datetime) -> datetime | None:
     return sweep.quiet_until(hours, app_settings().schedule.zone, now)
 
 
-def prepare(store: Store, order: Order, tries: int) -> Prepared | Wait:
+def prepare(store: Store, order: Order, tries: int, *, cancelled: bool) -> Prepared | Wait:
     """Return what a run is to do; a sweep lists it once, and freezes it.
 
-    Raises:
-        Failed: the system can't be listed, and the run gives up.
+    A sweep that can't list, or is cancelled before it could, has one item: itself.
     """
     found = records.read_prepared(store, order.run)
     if found or order.sweep is None:
         return found or Prepared(items="items", count=0)
+    if cancelled:
+        return _itself(store, order, Cancelled("The run was cancelled before it had looked."))
+    pause = quiet_pause(order)
+    if pause:
+        return pause
     until = order.sweep.until or order.created
     since = order.sweep.since or look_back(until, last_sweep(store, order.target))
     try:
         tasks = _selected(store, order, since, until)
     except ItemProblem as problem:
-        wait = patience(problem, order.give_up, tries)
-        if wait is None and isinstance(problem, Failed):
-            # A sweep that can't look has one item: itself.
-            tasks = [Task(id=order.target, operation={}, outcome=Outcome.of(problem))]
-        elif wait is None:
-            raise
-        else:
-            return wait
+        return patience(problem, order.give_up, tries) or _itself(store, order, problem)
     return records.prepare(store, order.run, tasks)
+
+
+def nothing_found(store: Store, order: Order) -> Prepared:
+    """Return what a run is that broke before it knew what to do."""
+    task = Task(id=order.target, operation={}, outcome=broken(sent=False))
+    return records.prepare(store, order.run, [task])
+
+
+def quiet_pause(order: Order) -> Wait | None:
+    """Return how long a night should leave its target alone now, a quarter of an hour at a time."""
+    now = clock.now()
+    night = order.sweep is not None and order.sweep.night is not None
+    until = quiet_until(order, now) if night and now < order.give_up else None
+    return Wait(min((until - now).total_seconds(), _LONGEST_SLEEP)) if until else None
+
+
+def _itself(store: Store, order: Order, problem: ItemProblem) -> Prepared:
+    return records.prepare(store, order.run, [Task(id=order.target, operation={}, outcome=Outcome.of(problem))])
 
 
 def last_sweep(store: Store, target: str) -> datetime | None:
@@ -90,10 +107,16 @@ def last_sweep(store: Store, target: str) -> datetime | None:
 
 
 def remember(store: Store, order: Order) -> None:
-    """Write down how far a sweep looked, once it has done what it found; a mere plan has done nothing."""
-    if order.sweep is None or order.mode == "plan":
+    """Write down how far a night looked, once it has done all that it found.
+
+    A plan has done nothing, and what a night could not reach or had no time for is still owed: then the next one looks
+    back as far as this one did (72 hours at most).
+    """
+    if order.sweep is None or order.sweep.night is None or order.mode == "plan":
         return
-    until = order.sweep.until or order.created
+    if any(_is_owed(item) for item in records.all_items(store, order.run)):
+        return
+    until = order.created
     while True:
         found = store.read(_sweep_key(order.target))
         if found and LastSweep.model_validate_json(found.data).until >= until:
@@ -109,10 +132,17 @@ def remember(store: Store, order: Order) -> None:
         return
 
 
+def _is_owed(item: Item) -> bool:
+    return item.outcome in (Ending.FAILED, Ending.NOT_ATTEMPTED) or item.type in (OverCap.slug, TooSoon.slug)
+
+
 def decided(store: Store, order: Order, policy: PolicyDocument, named: Named) -> Task:
     """Return an item of a sweep with what the policy says of it."""
     task = Task(id=named.id, operation=dict(named.operation), episode=named.episode, about=dict(named.about))
-    claim = Claim(store, order.target, named.id, order.run, timedelta()).record
+
+    def claim() -> ClaimRecord:
+        return Claim(store, order.target, named.id, order.run, timedelta()).record
+
     try:
         rule = permitted(order, policy, Look(named.episode, fo.facts(named, order.target), named.about), claim)
     except ItemProblem as problem:

@@ -42,6 +42,7 @@ LONGEST_PATIENCE = 10.0
 """Seconds that a call waits by itself for a throttled system; longer waits are its run's."""
 
 _USUAL_PATIENCE = 2.0
+_A_DAY = 86_400.0
 _PATIENT_STATUSES = frozenset({429, 503})
 _KEEPALIVE = 60
 _BEFORE_AGAIN = 0.2
@@ -52,17 +53,17 @@ _POOL = 50
 class Repeats:
     """How often a call may be repeated after each of the three."""
 
-    not_sent: int = 2
+    not_sent: int = 0
     no_answer: int = 0
     bad_status: int = 0
 
 
-READ = Repeats(no_answer=2, bad_status=3)
+READ = Repeats(not_sent=2, no_answer=2, bad_status=3)
 """A call that changes nothing."""
 
 WRITE = Repeats()
-"""A call that changes something: never again when it may have arrived. 429 and 503 say that it was turned away, but
-whoever holds the claim waits for that, so that a sending has an end that its claim can promise."""
+"""A call that changes something: sent once. Where an answer, or no connection, proves that nothing happened, whoever
+holds the claim tries again later, asks the stop switch before that, and can promise when a sending has an end."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ def retry_after(value: str | None) -> float:
     if not value:
         return _USUAL_PATIENCE
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        return float(value)
+        return min(float(value), _A_DAY)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - clock.now()).total_seconds())
+        return min(max(0.0, (parsedate_to_datetime(value) - clock.now()).total_seconds()), _A_DAY)
     except (ValueError, TypeError, OverflowError):
         return _USUAL_PATIENCE
 
@@ -161,12 +162,19 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, socket_options=options, **kwargs)
 
 
+class _Session(requests.Session):
+    """A session that doesn't look where a redirect leads: requests reads a Location even where it follows none."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' signature
+        return None
+
+
 def new_session(ca_file: str) -> requests.Session:
     """Return a session that takes nothing from the environment and keeps no cookies.
 
     REQUESTS_CA_BUNDLE would override `verify`, and an affinity cookie would tie all calls to one web server (facts A4).
     """
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.verify = ca_file or True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -116,7 +116,7 @@ class Preference:
     def read(cls, header: str) -> "Preference":
         """Return the preferences in `header`; `wait` is in seconds, at most 100."""
         found: dict[str, str] = {}
-        for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+', header):
+        for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', header):
             name, _, value = part.partition(";")[0].partition("=")
             found.setdefault(name.strip().lower(), value.strip().strip('"'))
         wait = found.get("wait", "")

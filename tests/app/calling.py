@@ -150,8 +150,8 @@ def unpushed(accepted: requests.Response) -> requests.Response:
 def wait_for(look: Callable[[], bool]) -> None:
     """Return when `look` finds something; bounded."""
     found = threading.Event()
-    for _ in range(2000):
+    for _ in range(6000):
         if look():
             return
-        found.wait(0.005)
+        found.wait(0.01)
     raise AssertionError("it never happened")

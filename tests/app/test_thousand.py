@@ -3,6 +3,9 @@
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+from local.machine import Machine
 from local.systems import Landscape
 from shared import parts, records
 from shared.attempts import Wait
@@ -46,8 +49,18 @@ def test_a_thousand_jobs_are_listed_in_pages_and_touched_once(caller: Caller) ->
     assert get(caller, f"runs/{applied.json()['id']}")["counts"]["outcome"] == {"done": 999, "skipped": 1}
 
 
-def test_two_hundred_jobs_with_their_workers_killed_twice(mortal_caller: Caller) -> None:
-    caller = mortal_caller
+def test_two_hundred_jobs_with_their_workers_killed_twice() -> None:
+    with Machine() as machine:
+        kill_twice(Caller(machine))
+
+
+@pytest.mark.slow
+def test_two_hundred_jobs_delivered_twice_with_their_workers_killed_twice() -> None:
+    with Machine(deliver_twice=True, durable_workers=2) as machine:
+        kill_twice(Caller(machine))
+
+
+def kill_twice(caller: Caller) -> None:
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(200)]
     body = {"batchJobIds": jobs, "reason": "after the outage"}
     accepted = caller.post(REQUEUE, body, headers={"Prefer": "respond-async", "Nightshift-Target": None})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from local.clock import LocalClock
 from local.host import FunctionInfo, Host, HostError, ncrontab
 from local.host.functions import Timetable
 from local.host.timers import is_monitored
@@ -52,9 +53,11 @@ def night(apps: Path, tmp_path: Path) -> Open:
     def open_night(*timers: str) -> Iterator[Night]:
         journal = tmp_path / "journal"
         settings = {"TIMERS": ",".join(timers), "JOURNAL": str(journal), "HOURLY": "0 0 * * * *"}
-        with Host(apps / "timers", settings, master_key="the-master-key") as host:
-            now = host.clock.now()
-            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        clock = LocalClock()
+        midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        # Before the host starts, or what it is at midnight would depend on when the test runs.
+        clock.advance_to(midnight - timedelta(minutes=5))
+        with Host(apps / "timers", settings, clock=clock, master_key="the-master-key") as host:
             host.clock.advance_to(midnight - timedelta(seconds=1))
             yield Night(host, Caller(host), journal, midnight)
 

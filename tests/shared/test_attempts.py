@@ -64,8 +64,6 @@ def until_ended(store: Store, system: System, run: str, clock: TurnedClock, give
     """Deliver as the orchestrator does: again after each wait."""
     for tries in range(50):
         result = delivered(store, system, run, on=terms(give_up, tries))
-        # No two records are written at one instant.
-        clock.turn(0.001)
         if isinstance(result, Outcome):
             return result
         clock.turn(result.seconds)
@@ -298,7 +296,6 @@ def test_a_second_delivery_of_a_throttled_sending_sends_no_second_time(
 
     def meddle() -> None:
         delivered(store, system, "r1", on=terms(NEVER))
-        turned.turn(0.001)
 
     delivered(store, system, "r1", Steps(at=at, do=meddle), terms(NEVER))
     turned.turn(1)
@@ -360,8 +357,8 @@ class Switched:
 
 
 @pytest.mark.parametrize("problem", [Stopped("Stopped."), Cancelled("Cancelled.")])
-@pytest.mark.parametrize(("passes", "judged", "rule"), [(0, 0, None), (1, 1, "the rule")])
-def test_the_switch_is_asked_before_the_look_and_after_the_judge(
+@pytest.mark.parametrize(("passes", "judged", "rule"), [(0, 0, None), (1, 1, "the rule"), (2, 1, "the rule")])
+def test_the_switch_is_asked_before_the_look_after_the_judge_and_after_the_mark(
     store: Store, turned: TurnedClock, problem: ItemProblem, passes: int, judged: int, rule: str | None
 ) -> None:
     assert turned.slept == []
@@ -370,10 +367,13 @@ def test_the_switch_is_asked_before_the_look_and_after_the_judge(
     assert isinstance(result, Outcome)
     assert (result.ending, result.problem, result.rule) == (Ending.NOT_ATTEMPTED, problem.slug, rule)
     assert (switch.judged, system.sent, result.sent, claimed(store).open) == (judged, [], False, None)
+    assert (result.attempt, claimed(store).attempts) == (0, 0)
+    assert delivered(store, system, "r1") == result
+    assert system.sent == []
 
 
 def test_what_is_cancelled_does_not_wait_for_a_throttled_system(store: Store, turned: TurnedClock) -> None:
-    system, switch = System(throttled=1), Switched(2, Cancelled("Cancelled."))
+    system, switch = System(throttled=1), Switched(3, Cancelled("Cancelled."))
     assert isinstance(delivered(store, system, "r1", on=terms(NEVER, switch=switch)), Wait)
     turned.turn(15)
     result = delivered(store, system, "r1", on=terms(NEVER, 1, switch=switch))
@@ -470,3 +470,28 @@ def test_the_claim_of_a_run_that_broke_is_closed(store: Store, turned: TurnedClo
     if_not = Outcome(ending=Ending.UNKNOWN, reason="It broke before.", sent=False)
     found = Claim(store, "fo", "1", "r1", timedelta()).abandon(if_sent, if_not)
     assert (found.reason, claimed(store).open) == ((if_sent if sent else if_not).reason, None)
+
+
+def test_a_run_that_broke_before_it_took_an_item_does_not_send_it_afterwards(store: Store, turned: TurnedClock) -> None:
+    """A part that is still at work finds that the run is over."""
+    if_sent = Outcome(ending=Ending.UNKNOWN, reason="It broke.", sent=True)
+    if_not = Outcome(ending=Ending.NOT_ATTEMPTED, reason="It broke before.", sent=False)
+    assert Claim(store, "fo", "1", "r1", timedelta()).abandon(if_sent, if_not) == if_not
+    ended, system = claimed(store).ended("r1"), System()
+    assert ended is not None
+    assert ended.outcome == if_not
+    assert until_ended(store, system, "r1", turned) == if_not
+    assert system.sent == []
+    assert until_ended(store, system, "r2", turned).ending is Ending.DONE
+
+
+@pytest.mark.usefixtures("turned")
+def test_abandoning_leaves_the_claim_of_another_run_alone(store: Store) -> None:
+    other = Claim(store, "fo", "1", "r2", timedelta(minutes=3))
+    other.take()
+    if_sent = Outcome(ending=Ending.UNKNOWN, reason="It broke.", sent=True)
+    if_not = Outcome(ending=Ending.NOT_ATTEMPTED, reason="It broke before.", sent=False)
+    assert Claim(store, "fo", "1", "r1", timedelta()).abandon(if_sent, if_not) == if_not
+    record = claimed(store)
+    assert record.open is not None
+    assert (record.open.run, record.ended("r2")) == ("r2", None)

@@ -56,8 +56,8 @@ def tried(attempts: int, ago: timedelta = timedelta(), episode: str = "Error b")
 
 def test_what_passes_is_told_with_its_rule_and_the_policys_version(turned: TurnedClock) -> None:
     assert turned.now() == NOW
-    assert permitted(order(), policy({"action": "allow"}), SEEN, FRESH) == "R@7"
-    assert permitted(order(), policy(version=0), SEEN, FRESH) == "no rule@0"
+    assert permitted(order(), policy({"action": "allow"}), SEEN, lambda: FRESH) == "R@7"
+    assert permitted(order(), policy(version=0), SEEN, lambda: FRESH) == "no rule@0"
 
 
 @pytest.mark.parametrize("seen", ["Error c", "Finished b", None, ""])
@@ -85,7 +85,7 @@ def test_the_policy_is_read_for_every_item(turned: TurnedClock) -> None:
 @BOTH
 def test_what_a_rule_denies_is_denied_with_the_rule_that_would_allow_it(by: By) -> None:
     with pytest.raises(PolicyDenied, match="Rule R denies it") as caught:
-        permitted(order(by), policy({"action": "deny"}), SEEN, FRESH)
+        permitted(order(by), policy({"action": "deny"}), SEEN, lambda: FRESH)
     told = caught.value.members["wouldAllow"]
     assert caught.value.members["rule"] == "R@7"
     assert told == {
@@ -103,20 +103,61 @@ def test_what_a_rule_denies_is_denied_with_the_rule_that_would_allow_it(by: By) 
 
 def test_a_machine_needs_a_rule_that_allows_it() -> None:
     with pytest.raises(PolicyDenied, match="No rule allows it") as caught:
-        permitted(order(By.MACHINE), policy(), SEEN, FRESH)
+        permitted(order(By.MACHINE), policy(), SEEN, lambda: FRESH)
     assert caught.value.members["rule"] == "no rule@7"
     assert "wouldAllow" in caught.value.members
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("rule", "override", "reads"),
+    [
+        ({}, False, False),
+        ({"cap": 2}, False, True),
+        ({"waits": [60]}, False, True),
+        ({"cap": 2, "waits": [60]}, True, False),
+    ],
+)
+def test_the_claim_is_read_only_for_a_rule_with_a_cap_or_waits(
+    turned: TurnedClock, by: By, rule: dict[str, object], *, override: bool, reads: bool
+) -> None:
+    assert turned.now() == NOW
+    read: list[ClaimRecord] = []
+
+    def claim() -> ClaimRecord:
+        read.append(FRESH)
+        return FRESH
+
+    assert permitted(order(by, override=override), policy({"action": "allow", **rule}), SEEN, claim) == "R@7"
+    assert bool(read) is reads
+
+
+@BOTH
+def test_a_claim_is_not_read_for_what_is_denied(by: By) -> None:
+    def claim() -> ClaimRecord:
+        raise AssertionError("it was read")
+
+    with pytest.raises(PolicyDenied):
+        permitted(order(by), policy({"action": "deny", "cap": 2}), SEEN, claim)
+
+
+@pytest.mark.parametrize("facts", [Facts("fo"), Facts("fo", company="USMF")])
+def test_no_rule_is_offered_for_an_item_that_nothing_is_known_of(facts: Facts) -> None:
+    with pytest.raises(PolicyDenied) as caught:
+        permitted(order(By.MACHINE), policy(), Look("Error b", facts), lambda: FRESH)
+    assert caught.value.members["wouldAllow"] is None
+    assert Outcome.of(caught.value).would_allow is None
+
+
+@BOTH
 def test_an_override_passes_the_allow_list(by: By) -> None:
-    assert permitted(order(by, override=True), policy(), SEEN, FRESH) == "no rule@7"
+    assert permitted(order(by, override=True), policy(), SEEN, lambda: FRESH) == "no rule@7"
 
 
 @BOTH
 def test_an_override_never_passes_a_rule_that_denies(by: By) -> None:
     with pytest.raises(PolicyDenied):
-        permitted(order(by, override=True), policy({"action": "deny"}), SEEN, FRESH)
+        permitted(order(by, override=True), policy({"action": "deny"}), SEEN, lambda: FRESH)
 
 
 @BOTH
@@ -125,24 +166,24 @@ def test_attempts_at_a_failure_are_used_up(turned: TurnedClock, by: By, attempts
     assert turned.now() == NOW
     capped = policy({"action": "allow", "cap": 2})
     if passes:
-        assert permitted(order(by), capped, SEEN, tried(attempts)) == "R@7"
+        assert permitted(order(by), capped, SEEN, lambda: tried(attempts)) == "R@7"
     else:
         with pytest.raises(AttemptsUsedUp, match=f"{attempts} of 2 attempts") as caught:
-            permitted(order(by), capped, SEEN, tried(attempts))
+            permitted(order(by), capped, SEEN, lambda: tried(attempts))
         assert caught.value.members == {"rule": "R@7"}
 
 
 def test_attempts_at_another_failure_do_not_count(turned: TurnedClock) -> None:
     assert turned.now() == NOW
     limited = policy({"action": "allow", "cap": 2, "waits": [60]})
-    assert permitted(order(By.MACHINE), limited, SEEN, tried(100, episode="Error a")) == "R@7"
+    assert permitted(order(By.MACHINE), limited, SEEN, lambda: tried(100, episode="Error a")) == "R@7"
 
 
 @BOTH
 def test_an_override_passes_the_cap_and_the_waits(turned: TurnedClock, by: By) -> None:
     assert turned.now() == NOW
     limited = policy({"action": "allow", "cap": 2, "waits": [60]})
-    assert permitted(order(by, override=True), limited, SEEN, tried(100)) == "R@7"
+    assert permitted(order(by, override=True), limited, SEEN, lambda: tried(100)) == "R@7"
 
 
 @pytest.mark.parametrize(
@@ -155,13 +196,13 @@ def test_only_a_machine_waits_between_attempts(
     assert turned.now() == NOW
     waiting = policy({"action": "allow", "waits": [5, 60]})
     claim = tried(attempts, timedelta(minutes=minutes))
-    assert permitted(order(By.HAND), waiting, SEEN, claim) == "R@7"
+    assert permitted(order(By.HAND), waiting, SEEN, lambda: claim) == "R@7"
     if passes:
-        assert permitted(order(By.MACHINE), waiting, SEEN, claim) == "R@7"
+        assert permitted(order(By.MACHINE), waiting, SEEN, lambda: claim) == "R@7"
     else:
         until = NOW + timedelta(minutes=(5, 60)[attempts - 1] - minutes)
         with pytest.raises(TooSoon, match=f"{until:%Y-%m-%dT%H:%M:%SZ}") as caught:
-            permitted(order(By.MACHINE), waiting, SEEN, claim)
+            permitted(order(By.MACHINE), waiting, SEEN, lambda: claim)
         assert caught.value.members == {"rule": "R@7"}
 
 
@@ -169,4 +210,4 @@ def test_attempts_that_are_used_up_come_before_the_wait(turned: TurnedClock) -> 
     assert turned.now() == NOW
     limited = policy({"action": "allow", "cap": 1, "waits": [60]})
     with pytest.raises(AttemptsUsedUp):
-        permitted(order(By.MACHINE), limited, SEEN, tried(1))
+        permitted(order(By.MACHINE), limited, SEEN, lambda: tried(1))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.policy import By, Decision, Facts, Rule, Rules, allowing, decide, matches, too_soon
+from shared.policy import By, Decision, Facts, Rule, Rules, allowing, decide, matches, offered, too_soon
 from shared.problems import NotValid
 from shared.validation import checked
 
@@ -70,7 +70,40 @@ def test_a_pattern_has_two_characters_of_its_own_and_no_case(pattern: str, text:
 
 
 TARGETS = st.from_regex(r"[a-z0-9_]{1,20}", fullmatch=True)
-TEXTS = st.text(max_size=200) | st.text(alphabet="[]*?!-\\ aAßİ", max_size=20)
+TEXTS = st.text(max_size=200) | st.text(min_size=195, max_size=300) | st.text(alphabet="[]*?!-\\ aAßİ", max_size=20)
+
+
+def narrowest(facts: Facts) -> Rule:
+    wanted = allowing(facts)
+    assert wanted is not None
+    return wanted
+
+
+@pytest.mark.parametrize("company", ["", "USMF"])
+def test_no_rule_would_allow_an_item_without_job_and_process(company: str) -> None:
+    assert allowing(Facts("fo", company=company)) is None
+    assert offered(Facts("fo", company=company)) is None
+    assert offered(Facts("fo", company=company, process="p")) is not None
+
+
+def test_the_rule_that_would_allow_an_item_is_told_as_it_is_written() -> None:
+    assert offered(Facts("fo", "Post *", "USMF")) == {
+        "name": "allow it",
+        "action": "allow",
+        "target": "fo",
+        "job": "Post ?",
+        "company": "USMF",
+    }
+
+
+@pytest.mark.parametrize("field", ["job", "company", "process"])
+def test_a_name_that_is_too_long_for_a_rule_is_cut(field: str) -> None:
+    told = offered(Facts(**{"target": "fo", "job": "j", field: "x" * 200}))
+    assert told is not None
+    assert told[field] == "x" * 200
+    told = offered(Facts(**{"target": "fo", "job": "j", field: "x" * 201}))
+    assert told is not None
+    assert told[field] == "x" * 199 + "*"
 
 
 @given(TARGETS, TEXTS, TEXTS, TEXTS, st.sampled_from(list(By)))
@@ -79,7 +112,11 @@ def test_the_rule_that_would_allow_an_item_allows_it_when_put_first(
 ) -> None:
     facts = Facts(target, job, company, process)
     wanted = allowing(facts)
-    assert Rule.model_validate(wanted.model_dump(exclude_defaults=True)) == wanted
+    assert (wanted is None) is (not job and not process)
+    if wanted is None:
+        assert offered(facts) is None
+        return
+    assert Rule.model_validate(offered(facts)) == wanted
     decision = decide(rules(wanted, rule("nothing", "deny")), facts, by)
     assert (decision.allowed, decision.rule) == (True, wanted.name)
 
@@ -88,7 +125,7 @@ def test_the_rule_that_would_allow_an_item_allows_it_when_put_first(
 def test_the_rule_that_would_allow_an_item_allows_no_longer_or_shorter_name(
     target: str, job: str, company: str
 ) -> None:
-    wanted = allowing(Facts(target, job, company))
+    wanted = narrowest(Facts(target, job, company))
     for other in (
         Facts(target, job + "a", company),
         Facts(target, job, company[:-1]),
@@ -99,7 +136,7 @@ def test_the_rule_that_would_allow_an_item_allows_no_longer_or_shorter_name(
 
 @given(TARGETS, st.text(alphabet="[]!-\\ abc", min_size=1, max_size=8), st.text(alphabet="[]!-\\ abc", max_size=8))
 def test_the_rule_that_would_allow_an_item_allows_exactly_that_name(target: str, job: str, other: str) -> None:
-    assert matches(allowing(Facts(target, job)), Facts(target, other)) is (job == other)
+    assert matches(narrowest(Facts(target, job)), Facts(target, other)) is (job == other)
 
 
 @pytest.mark.parametrize(

@@ -161,12 +161,14 @@ def closed_port() -> int:
         return port
 
 
-@KINDS
-def test_what_never_left_is_tried_three_times_and_then_unreachable(turned: TurnedClock, repeats: Repeats) -> None:
+@pytest.mark.parametrize(("repeats", "pauses"), [(READ, 2), (WRITE, 0)], ids=["read", "write"])
+def test_what_never_left_is_read_three_times_and_written_once_and_then_unreachable(
+    turned: TurnedClock, repeats: Repeats, pauses: int
+) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(TargetUnreachable, match="fo can't be reached") as caught:
         called(Connection(target(url), Unsigned()), 1, repeats)
-    assert len(turned.slept) == 2
+    assert len(turned.slept) == pauses
     assert url not in caught.value.detail
 
 
@@ -329,8 +331,23 @@ def test_an_absurd_retry_after_is_met_with_sense(
 
 
 @given(st.integers(0, 10**9 - 1))
-def test_a_pause_in_seconds_is_that_many(seconds: int) -> None:
-    assert retry_after(str(seconds)) == retry_after(f" {seconds} ") == seconds
+def test_a_pause_in_seconds_is_that_many_and_a_day_at_most(seconds: int) -> None:
+    assert retry_after(str(seconds)) == retry_after(f" {seconds} ") == min(seconds, 86_400)
+
+
+@pytest.mark.usefixtures("turned")
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("86400", 86_400),
+        ("86401", 86_400),
+        ("Tue, 24 Nov 2026 06:59:59 GMT", 86_399),
+        ("Tue, 24 Nov 2026 07:00:01 GMT", 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+    ],
+)
+def test_a_pause_is_a_day_at_most(value: str, seconds: int) -> None:
+    assert retry_after(value) == seconds
 
 
 @KINDS

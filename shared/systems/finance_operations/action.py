@@ -23,6 +23,7 @@ from shared.systems.finance_operations.service import (
 )
 from shared.transport import WRITE, Connection, Reply
 
+_FLAT = (str, int, float, bool, type(None))
 ACTION = "/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
 
 
@@ -59,7 +60,8 @@ def read_action(reply: Reply, batch_job_id: int) -> Outcome:
 
 def documented(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer in the documented spelling and order (Batch OData API, sample response)."""
-    plain = {_plain(name): value for name, value in told.items()}
+    # Flat, whatever the system puts there: this is kept, and must be readable again.
+    plain = {_plain(name): value if isinstance(value, _FLAT) else bounded(value) for name, value in told.items()}
     return {
         "ResponseStatusCode": plain.get("responsestatuscode", 200),
         "IsSuccess": plain.get("issuccess", True),

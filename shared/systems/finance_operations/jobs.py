@@ -1,7 +1,7 @@
 """The entity `BatchJobs`: read one job, or list those that failed."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from shared.systems.finance_operations.service import NAME, ODATA, json_object, 
 from shared.transport import READ, Connection, Reply
 
 _FIELDS = "BatchJobRecId,JobDescription,Status,CompanyAccounts,StartDateTime,EndDateTime,OrigStartDateTime"
+_MOST_PAGES = 1000
 _ENUM = "Microsoft.Dynamics.DataEntities.BatchStatus"
 
 Ended = Literal["Error", "Finished", "Canceled"]
@@ -90,7 +91,11 @@ def failed_jobs(connection: Connection, since: datetime, until: datetime, run: s
         Failed: they can't be listed.
     """
     link: str | None = _list_path(since, until)
+    seen: set[str] = set()
     while link:
+        if link in seen or len(seen) > _MOST_PAGES:
+            raise AnswerNotUnderstood(f"{NAME} answers with the same pages again and again.")
+        seen.add(link)
         reply = _get(connection, link, run)
         refuse_service(reply)
         content = json_object(reply) if reply.status == HTTPStatus.OK else None
@@ -98,7 +103,12 @@ def failed_jobs(connection: Connection, since: datetime, until: datetime, run: s
         if content is None or not isinstance(rows, list):
             raise AnswerNotUnderstood(f"The answer to listing batch jobs was {shape(reply)}.", members=upstream(reply))
         yield from (_job(row, reply) for row in rows)
-        link = content.get("@odata.nextLink")
+        link = _next_link(content)
+
+
+def _next_link(content: dict[str, Any]) -> str | None:
+    link = content.get("@odata.nextLink")
+    return link if isinstance(link, str) else None
 
 
 def failed_jobs_page(connection: Connection, since: datetime, until: datetime, skip: int, top: int) -> list[BatchJob]:
@@ -165,7 +175,7 @@ def _list_path(since: datetime, until: datetime) -> str:
 
 
 def _literal(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _get(connection: Connection, path: str, run: str) -> Reply:
