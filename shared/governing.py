@@ -76,9 +76,7 @@ def _version(call: Call) -> int:
         raise VersionRequired("The header If-Match is missing.")
     found = re.fullmatch(r'"?([0-9]{1,9})"?', sent.strip())
     if not found:
-        raise NotValid(
-            "The request has 1 mistake.", mistakes=(Mistake("is not an ETag of the policy", header="If-Match"),)
-        )
+        raise NotValid.of(Mistake("is not an ETag of the policy", header="If-Match"))
     return int(found[1])
 
 

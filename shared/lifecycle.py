@@ -81,7 +81,7 @@ async def apply(call: Call, engine: Engine) -> Answer:
     """Apply a plan: those of its items that did not change since, and no others."""
     body = checked(ApplyBody, read_json(call))
     if body.only is not None and body.but is not None:
-        raise NotValid("The request has 1 mistake.", mistakes=(Mistake("send only or except, not both", "/except"),))
+        raise NotValid.of(Mistake("send only or except, not both", "/except"))
     begun = await asyncio.to_thread(_begin_apply, app_store(), call, body)
     return await front.answer(call, begun, engine)
 
@@ -167,7 +167,7 @@ def _refuse_window(body: SweepBody) -> None:
     if body.since and not now - _LONGEST_AGO < body.since <= (body.until or now):
         mistakes.append(Mistake("must be within the last year, and before until or now", "/since"))
     if mistakes:
-        raise NotValid(f"The request has {len(mistakes)} mistakes.", mistakes=tuple(mistakes))
+        raise NotValid.of(*mistakes)
 
 
 def _wanted(body: _Options, system: System, target: str | None, items: Sequence[Named], mode: str) -> Wanted:
@@ -240,7 +240,7 @@ def _retried(items: list[Item], only: list[str] | None) -> list[Item]:
 def _refuse_unknown(member: str, ids: list[str] | None, known: Collection[str], text: str) -> None:
     mistakes = [Mistake(text, f"/{member}/{place}") for place, one in enumerate(ids or []) if one not in known]
     if mistakes:
-        raise NotValid(f"The request has {len(mistakes)} mistakes.", mistakes=tuple(mistakes[:100]))
+        raise NotValid.of(*mistakes)
 
 
 def _named(store: Store, run: str, items: list[Item]) -> list[Named]:

@@ -206,7 +206,7 @@ def _instant(call: Call, name: str) -> datetime | None:
 
 
 def _wrong(name: str, text: str) -> NotValid:
-    return NotValid("The request has 1 mistake.", mistakes=(Mistake(f"the parameter {name} {text}", parameter=name),))
+    return NotValid.of(Mistake(f"the parameter {name} {text}", parameter=name))
 
 
 def _next(call: Call, after: str) -> str:

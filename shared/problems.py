@@ -67,6 +67,7 @@ from typing import Any, ClassVar
 
 from shared.answers import Answer, to_json
 
+MOST_MISTAKES = 100
 PREFIX = "urn:nightshift:problem:"
 
 
@@ -273,6 +274,12 @@ class NotValid(Refused):
 
     slug, status, title = "not-valid", 422, "The request is not valid"
     next_step = "Mend each of the errors; nothing was sent."
+
+    @classmethod
+    def of(cls, *mistakes: Mistake) -> "NotValid":
+        """Return the problem of some mistakes, of which the first 100 are told."""
+        told = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        return cls(f"The request has {told}.", mistakes=mistakes[:MOST_MISTAKES])
 
 
 class KeyReused(Refused):

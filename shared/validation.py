@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from shared.answers import Answer
 from shared.problems import (
+    MOST_MISTAKES,
     BodyMissing,
     KeyNotValid,
     LengthRequired,
@@ -30,7 +31,6 @@ from shared.problems import (
 )
 from shared.settings import app_settings
 
-MOST_MISTAKES = 100
 DEEPEST = 64
 LONGEST_WAIT = 100
 
@@ -248,8 +248,7 @@ def checked[Model: BaseModel](kind: type[Model], value: object) -> Model:
         return kind.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        mistakes = tuple(Mistake(one["msg"], pointer(one["loc"])) for one in found[:MOST_MISTAKES])
-        raise NotValid(f"The request has {len(found)} mistakes.", mistakes=mistakes) from None
+        raise NotValid.of(*(Mistake(one["msg"], pointer(one["loc"])) for one in found)) from None
 
 
 async def served(

@@ -98,7 +98,7 @@ def _refuse_together(body: RequeueBody) -> None:
         mistakes.append(Mistake("a list needs a reason", "/reason"))
     mistakes += _doubled(body.batchJobIds or [])
     if mistakes:
-        raise NotValid(f"The request has {len(mistakes)} mistakes.", mistakes=tuple(mistakes[:100]))
+        raise NotValid.of(*mistakes)
 
 
 def _doubled(ids: Sequence[int]) -> list[Mistake]:
@@ -115,9 +115,7 @@ def _wanted(
     call: Call, ids: Sequence[int], options: Options, pointer: str, *, single: bool, native: bool = False
 ) -> Wanted:
     if options.override and not options.reason:
-        raise NotValid(
-            "The request has 1 mistake.", mistakes=(Mistake("override needs a reason", f"{pointer}/reason"),)
-        )
+        raise NotValid.of(Mistake("override needs a reason", f"{pointer}/reason"))
     statuses = tuple(options.fromStatuses)
     operations = [Requeue(batch_job_id=one, from_statuses=statuses).model_dump(mode="json") for one in ids]
     return Wanted(
