@@ -221,8 +221,9 @@ def test_the_policy_is_changed_from_the_version_that_was_seen(caller: Caller) ->
     assert get(caller, "policy")["rules"] == [{"name": "a", "action": "allow"}]
 
 
-def test_stop_takes_effect_at_once_and_retry_finishes_the_rest(caller: Caller) -> None:
-    jobs = [caller.failed_job() for _ in range(200)]
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_stop_takes_effect_at_once_and_retry_finishes_the_rest(caller: Caller, count: int) -> None:
+    jobs = [caller.failed_job() for _ in range(count)]
     accepted = caller.post(
         REQUEUE, {"batchJobIds": jobs, "maxParallel": 2, **LIST}, headers={"Prefer": "respond-async"}
     )
@@ -234,7 +235,7 @@ def test_stop_takes_effect_at_once_and_retry_finishes_the_rest(caller: Caller) -
     actions = [call for job in jobs for call in caller.system.book.calls(kind="action", job=job)]
     assert [call for call in actions if (call.time - began).total_seconds() > 1.0] == []
     counts = ended.json()["counts"]["outcome"]
-    assert counts["done"] + counts["not_attempted"] == 200
+    assert counts["done"] + counts["not_attempted"] == count
     assert counts["not_attempted"] > 0
     problem(caller.requeue(jobs[-1]), 409, "stopped")
     assert caller.post("resume", {"target": "fo", "reason": "right again"}).json()["stopped"] == {}
@@ -243,7 +244,7 @@ def test_stop_takes_effect_at_once_and_retry_finishes_the_rest(caller: Caller) -
     rest = many(caller, f"runs/{ended.json()['id']}/retry", {"reason": "the rest"})
     assert rest.json()["counts"]["outcome"] == {"done": counts["not_attempted"]}
     assert rest.json()["parent"] == ended.json()["id"]
-    assert [caller.actions(job) for job in jobs] == [1] * 200
+    assert [caller.actions(job) for job in jobs] == [1] * count
 
 
 def test_cancel_waits_for_what_is_sent_and_leaves_the_rest(caller: Caller) -> None:
