@@ -54,7 +54,9 @@ def _until_done(context: OrchestrationContext, activity: str, work: Reference, c
         if "wait" not in done:
             return done
         tries += 1
-        timer = context.create_timer(timedelta(seconds=done["wait"]))
+        # Cancelled while the activity was at work, which doesn't know it yet: then it need not wait.
+        pause = 0.0 if cancelled.is_complete and not told["cancelled"] else done["wait"]
+        timer = context.create_timer(timedelta(seconds=pause))
         yield timer if cancelled.is_complete else when_any([timer, cancelled])
 
 
@@ -69,10 +71,16 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference, canc
     working: dict[Task[Any], int] = {}
     pausing: dict[Task[Any], int] = {}
     broken = False
+    told: set[int] = set()
+    """The parts that know that the run is cancelled."""
 
     def begin(number: int) -> None:
         work = {**run, "items": found["items"], "part": number, "tries": tries[number]}
         work["cancelled"] = cancelled.is_complete
+        if broken:
+            return
+        if cancelled.is_complete:
+            told.add(number)
         working[context.call_activity("perform_part", input=work)] = number
 
     while working or ((waiting or pausing) and not broken):
@@ -82,7 +90,9 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference, canc
         done = yield when_any([*working, *pausing, *([] if cancelled.is_complete else [cancelled])])
         if done in working:
             number = working.pop(done)
-            broken = not _after(context, done, number, tries, pausing) or broken
+            wakes = cancelled.is_complete and number not in told
+            broken = not _after(context, done, number, pausing, wakes=wakes) or broken
+            tries[number] += 1
         elif done in pausing:
             begin(pausing.pop(done))
         else:
@@ -94,16 +104,15 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference, canc
 
 
 def _after(
-    context: OrchestrationContext, done: Task[Any], number: int, tries: dict[int, int], pausing: dict[Task[Any], int]
+    context: OrchestrationContext, done: Task[Any], number: int, pausing: dict[Task[Any], int], *, wakes: bool
 ) -> bool:
-    """Let a part pause that asked for it; tell whether it is whole."""
+    """Let a part pause that asked for it, unless it doesn't know yet that its run is cancelled; tell if it is whole."""
     try:
         result = done.get_result()
     except TaskFailedError:
         return False
     if "wait" in result:
-        tries[number] += 1
-        pausing[context.create_timer(timedelta(seconds=result["wait"]))] = number
+        pausing[context.create_timer(timedelta(seconds=0.0 if wakes else result["wait"]))] = number
     return True
 
 

@@ -267,6 +267,18 @@ def test_cancel_waits_for_what_is_sent_and_leaves_the_rest(caller: Caller) -> No
     assert sum(caller.actions(job) for job in jobs) == 1
 
 
+def test_a_run_that_is_cancelled_while_it_looks_does_not_wait(caller: Caller) -> None:
+    job = caller.failed_job()
+    caller.system.faults.add("hold", kind="read", job=job)
+    caller.system.faults.add("throttle", kind="read", job=job, retry_after=600, times=None)
+    accepted = caller.requeue(job, Prefer="respond-async")
+    assert caller.system.faults.wait_held(1)
+    caller.post(f"runs/{accepted.headers['Nightshift-Run']}/cancel", {"reason": "no"})
+    # Cut, so that the reading is repeated, and throttled for longer than a call waits.
+    caller.system.faults.release(cut=True)
+    problem(unpushed(accepted), 409, "cancelled")
+
+
 def test_a_cancelled_run_does_not_wait_for_a_throttled_system(caller: Caller) -> None:
     job = caller.failed_job()
     caller.system.faults.add("throttle", job=job, retry_after=600, times=None)
