@@ -75,10 +75,10 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference, canc
     """The parts that know that the run is cancelled."""
 
     def begin(number: int) -> None:
-        work = {**run, "items": found["items"], "part": number, "tries": tries[number]}
-        work["cancelled"] = cancelled.is_complete
         if broken:
             return
+        work = {**run, "items": found["items"], "part": number, "tries": tries[number]}
+        work["cancelled"] = cancelled.is_complete
         if cancelled.is_complete:
             told.add(number)
         working[context.call_activity("perform_part", input=work)] = number

@@ -105,10 +105,6 @@ def _pause(desk: Desk, until: datetime) -> Wait | None:
     return quiet or (None if clock.now() < until else Wait(0))
 
 
-def _is_night(order: Order) -> bool:
-    return order.sweep is not None and order.sweep.night is not None
-
-
 def _told(task: Task, outcome: Outcome, seen: list[Look]) -> Ended:
     """Return how an item ended, with what was seen of it last."""
     about = {**task.about, **(seen[-1].about if seen else {})}
@@ -132,7 +128,7 @@ def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wai
 def _refuse_switched_off(desk: Desk) -> None:
     if desk.cancelled:
         raise Cancelled("The run was cancelled before it came to this item.")
-    if _is_night(desk.order) and clock.now() >= desk.order.give_up:
+    if desk.order.is_night and clock.now() >= desk.order.give_up:
         raise WindowEnded(f"The night ended at {desk.order.give_up:%Y-%m-%dT%H:%M:%SZ}.")
     control.refuse_stopped(desk.watch.read, desk.order.target, desk.order.run)
 

@@ -65,6 +65,11 @@ class Order(Plain):
     """What a sweep looks for; None where the items were named."""
 
     @property
+    def is_night(self) -> bool:
+        """Whether a timer made it, which keeps to its window and to quiet hours."""
+        return self.sweep is not None and self.sweep.night is not None
+
+    @property
     def location(self) -> str:
         """Where its result is; absolute, because flows don't resolve another one."""
         return f"{self.base}/api/runs/{self.run}/result?ticket={self.ticket}"

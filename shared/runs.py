@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from itertools import batched, chain
+from itertools import batched
 
 from shared import clock, control, records
 from shared.answers import Answer, to_json
@@ -123,4 +123,4 @@ def outcome_of(head: Run) -> str:
 
 def filtered(items: Iterable[Item], outcome: str | None) -> Iterator[Item]:
     """Yield the items that ended so; all of them without a wish."""
-    return (item for item in chain(items) if outcome is None or item.outcome == outcome)
+    return (item for item in items if outcome is None or item.outcome == outcome)

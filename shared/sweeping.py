@@ -91,8 +91,7 @@ def nothing_found(store: Store, order: Order) -> Prepared:
 def quiet_pause(order: Order) -> Wait | None:
     """Return how long a night should leave its target alone now, a quarter of an hour at a time."""
     now = clock.now()
-    night = order.sweep is not None and order.sweep.night is not None
-    until = quiet_until(order, now) if night and now < order.give_up else None
+    until = quiet_until(order, now) if order.is_night and now < order.give_up else None
     return Wait(min((until - now).total_seconds(), _LONGEST_SLEEP)) if until else None
 
 
@@ -112,7 +111,7 @@ def remember(store: Store, order: Order) -> None:
     A plan has done nothing, and what a night could not reach or had no time for is still owed: then the next one looks
     back as far as this one did (72 hours at most).
     """
-    if order.sweep is None or order.sweep.night is None or order.mode == "plan":
+    if not order.is_night or order.mode == "plan":
         return
     if any(_is_owed(item) for item in records.all_items(store, order.run)):
         return
