@@ -15,6 +15,7 @@ from local.clock import LocalClock
 from local.host.edge import Keys
 from local.host.errors import HostError
 from local.host.functions import Catalogue, FunctionInfo
+from local.host.hub import Hub
 from local.host.site import Options, Site
 from local.host.workers import Role
 
@@ -89,6 +90,17 @@ class Host:
         self._thread.join(_STOP_SECONDS)
         if self._owns_clock:
             self.clock.close()
+
+    @property
+    def hub(self) -> Hub:
+        """Return the task hub of this host.
+
+        Raises:
+            HostError: It isn't started.
+        """
+        if self._site is None:
+            raise HostError("The host isn't started.")
+        return self._site.hub
 
     def functions(self) -> list[FunctionInfo]:
         """Return the functions as they were indexed, the Durable SDK's own two among them."""

@@ -7,8 +7,9 @@ underscore methods, so its tests must run whenever durabletask changes.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent import futures
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any, Self, override
@@ -18,7 +19,11 @@ import grpc
 from durabletask.internal import helpers
 from durabletask.internal.orchestrator_service_pb2_grpc import add_TaskHubSidecarServiceServicer_to_server
 from durabletask.testing import in_memory_backend
-from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend, OrchestrationInstance
+from durabletask.testing.in_memory_backend import (
+    ActivityWorkItem,
+    InMemoryOrchestrationBackend,
+    OrchestrationInstance,
+)
 
 from local.clock import LocalClock, Timer
 
@@ -92,11 +97,42 @@ class _Stream:
 STREAM: Any = _Stream()
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where an instance stands between two of its turns.
+
+    Attributes:
+        history: What has happened to it, up to its last turn.
+        custom_status: What it said of itself then, as JSON.
+    """
+
+    history: Sequence[pb.HistoryEvent]
+    custom_status: str | None = None
+
+    @property
+    def started(self) -> pb.ExecutionStartedEvent:
+        """Return with what it began."""
+        return next(event.executionStarted for event in self.history if event.HasField("executionStarted"))
+
+    def outstanding(self) -> Iterator[pb.HistoryEvent]:
+        """Yield the activities and timers that it waits for."""
+        ended = {_task_ended(event) for event in self.history}
+        for event in self.history:
+            if (event.HasField("taskScheduled") or event.HasField("timerCreated")) and event.eventId not in ended:
+                yield event
+
+
 class Hub(InMemoryOrchestrationBackend):
-    """A task hub on loopback that lives by a local clock."""
+    """A task hub on loopback that lives by a local clock.
+
+    Attributes:
+        after_turn: Is called with an instance's id after each of its turns, before anybody can take up the work that
+            the turn asked for.
+    """
 
     def __init__(self, clock: LocalClock, max_history_size: int = 10_000) -> None:
         super().__init__(max_history_size=max_history_size, port=0)
+        self.after_turn: Callable[[str], None] = lambda _: None
         self._clock = clock
         self._work_available = _Wake()
         self._timers: dict[str, dict[object, Timer]] = {}
@@ -141,6 +177,35 @@ class Hub(InMemoryOrchestrationBackend):
             if instance is not None:
                 self._fail(instance, error_type, message)
 
+    def standing(self, instance_id: str) -> Standing:
+        """Return where an instance stands; what has come since its last turn is not in it.
+
+        Raises:
+            KeyError: There is no such instance.
+        """
+        with self._lock:
+            instance = self._instances[instance_id]
+            return Standing(tuple(instance.history), instance.custom_status)
+
+    def adopt(self, instance_id: str, left: Standing) -> None:
+        """Take up an instance where another hub left it.
+
+        As after a crash of the extension, an activity that was outstanding is given out again, and a timer fires at its
+        time, or at once if that is past.
+
+        Raises:
+            ValueError: There is an instance of that id.
+        """
+        with self._lock:
+            if instance_id in self._instances:
+                raise ValueError(f"There is an instance {instance_id} already.")
+            instance = self._instances[instance_id] = self._restored(instance_id, left)
+            for event in left.outstanding():
+                if event.HasField("taskScheduled"):
+                    self._give_out(instance, event)
+                else:
+                    self._set_timer(instance_id, event.eventId, event.timerCreated.fireAt.ToDatetime(tzinfo=UTC))
+
     @override
     def StartInstance(
         self, request: pb.CreateInstanceRequest, context: grpc.ServicerContext
@@ -178,6 +243,7 @@ class Hub(InMemoryOrchestrationBackend):
             self._complete_turn(instance, request, context)
             if self._is_terminal_status(instance.status):
                 self._forget(instance.instance_id)
+            self.after_turn(instance.instance_id)
             self._take_up_again(instance)
             return pb.CompleteTaskResponse()
 
@@ -211,9 +277,7 @@ class Hub(InMemoryOrchestrationBackend):
         instance.history.append(helpers.new_timer_created_event(action.id, fire_at))
         if instance.status == pb.ORCHESTRATION_STATUS_PENDING:
             instance.status = pb.ORCHESTRATION_STATUS_RUNNING
-        key = object()
-        fire = partial(self._fire_timer, instance.instance_id, key, action.id, fire_at)
-        self._timers.setdefault(instance.instance_id, {})[key] = self._clock.call_at(fire_at, fire)
+        self._set_timer(instance.instance_id, action.id, fire_at)
 
     @override
     def _process_complete_orchestration_action(
@@ -224,6 +288,36 @@ class Hub(InMemoryOrchestrationBackend):
             self._forget(instance.instance_id)
             instance.pending_events = [event for event in instance.pending_events if not _is_result(event)]
         super()._process_complete_orchestration_action(instance, complete_action)
+
+    def _restored(self, instance_id: str, left: Standing) -> OrchestrationInstance:
+        now, token = self._clock.now(), self._next_completion_token
+        self._next_completion_token += 1
+        return OrchestrationInstance(
+            instance_id,
+            left.started.name,
+            pb.ORCHESTRATION_STATUS_RUNNING,
+            version=left.started.version.value or None,
+            input=left.started.input.value,
+            custom_status=left.custom_status,
+            created_at=now,
+            last_updated_at=now,
+            history=list(left.history),
+            completion_token=token,
+        )
+
+    def _give_out(self, instance: OrchestrationInstance, event: pb.HistoryEvent) -> None:
+        """Queue an activity that the history names already."""
+        task, token = event.taskScheduled, instance.completion_token
+        self._activity_queue.append(
+            ActivityWorkItem(instance.instance_id, task.name, event.eventId, task.input.value, token)
+        )
+        self._outstanding[str(token), event.eventId] = instance.instance_id
+        self._work_available.set()
+
+    def _set_timer(self, instance_id: str, timer_id: int, fire_at: datetime) -> None:
+        key = object()
+        fire = partial(self._fire_timer, instance_id, key, timer_id, fire_at)
+        self._timers.setdefault(instance_id, {})[key] = self._clock.call_at(fire_at, fire)
 
     def _may_replace(self, existing: OrchestrationInstance, request: pb.CreateInstanceRequest) -> bool:
         if not self._is_terminal_status(existing.status):
@@ -288,3 +382,12 @@ class Hub(InMemoryOrchestrationBackend):
 
 def _is_result(event: pb.HistoryEvent) -> bool:
     return any(event.HasField(name) for name in _RESULTS)
+
+
+def _task_ended(event: pb.HistoryEvent) -> int | None:
+    """Return which activity or timer an event ends, if it does."""
+    if event.HasField("taskCompleted"):
+        return event.taskCompleted.taskScheduledId
+    if event.HasField("taskFailed"):
+        return event.taskFailed.taskScheduledId
+    return event.timerFired.timerId if event.HasField("timerFired") else None
