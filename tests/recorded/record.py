@@ -7,8 +7,7 @@ A recording holds what a local host made on 127.0.0.1: no secret, and tickets th
 
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -233,8 +232,9 @@ def _records(caller: Caller) -> dict[str, str]:
 
 
 def _settings(job: Job) -> JobSettings:
-    """Return with what a job is added as it is."""
-    return cast("JobSettings", {name: getattr(job, name) for name in JobSettings.__annotations__ if name != "recurrence_seconds"})
+    """Return with what a job is to be added, so that it is as it is now; none of those here recurs."""
+    names = [name for name in JobSettings.__annotations__ if name != "recurrence_seconds"]
+    return cast("JobSettings", {name: getattr(job, name) for name in names})
 
 
 if __name__ == "__main__":

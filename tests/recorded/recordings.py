@@ -103,6 +103,8 @@ def _laid_out(value: object) -> str:
         case list():
             return "[\n  " + ",\n  ".join(json.dumps(one) for one in value) + "\n]"
         case dict():
-            return "{\n  " + ",\n  ".join(f"{json.dumps(name)}: {json.dumps(one)}" for name, one in value.items()) + "\n}"
+            return (
+                "{\n  " + ",\n  ".join(f"{json.dumps(name)}: {json.dumps(one)}" for name, one in value.items()) + "\n}"
+            )
         case _:
             return json.dumps(value)
