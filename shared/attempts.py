@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from shared import clock
 from shared.claims import Claim, ClaimRecord, Held, InFlight, Lost, Settled
-from shared.outcomes import Outcome
+from shared.outcomes import Became, Outcome, Recovery
 from shared.problems import (
     IssuerUnavailable,
+    ItemNotFound,
     ItemProblem,
     NoAnswer,
     OutcomeUnknown,
@@ -81,7 +82,7 @@ def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     try:
         # Asked before the look as well: what is cancelled must not wait for a system that is throttling.
         terms.switch()
-        seen = work.look()
+        seen = looked(work, claim)
         rule = terms.judge(seen, claim.record)
         terms.switch()
     except ItemProblem as problem:
@@ -93,6 +94,25 @@ def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     except ItemProblem as problem:
         return claim.settle(Outcome.of(problem, rule))
     return _sent(claim, work, terms, seen.episode, rule)
+
+
+def looked(work: Work, claim: Claim) -> Look:
+    """Read an item, and learn from what is seen what became of an earlier attempt.
+
+    Raises:
+        ItemProblem: nothing may be done to it, or it can't be read.
+    """
+    attempt = claim.record.attempt
+    try:
+        seen = work.look()
+    except ItemNotFound:
+        claim.learn(Became(recovery=Recovery.GONE, reason="The system has it no longer."))
+        raise
+    if attempt:
+        claim.learn(seen.became(attempt.episode))
+    if seen.refusal:
+        raise seen.refusal
+    return seen
 
 
 def _sent(claim: Claim, work: Work, terms: Terms, episode: str | None, rule: str | None) -> Outcome | Wait:

@@ -5,18 +5,24 @@ read the item, write that it is sent, send, settle. Whoever finds that it is sen
 
 The record also keeps how the last few runs ended with the item, so that a second delivery of the same work learns the
 outcome instead of earning a new one.
+
+And it counts the failed attempts in a row. An attempt stays open until it is known what became of it: a recovery ends
+the row, and so do 30 quiet days.
 """
 
+import contextlib
 import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared import clock
-from shared.outcomes import Ending, Outcome, Plain
+from shared.outcomes import Became, Ending, Outcome, Plain, Recovery, Stored
 from shared.problems import Changed, Exists, ItemClaimed, OutcomeUnknown
 from shared.store import Store
 
+QUIET = timedelta(days=30)
+"""After how long a row of failed attempts is forgotten, when nothing more was heard of the item."""
 _REMEMBERED = 5
 """How many outcomes with a sending a record keeps, and how many without: the latter must not crowd out the former."""
 
@@ -33,25 +39,52 @@ class Open(Plain):
 
 
 class Settled(Plain):
-    """How a run ended with the item."""
+    """How a run ended with the item, and what became of it."""
 
     run: str
     episode: str | None
     outcome: Outcome
     at: datetime
+    became: Became = Became()
 
 
-class ClaimRecord(Plain):
+class Attempt(Plain):
+    """The last sending, as long as it is not known what became of it."""
+
+    run: str
+    episode: str | None
+    sent: datetime
+
+
+class ClaimRecord(Stored):
     """All that is kept about an item."""
 
-    v: int = 1
     item: str
     episode: str | None = None
     """Which failure it is: the time of it, as the system tells it."""
     attempts: int = 0
-    """How often this failure was answered by a sending."""
+    """How many attempts in a row have failed, with the open one, if there is one."""
     open: Open | None = None
+    attempt: Attempt | None = None
     settled: tuple[Settled, ...] = ()
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Tell whether nothing was heard of the item for so long that what it counts is forgotten."""
+        heard = [one.at for one in self.settled] + ([self.attempt.sent] if self.attempt else [])
+        return now - max(heard, default=now) >= QUIET
+
+    def in_a_row(self, now: datetime) -> int:
+        """Return how many attempts in a row have failed."""
+        return 0 if self.is_quiet(now) else self.attempts
+
+    def knowing(self, became: Became) -> "ClaimRecord":
+        """Return the record once it is known what became of the open attempt."""
+        if self.attempt is None or became.recovery is None:
+            return self
+        run = self.attempt.run
+        settled = (one.model_copy(update={"became": became}) if one.run == run else one for one in self.settled)
+        attempts = 0 if became.recovery is Recovery.RECOVERED else self.attempts
+        return self.model_copy(update={"attempt": None, "attempts": attempts, "settled": tuple(settled)})
 
     def ended(self, run: str) -> Settled | None:
         """Return how `run` ended with the item, if it did."""
@@ -77,6 +110,50 @@ class Lost(Exception):  # noqa: N818 - not an error: another delivery of the sam
     """Somebody else was first."""
 
 
+class Tidied(Stored):
+    """Up to where the claims of a target were looked through for quiet ones."""
+
+    after: str | None = None
+
+
+def tidy(store: Store, target: str, most: int = 1000) -> int:
+    """Remove the records of a target of which nothing was heard for 30 days; return how many.
+
+    It looks through some of them a call, and goes on from there the next time.
+    """
+    cursor = f"tidied/{target}"
+    found = store.read(cursor)
+    page = store.list(f"claims/{target}/", Tidied.read(found.data).after if found else None, most)
+    removed = sum(_removed(store, key) for key in page.keys)
+    # Two that tidy at once do no harm, so the last one to write is right.
+    store.delete(cursor)
+    with contextlib.suppress(Exists):
+        store.create(cursor, Tidied(after=page.after).data())
+    return removed
+
+
+def _removed(store: Store, key: str) -> bool:
+    found = store.read(key)
+    record = ClaimRecord.read(found.data) if found else None
+    if found is None or record is None or record.open or not record.is_quiet(clock.now()):
+        return False
+    try:
+        store.delete(key, found.etag)
+    except Changed:
+        return False
+    return True
+
+
+def try_of(run: str, wave: int | None) -> str:
+    """Return by what name a run claims an item in one of its waves: it may try an item again in a later one."""
+    return run if wave is None else f"{run}.{wave}"
+
+
+def run_of(name: str) -> str:
+    """Return the run that claims by this name."""
+    return name.partition(".")[0]
+
+
 class Claim:
     """The claim on one item of one target, as one run sees it."""
 
@@ -86,6 +163,7 @@ class Claim:
         self._item = item
         self._run = run
         self._hold = hold
+        self._learned = Became()
         self._seen: tuple[ClaimRecord, str] | None = None
 
     @property
@@ -113,6 +191,21 @@ class Claim:
     def see(self) -> Settled | None:
         """Return how this run ended with the item, if it did."""
         return self._read(fresh=True)[0].ended(self._run)
+
+    def learn(self, became: Became) -> None:
+        """Remember what became of an earlier run's attempt; it is written down with what comes next."""
+        self._learned = became
+
+    def close(self, became: Became) -> Became:
+        """Write down what became of this run's attempt, and return what is known: somebody may have known it before."""
+        while True:
+            record, etag = self._read(fresh=True)
+            ended = record.ended(self._run)
+            known = ended.became if ended else Became()
+            if known.recovery or record.attempt is None or record.attempt.run != self._run:
+                return known if known.recovery else became
+            if self._written(record.knowing(became), etag):
+                return became
 
     def mark_sent(self, episode: str | None) -> None:
         """Write that it is being sent, just before it is.
@@ -188,7 +281,7 @@ class Claim:
         return record.model_copy(
             update={
                 "episode": episode,
-                "attempts": record.attempts + 1 if episode == record.episode else 1,
+                "attempts": record.in_a_row(now) + 1,
                 "open": Open(run=self._run, claimed=now, until=now + self._hold, sent=now, sender=sender),
             }
         )
@@ -197,13 +290,15 @@ class Claim:
         """Return the record and its ETag; what was read or written before will do, until a write finds it changed."""
         if self._seen is None or fresh:
             found = self._store.read(self._key)
-            record = ClaimRecord.model_validate_json(found.data) if found else ClaimRecord(item=self._item)
+            record = ClaimRecord.read(found.data) if found else ClaimRecord(item=self._item)
             self._seen = record, found.etag if found else ""
-        return self._seen
+        record, etag = self._seen
+        others = record.attempt is not None and record.attempt.run != self._run
+        return (record.knowing(self._learned) if others else record), etag
 
     def _written(self, record: ClaimRecord, etag: str) -> bool:
         """Write the record unless it changed; then it must be read again."""
-        data = record.model_dump_json(exclude_defaults=True).encode()
+        data = record.data()
         try:
             new = self._store.replace(self._key, data, etag) if etag else self._store.create(self._key, data)
         except (Exists, Changed):
@@ -215,7 +310,7 @@ class Claim:
     def _claimed(self, record: ClaimRecord) -> ClaimRecord:
         now = clock.now()
         if record.open and now < record.open.until:
-            refusal = ItemClaimed(f"Run {record.open.run} is at work on item {self._item}.")
+            refusal = ItemClaimed(f"Run {run_of(record.open.run)} is at work on item {self._item}.")
             return self._closed(record, Outcome.of(refusal))
         mine = Open(run=self._run, claimed=now, until=now + self._hold)
         return record.model_copy(update={"open": mine, "settled": _with_orphan(record, now)})
@@ -226,12 +321,14 @@ class Claim:
         spared = mine and record.open is not None and record.open.sent is not None and not outcome.sent
         attempts = record.attempts - 1 if spared else record.attempts
         final = outcome.model_copy(update={"attempt": attempts if outcome.sent else 0})
+        sent = Attempt(run=self._run, episode=record.episode, sent=clock.now()) if mine and outcome.sent else None
         ended = Settled(run=self._run, episode=record.episode, outcome=final, at=clock.now())
         others = tuple(one for one in record.settled if one.run != self._run)
         return record.model_copy(
             update={
                 "attempts": attempts,
                 "open": None if mine else record.open,
+                "attempt": sent or record.attempt,
                 "settled": _remembered((*others, ended)),
             }
         )

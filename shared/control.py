@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from shared import clock
-from shared.outcomes import Plain
+from shared.outcomes import Stored
 from shared.policy import Rules
 from shared.problems import Cancelled, Changed, Exists, NotReady, PolicyChanged, Problem, Stopped
 from shared.store import Record, Store
@@ -27,7 +27,7 @@ _POLICY = "control/policy"
 _FIRST_POLICY = Path(__file__).resolve().parent.parent / "policy.json"
 
 
-class Switch(Plain):
+class Switch(Stored):
     """Somebody stopped a target, or everything."""
 
     reason: str
@@ -35,17 +35,15 @@ class Switch(Plain):
     at: datetime
 
 
-class Stops(Plain):
+class Stops(Stored):
     """What is stopped, by the target's name; `*` is everything."""
 
-    v: int = 1
     stopped: dict[str, Switch] = Field(default={})
 
 
-class PolicyDocument(Plain):
+class PolicyDocument(Stored):
     """The policy, and who changed it last and why."""
 
-    v: int = 1
     version: int
     rules: Rules
     reason: str
@@ -121,7 +119,7 @@ def cancel(store: Store, run: str, reason: str, actor: str) -> None:
     """Write down that a run is cancelled; a second time changes nothing."""
     switch = Switch(reason=reason, actor=actor, at=clock.now())
     try:
-        store.create(_cancel_key(run), switch.model_dump_json().encode())
+        store.create(_cancel_key(run), switch.data())
     except Exists:
         return
 
@@ -134,7 +132,7 @@ def is_cancelled(store: Store, run: str) -> bool:
 def policy(read: Callable[[str], Record | None]) -> PolicyDocument:
     """Return the policy; before anybody has changed it, that of the file policy.json."""
     found = read(_POLICY)
-    return PolicyDocument.model_validate_json(found.data) if found else _first_policy()
+    return PolicyDocument.read(found.data) if found else _first_policy()
 
 
 def put_policy(store: Store, rules: Rules, version: int, reason: str, actor: str) -> PolicyDocument:
@@ -148,7 +146,7 @@ def put_policy(store: Store, rules: Rules, version: int, reason: str, actor: str
     if present.version != version:
         raise PolicyChanged(f"The policy has version {present.version}; the change is for version {version}.")
     new = PolicyDocument(version=version + 1, rules=rules, reason=reason, actor=actor, changed=clock.now())
-    data = new.model_dump_json().encode()
+    data = new.data()
     try:
         if found:
             store.replace(_POLICY, data, found.etag)
@@ -171,7 +169,7 @@ def _changed(store: Store, change: Callable[[dict[str, Switch]], dict[str, Switc
     while True:
         found = store.read(_STOP)
         new = Stops(stopped=change(_stops(found).stopped))
-        data = new.model_dump_json().encode()
+        data = new.data()
         try:
             if found:
                 store.replace(_STOP, data, found.etag)
@@ -183,7 +181,7 @@ def _changed(store: Store, change: Callable[[dict[str, Switch]], dict[str, Switc
 
 
 def _stops(found: Record | None) -> Stops:
-    return Stops.model_validate_json(found.data) if found else Stops()
+    return Stops.read(found.data) if found else Stops()
 
 
 def _cancel_key(run: str) -> str:

@@ -10,9 +10,10 @@ from durabletask.internal.orchestrator_service_pb2 import OrchestrationIdReusePo
 from shared.problems import NotReady
 
 ORCHESTRATOR = "carry_out_run"
-VERSION = "1"
+VERSION = "2"
 CANCEL = "cancel"
 WAITING = "waiting"
+WATCHING = "watching"
 _TOO_LATE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
 
@@ -21,6 +22,7 @@ class Phase(Enum):
 
     MISSING = "missing"
     RUNNING = "running"
+    WATCHING = "watching"
     ENDED = "ended"
     BROKEN = "broken"
 
@@ -93,4 +95,6 @@ class Engine:
             raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
         if state is None:
             return Phase.MISSING, ""
-        return _PHASES.get(state.runtime_status, Phase.RUNNING), str(state.get_custom_status() or "")
+        status = str(state.get_custom_status() or "")
+        running = Phase.WATCHING if status == WATCHING else Phase.RUNNING
+        return _PHASES.get(state.runtime_status, running), status

@@ -79,6 +79,7 @@ def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRec
     Raises:
         Refused: its target can't be used.
     """
+    watched = timedelta(hours=settings.follow_up_hours)
     minutes = settings.give_up_minutes if wanted.give_up_after is None else wanted.give_up_after
     return Order(
         run=record.run,
@@ -99,6 +100,9 @@ def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRec
         override=wanted.override,
         cap=wanted.cap,
         max_parallel=wanted.max_parallel,
+        waves=wanted.waves,
+        waves_until=record.created + watched,
+        follow_up=watched if wanted.follow_up else timedelta(),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from shared import clock, records
-from shared.outcomes import Plain
+from shared.outcomes import Stored
 from shared.problems import Changed, Exists, KeyReused
 from shared.records import Kept
 from shared.store import Store
@@ -19,10 +19,9 @@ _FLOW_RUN = "x-ms-workflow-run-id"
 _FLOW_ACTION = ("x-ms-workflow-operation-name", "x-ms-action-tracking-id")
 
 
-class KeyRecord(Plain):
+class KeyRecord(Stored):
     """What a key stands for."""
 
-    v: int = 1
     run: str
     ticket: str
     fingerprint: str
@@ -70,14 +69,14 @@ def enter(store: Store, key: str, mark: str, *, frees: bool = True, lasting: boo
         Expired: its answer is kept no longer.
     """
     mine = fresh(mark)
-    data = mine.model_dump_json().encode()
+    data = mine.data()
     while True:
         found = store.read(key)
         if found is None:
             if _won(lambda: store.create(key, data)):
                 return mine, False
             continue
-        theirs = KeyRecord.model_validate_json(found.data)
+        theirs = KeyRecord.read(found.data)
         kept = records.read_kept(store, theirs.run)
         if kept is None or kept.sent or not frees:
             _check(store, theirs, None if lasting else kept, mark)

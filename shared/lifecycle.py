@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from shared.problems import IsAPlan, KeyReused, Mistake, NotAPlan, NotValid, Pla
 from shared.records import Order, Task, Window
 from shared.settings import app_settings
 from shared.store import Store, app_store
+from shared.sweep import Preset
 from shared.targets import System, app_targets
 from shared.validation import Call, Strict, checked, read_json
 
@@ -36,6 +38,10 @@ class _Options(Strict):
     maxParallel: int = Field(default=8, ge=1, le=32)  # noqa: N815 - as callers write it
     override: bool = Field(default=False, description="Pass the policy's caps and its allow list.")
     giveUpAfter: int | None = Field(default=None, ge=0, le=1440, description="Minutes.")  # noqa: N815 - as above
+    followUp: bool | None = Field(  # noqa: N815 - as above
+        default=None,
+        description="Watch what becomes of what is done; for sweeps and their plans unless told otherwise.",
+    )
 
 
 class SweepBody(_Options):
@@ -46,6 +52,7 @@ class SweepBody(_Options):
     since: Annotated[AwareDatetime | None, Field(strict=False)] = None
     until: Annotated[AwareDatetime | None, Field(strict=False)] = None
     apply: bool = Field(default=False, description="Requeue at once; otherwise answer a plan.")
+    waves: Preset = Field(default="careful", description="How many items are tried at once.")
 
 
 class ApplyBody(_Options):
@@ -54,6 +61,7 @@ class ApplyBody(_Options):
     only: Ids | None = None
     # The word is Python's own, so the member needs another name here.
     but: Ids | None = Field(default=None, alias="except")
+    waves: Preset = Field(default="all", description="How many items are tried at once.")
 
 
 class RetryBody(_Options):
@@ -94,11 +102,12 @@ async def retry(call: Call, engine: Engine) -> Answer:
 
 
 async def cancel(call: Call, engine: Engine) -> Answer:
-    """Cancel a run: what is sent is waited for, the rest is not attempted."""
+    """Cancel a run: what is sent is waited for, the rest is not attempted; one that watches stops watching."""
     body = checked(CancelBody, read_json(call))
     store, settings = app_store(), app_settings()
     order = await asyncio.to_thread(records.read_order, store, call.route_params.get("id", ""))
-    if await asyncio.to_thread(records.read_report, store, order.run):
+    head = await asyncio.to_thread(records.read_report, store, order.run)
+    if head and head.state is not State.WATCHING:
         raise RunEnded("The run has ended.", run=order.run)
     await asyncio.to_thread(control.cancel, store, order.run, body.reason, front.actor(call, settings))
     await engine.cancel(order.run)
@@ -107,13 +116,18 @@ async def cancel(call: Call, engine: Engine) -> Answer:
 
 def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) -> Begun:
     settings = app_settings()
-    wanted = _wanted(body, body.system, target, [], "perform" if body.apply else "plan")
+    wanted = replace(
+        _wanted(body, body.system, target, [], "perform" if body.apply else "plan"),
+        waves=body.waves,
+        follow_up=body.followUp is not False,
+    )
     app_targets().choose(wanted.system, wanted.target)
     window = Window(since=body.since, until=body.until)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
         order = front.order_of(call, wanted, settings, record)
-        return order.model_copy(update={"sweep": window, "by": By.MACHINE}), None
+        machine = {"by": By.MACHINE, "attempts_cap": settings.attempts_cap}
+        return order.model_copy(update={"sweep": window, **machine}), None
 
     key = keys.key_of(call, front.actor(call, settings))
     return front.begin(store, key, keys.fingerprint(call), make)
@@ -124,7 +138,11 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> Begun:
     plan = _plan(store, call.route_params.get("id", ""), timedelta(hours=settings.plan_ttl))
     chosen = _chosen(_applicable(store, plan.id), body)
     order = records.read_order(store, plan.id)
-    wanted = _wanted(body, order.system, plan.target, _named(store, plan.id, chosen), "perform")
+    wanted = replace(
+        _wanted(body, order.system, plan.target, _named(store, plan.id, chosen), "perform"),
+        waves=body.waves,
+        follow_up=order.sweep is not None if body.followUp is None else body.followUp,
+    )
     app_targets().choose(wanted.system, wanted.target)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
@@ -147,7 +165,8 @@ def _begin_retry(store: Store, call: Call, body: RetryBody) -> Begun:
     if head is None:
         raise RunOpen("The run has not ended.", run=order.run)
     chosen = _retried(list(records.all_items(store, order.run)), body.only)
-    wanted = _wanted(body, order.system, order.target, _named(store, order.run, chosen), "perform")
+    named = _named(store, order.run, chosen)
+    wanted = replace(_wanted(body, order.system, order.target, named, "perform"), follow_up=bool(body.followUp))
     app_targets().choose(wanted.system, wanted.target)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:

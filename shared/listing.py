@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from shared import clock, control, front, records, runs
+from shared import clock, control, front, notices, records, runs
 from shared.answers import Answer, to_json
 from shared.durable import Engine, Phase
 from shared.outcomes import Ending, Run, State
@@ -29,7 +29,12 @@ _MOST_PAGES = 20
 """How many pages of the index one call looks through before it answers with what it has found."""
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _TROUBLES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
-_STATES = {Phase.RUNNING: State.RUNNING, Phase.ENDED: State.ENDED, Phase.BROKEN: State.ENDED}
+_STATES = {
+    Phase.RUNNING: State.RUNNING,
+    Phase.WATCHING: State.WATCHING,
+    Phase.ENDED: State.ENDED,
+    Phase.BROKEN: State.ENDED,
+}
 
 
 async def run(call: Call, engine: Engine) -> Answer:
@@ -43,7 +48,7 @@ async def run(call: Call, engine: Engine) -> Answer:
     order = await asyncio.to_thread(records.read_order, store, call.route_params.get("id", ""))
     head = await asyncio.to_thread(records.read_report, store, order.run)
     if head is None:
-        head = runs.told(order, await _state(order, engine))
+        head = await asyncio.to_thread(runs.under_way, store, order, await _state(order, engine))
     else:
         head = await asyncio.to_thread(_with_page, store, head, call)
     return Answer(200, runs.run_json(head), headers={"Nightshift-Run": head.id})
@@ -84,16 +89,25 @@ async def failures(call: Call) -> Answer:
     return Answer.of(200, {"target": target.name, "policyVersion": policy.version, "items": items, "links": links})
 
 
-async def systems(_: Call) -> Answer:
-    """Answer `systems`: each target, whether a token is got and a cheap reading works, and what is stopped."""
+async def systems(_: Call, engine: Engine) -> Answer:
+    """Answer `systems`: whether each target works, what is stopped, what needs a person, and how many runs are open."""
     stopped = (await asyncio.to_thread(control.stops, app_store())).stopped
+    needed = await asyncio.to_thread(lambda: list(notices.current(app_store())))
     targets = app_targets()
     with ThreadPoolExecutor(max_workers=8) as threads:
         loop = asyncio.get_running_loop()
         checked = await asyncio.gather(*(loop.run_in_executor(threads, _checked, target) for target in targets.on))
     off = [{"target": name, "state": "off", "reason": reason} for name, reason in targets.off.items()]
     told = {name: switch.model_dump(mode="json") for name, switch in stopped.items()}
-    return Answer.of(200, {"systems": [*checked, *off], "stopped": told})
+    return Answer.of(
+        200,
+        {
+            "systems": [*checked, *off],
+            "stopped": told,
+            "needsPerson": [one.model_dump(mode="json", exclude_none=True) for one in needed],
+            "openRuns": await _open_runs(engine),
+        },
+    )
 
 
 async def health(_: Call) -> Answer:
@@ -106,6 +120,19 @@ async def health(_: Call) -> Answer:
     await asyncio.to_thread(app_store().read, "health")
     targets = app_targets()
     return Answer(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
+
+
+async def _open_runs(engine: Engine) -> int:
+    """Return how many runs have not ended, up to 100; what is marked as open and is not, is mended."""
+    store, count = app_store(), 0
+    for key in (await asyncio.to_thread(store.list, records.OPEN, None, _PAGE)).keys:
+        order = await asyncio.to_thread(records.read_order_of, store, key)
+        phase = await engine.phase(order.run) if order else Phase.ENDED
+        if phase in (Phase.RUNNING, Phase.WATCHING) or (order and clock.now() < order.created + front.SETTLING):
+            count += 1
+        else:
+            await asyncio.to_thread(store.delete, key)
+    return count
 
 
 async def _state(order: Order, engine: Engine) -> State:
@@ -122,7 +149,8 @@ def _with_page(store: Store, head: Run, call: Call) -> Run:
     if outcome is not None and outcome not in set(Ending):
         raise _wrong("outcome", f"must be one of {', '.join(Ending)}")
     after, limit = _number(call, "after", 0), _number(call, "limit", _PAGE, most=records.PAGE)
-    wanted = runs.filtered(records.all_items(store, head.id), outcome)
+    head = runs.present(store, head)
+    wanted = runs.filtered(runs.shown(store, head, records.all_items(store, head.id)), outcome)
     page = list(islice(wanted, after, after + limit + 1))
     query = "".join(f"&{name}={call.params[name]}" for name in ("outcome", "limit") if name in call.params)
     return runs.with_items(head, page[:limit], more=len(page) > limit, after=after + limit, query=query)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from shared import clock, front, keys, records
 from shared.durable import Engine
@@ -50,6 +51,10 @@ def _begin(store: Store, settings: Settings, function: str, target: Target, nigh
         mode="perform" if settings.sweep_mode == "apply" else "plan",
         by=By.MACHINE,
         cap=settings.sweep_cap,
+        attempts_cap=settings.attempts_cap,
+        waves=settings.sweep_waves,
+        waves_until=night.end,
+        follow_up=timedelta(hours=settings.follow_up_hours),
         sweep=Window(night=night.name),
     )
     records.write_order(store, order, None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.problems import Mistake, NotValid
+from shared.sweep import Preset
 from shared.targets import System
 from shared.validation import Call
 
@@ -36,6 +37,8 @@ class Wanted:
         single: The call named one item, and is answered for that alone.
         native: It wants the system's own answer.
         mode: `plan` only selects.
+        waves: How many items are tried at once (`waves.py`).
+        follow_up: It is to be watched what becomes of what is done.
         give_up_after: Minutes; None is the app's setting.
     """
 
@@ -49,6 +52,8 @@ class Wanted:
     override: bool = False
     cap: int | None = None
     max_parallel: int = 8
+    waves: Preset = "all"
+    follow_up: bool = False
     give_up_after: int | None = None
 
 

@@ -7,16 +7,21 @@ returns counts or a wait, and never raises for what a system says; what it raise
 import logging
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
+from itertools import count
 from typing import Any
 
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared import parts, records, runs, sweeping
+from shared import following, notices, parts, records, runs, sweeping
 from shared.attempts import Wait
-from shared.durable import CANCEL, ORCHESTRATOR, WAITING
+from shared.claims import tidy
+from shared.durable import CANCEL, ORCHESTRATOR, WAITING, WATCHING
+from shared.following import Step, Ways
+from shared.outcomes import State
 from shared.parts import Desk
 from shared.problems import NotReady
 from shared.settings import app_settings
@@ -27,6 +32,8 @@ Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
 
 _STORE_PAUSE = 10.0
+_LAST_TURN = 999_999
+"""The turn of the follow-up, behind those of all waves."""
 blueprint = df.Blueprint()
 _log = logging.getLogger("nightshift")
 
@@ -38,11 +45,33 @@ def carry_out_run(context: OrchestrationContext, order: Reference) -> Turns:
     cancelled = context.wait_for_external_event(CANCEL)
     try:
         found = yield from _until_done(context, "prepare_run", run, cancelled)
-        if (yield from _parts(context, run, found, cancelled)):
+        send = _waves if found.get("careful") else _parts
+        if (yield from send(context, run, found, cancelled)):
             return (yield from _until_done(context, "break_run", run, cancelled))
-        return (yield from _until_done(context, "finish_run", run, cancelled))
+        done = yield from _until_done(context, "finish_run", run, cancelled)
     except TaskFailedError:
         return (yield from _until_done(context, "break_run", run, cancelled))
+    # A run of version 1 ends here: it knows of no follow-up.
+    if not done.get("follow"):
+        return done
+    context.set_custom_status(WATCHING)
+    try:
+        yield from _until_done(context, "watch_run", {**run, "turn": _LAST_TURN}, cancelled)
+    except TaskFailedError:
+        # A defect of ours while looking changes no outcome: the report says what is known.
+        return (yield from _until_done(context, "end_run", run, cancelled))
+    return (yield from _until_done(context, "end_run", run, cancelled))
+
+
+def _waves(context: OrchestrationContext, run: Reference, found: Reference, cancelled: Task[Any]) -> Turns:
+    """Send one wave after the other, as what became of those before allows; tell whether one of them broke."""
+    for turn in count():
+        told = yield from _until_done(context, "watch_run", {**run, "turn": turn}, cancelled)
+        if "over" in told:
+            return False
+        if (yield from _parts(context, {**run, "wave": told["wave"]}, {**found, **told}, cancelled)):
+            return True
+    return True
 
 
 def _until_done(context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any]) -> Turns:
@@ -66,7 +95,7 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference, canc
     Tell whether one of them broke. Then no other begins, and those that are at work are waited for, so that nothing is
     sent after the run has ended.
     """
-    waiting = deque(range(found["parts"]))
+    waiting = deque(range(found.get("first", 0), found.get("first", 0) + found["parts"]))
     tries = dict.fromkeys(waiting, 0)
     working: dict[Task[Any], int] = {}
     pausing: dict[Task[Any], int] = {}
@@ -141,15 +170,16 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     if isinstance(found, Wait):
         return {"wait": found.seconds}
     decided = order.sweep and order.mode == "plan"
-    count = 0 if decided else records.parts_of(found.count)
-    return {"items": found.items, "parts": count, "parallel": order.max_parallel}
+    number = 0 if decided else records.parts_of(found.count)
+    careful = {"careful": True} if order.is_careful else {}
+    return {"items": found.items, "parts": number, "parallel": order.max_parallel, **careful}
 
 
 @blueprint.activity_trigger(input_name="work")
 @_patient
 def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Perform one part of a run; `{"wait": seconds}` asks to be called again."""
-    desk = _desk(str(work["run"]), cancelled=bool(work["cancelled"]))
+    desk = _desk(str(work["run"]), cancelled=bool(work["cancelled"]), wave=work.get("wave"))
     part = parts.carry_out(desk, str(work["items"]), int(work["part"]), int(work["tries"]))
     if isinstance(part, Wait):
         return {"wait": part.seconds}
@@ -161,14 +191,41 @@ def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 @blueprint.activity_trigger(input_name="work")
 @_patient
 def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
-    """Write a run's report and answer."""
+    """Write a run's report and answer; `follow` says that it is to be watched what becomes of its items."""
     store = app_store()
     order = records.read_order(store, str(work["run"]))
-    head = runs.finish(store, order, _retention())
+    head = runs.answer(store, order, _retention(), sweeping.candidate)
     sweeping.remember(store, order)
+    notices.of_run(store, order, head)
+    if order.is_night:
+        tidy(store, order.target)
     told = {str(ending): count for ending, count in head.counts.outcome.items()}
+    _log.info("run %s answered: %s", order.run, told)
+    return {"outcome": told, **({"follow": True} if head.state is State.WATCHING else {})}
+
+
+@blueprint.activity_trigger(input_name="work")
+@_patient
+def watch_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+    """Look what became of a run's items, and say what is next: `wait` seconds, a `wave` of parts, or `over`."""
+    store = app_store()
+    order = records.read_order(store, str(work["run"]))
+    turn, tries = int(work["turn"]), int(work["tries"])
+    name = f"{turn:06}-{tries:06}"
+    step = Step(name, tries, cancelled=bool(work["cancelled"]), answered=turn == _LAST_TURN)
+    return following.step(store, order, step, Ways(sweeping.became, sweeping.candidate))
+
+
+@blueprint.activity_trigger(input_name="work")
+@_patient
+def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+    """Write a run's report with what became of its items."""
+    store = app_store()
+    order = records.read_order(store, str(work["run"]))
+    head = runs.end(store, order)
+    told = {str(recovery): count for recovery, count in head.counts.recovery.items()}
     _log.info("run %s ended: %s", order.run, told)
-    return {"outcome": told}
+    return {"recovery": told}
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -178,15 +235,23 @@ def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     desk = _desk(str(work["run"]))
     _log.error("run %s broke", desk.order.run)
     found = records.read_prepared(desk.store, desk.order.run) or sweeping.nothing_found(desk.store, desk.order)
-    for number in range(records.parts_of(found.count)):
-        parts.break_off(desk, found.items, number)
-    runs.finish(desk.store, desk.order, _retention())
+    if desk.order.is_careful:
+        following.break_off(desk.store, desk.order)
+        for wave in records.waves_of(desk.store, desk.order.run):
+            for number in wave.parts:
+                parts.break_off(replace(desk, wave=wave), wave.items, number)
+    else:
+        for number in range(records.parts_of(found.count)):
+            parts.break_off(desk, found.items, number)
+    runs.answer(desk.store, desk.order.model_copy(update={"follow_up": timedelta()}), _retention(), sweeping.candidate)
     return {"broken": True}
 
 
-def _desk(run: str, *, cancelled: bool = False) -> Desk:
+def _desk(run: str, *, cancelled: bool = False, wave: int | None = None) -> Desk:
     store = app_store()
-    return Desk(store, app_watch(), records.read_order(store, run), work_for, quiet_pause, cancelled=cancelled)
+    found = records.read_wave(store, run, int(wave)) if wave else None
+    order = records.read_order(store, run)
+    return Desk(store, app_watch(), order, work_for, quiet_pause, cancelled=cancelled, wave=found)
 
 
 def _retention() -> timedelta:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.problems import Failed, ItemProblem, NotAttempted, Rejected, Skipped, catalogue
+from shared.problems import Failed, ItemProblem, NotAttempted, NotReady, Rejected, Skipped, catalogue
 
 
 class Ending(StrEnum):
@@ -49,6 +49,39 @@ class Plain(BaseModel):
     """What we write ourselves and read again; unknown members come from a newer release and are let be."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Stored(Plain):
+    """What the store keeps; `v` is the version of its form, which is always written."""
+
+    v: int = Field(default=1, exclude=True)
+
+    def data(self) -> bytes:
+        """Return it as it is kept."""
+        rest = self.model_dump_json(exclude_defaults=True)[1:]
+        return f'{{"v":{self.v}{"," if rest != "}" else ""}{rest}'.encode()
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Return what is kept.
+
+        Raises:
+            NotReady: a newer release wrote it in a form that this one doesn't know.
+        """
+        found = cls.model_validate_json(data)
+        if found.v > cls.model_fields["v"].default:
+            raise NotReady(f"A newer release wrote {cls.__name__} {found.v}; this one is too old for it.")
+        return found
+
+
+class Became(Plain):
+    """What became of an item after it was done, as far as it is known."""
+
+    recovery: Recovery | None = None
+    reason: str | None = None
+
+
+NOT_WATCHED = Became(recovery=Recovery.NOT_WATCHED)
 
 
 class Outcome(Plain):
@@ -116,8 +149,13 @@ class Item(Plain):
 
     id: str
     outcome: Ending
-    recovery: Recovery | None = Field(default=None, description="What became of an item that is done.")
+    recovery: Recovery | None = Field(
+        default=None, description="What became of an item that is done; nothing while that is not known yet."
+    )
     reason: str
+    recoveryReason: str | None = Field(  # noqa: N815 - as callers see it
+        default=None, description="What showed what became of it."
+    )
     type: str | None = Field(default=None, description="The slug of its problem type (docs/problems.md).")
     rule: str | None = Field(default=None, description="The rule of the policy that decided.")
     upstreamStatus: int | None = None  # noqa: N815 - as callers see it
@@ -130,12 +168,21 @@ class Item(Plain):
     )
 
     @classmethod
-    def of(cls, item: str, outcome: Outcome, about: dict[str, str] | None = None, episode: str | None = None) -> "Item":
-        """Return the report of one outcome."""
+    def of(
+        cls,
+        item: str,
+        outcome: Outcome,
+        about: dict[str, str] | None = None,
+        episode: str | None = None,
+        became: "Became | None" = None,
+    ) -> "Item":
+        """Return the report of one outcome, and of what became of the item after it."""
+        shown = (became or NOT_WATCHED) if outcome.ending is Ending.DONE else Became()
         return cls(
             id=item,
             outcome=outcome.ending,
-            recovery=Recovery.NOT_WATCHED if outcome.ending is Ending.DONE else None,
+            recovery=shown.recovery,
+            recoveryReason=shown.reason,
             reason=outcome.reason,
             type=outcome.problem,
             rule=outcome.rule,
@@ -164,7 +211,15 @@ class Counts(Plain):
         )
 
 
-class Run(Plain):
+class Note(Plain):
+    """Something that happened to a run, for people."""
+
+    at: datetime
+    cause: str | None = Field(default=None, description="The cause that it is about, where items have different ones.")
+    text: str
+
+
+class Run(Stored):
     """A run, as `GET runs/{id}` tells it."""
 
     id: str
@@ -172,7 +227,7 @@ class Run(Plain):
     function: str
     system: str
     target: str
-    origin: str = Field(description="What started it: `http`, `flow` (Power Automate, Logic Apps), or `timer`.")
+    origin: str = Field(description="What started it: `http`, `flow` (Power Automate, Logic Apps), `event` or `timer`.")
     actor: str = Field(description="Who started it: the signed-in principal's id, or `key` (a function key).")
     reason: str | None = None
     override: bool = Field(
@@ -180,9 +235,11 @@ class Run(Plain):
     )
     plan: str | None = Field(default=None, description="The plan that it applies.")
     parent: str | None = Field(default=None, description="The run that it retries.")
+    waves: str | None = Field(default=None, description="How many items are tried at once: `careful` or `all`.")
     counts: Counts = Counts()
+    notes: list[Note] = Field(default=[], description="When and why careful waves stopped and went on.")
     items: list[Item] = []
     created: datetime
     answered: datetime | None = Field(default=None, description="When every item had its outcome.")
-    ended: datetime | None = None
+    ended: datetime | None = Field(default=None, description="When what became of the items was known, too.")
     links: dict[str, str] = {}

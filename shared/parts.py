@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 
 from shared import clock, control, records
-from shared.attempts import Terms, Wait, perform
-from shared.claims import Claim
+from shared.attempts import Terms, Wait, looked, perform
+from shared.claims import Claim, ClaimRecord, try_of
 from shared.control import Watch
 from shared.judging import judge
 from shared.outcomes import Ending, Outcome
-from shared.problems import Cancelled, ItemProblem, RunBroken, WindowEnded
-from shared.records import Ended, Order, Part, Task
+from shared.problems import Cancelled, ItemProblem, RunBroken, TooSoon, WindowEnded
+from shared.records import Ended, Order, Part, Task, Wave
 from shared.store import Store
 from shared.work import Look, Work
 
@@ -38,6 +38,17 @@ class Desk:
     quiet_pause: Callable[[Order], Wait | None] = lambda _: None
     cancelled: bool = False
     """The run knows already that it is cancelled; what was read a moment ago may not tell yet."""
+    wave: Wave | None = None
+    """The wave that the part is of, where a run tries its items in waves."""
+
+    @property
+    def claimant(self) -> str:
+        """By what name the run claims the items."""
+        return try_of(self.order.run, self.wave.number if self.wave else None)
+
+    def tasks(self, items: str, number: int) -> list[Task]:
+        """Return the items of a part."""
+        return records.tasks_of_part(self.store, self.order.run, items, number - (self.wave.first if self.wave else 0))
 
 
 def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
@@ -48,7 +59,7 @@ def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
     ended: list[Ended] = []
     waits: list[Wait] = []
     until = clock.now() + _BUDGET
-    for task in records.tasks_of_part(desk.store, desk.order.run, items, number):
+    for task in desk.tasks(items, number):
         result = _pause(desk, until) or _one(desk, task, tries)
         if isinstance(result, Ended):
             ended.append(result)
@@ -67,8 +78,7 @@ def break_off(desk: Desk, items: str, number: int) -> None:
     """End the items of a part whose run broke: those that were sent are unknown."""
     if records.read_part(desk.store, desk.order.run, number):
         return
-    tasks = records.tasks_of_part(desk.store, desk.order.run, items, number)
-    ended = [Ended(id=task.id, outcome=_abandoned(desk, task), about=task.about) for task in tasks]
+    ended = [Ended(id=task.id, outcome=_abandoned(desk, task), about=task.about) for task in desk.tasks(items, number)]
     records.write_part(desk.store, desk.order.run, number, Part(ended=ended))
 
 
@@ -118,11 +128,28 @@ def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wai
     if order.mode == "plan":
         if desk.cancelled:
             raise Cancelled("The run was cancelled before it came to this item.")
-        look = work.look()
         claim = Claim(desk.store, order.target, work.item, order.run, work.hold)
-        return would(judged(look, claim.record) or "")
+        return would(judged(looked(work, claim), claim.record) or "")
+    if order.event_waits is not None and (wait := _too_early(desk, work, judged)):
+        return wait
     terms = Terms(judged, lambda: _refuse_switched_off(desk), order.give_up, tries)
-    return perform(desk.store, order.target, order.run, work, terms)
+    return perform(desk.store, order.target, desk.claimant, work, terms)
+
+
+def _too_early(desk: Desk, work: Work, judged: Callable[[Look, ClaimRecord], str | None]) -> Wait | None:
+    """Return how long an event's attempt must wait. No claim is held meanwhile: others may try the item."""
+    _refuse_switched_off(desk)
+    claim = Claim(desk.store, desk.order.target, work.item, desk.order.run, work.hold)
+    if claim.see():
+        return None
+    try:
+        judged(looked(work, claim), claim.record)
+    except TooSoon as problem:
+        return Wait(float(problem.members["wait"]), alone=True)
+    except ItemProblem:
+        # The attempt itself will say so, and write down what was learnt.
+        return None
+    return None
 
 
 def _refuse_switched_off(desk: Desk) -> None:
@@ -136,7 +163,7 @@ def _refuse_switched_off(desk: Desk) -> None:
 def _abandoned(desk: Desk, task: Task) -> Outcome:
     if task.outcome:
         return task.outcome
-    claim = Claim(desk.store, desk.order.target, task.id, desk.order.run, timedelta())
+    claim = Claim(desk.store, desk.order.target, task.id, desk.claimant, timedelta())
     try:
         return claim.abandon(broken(sent=True), broken(sent=False))
     except ValidationError:

@@ -30,7 +30,12 @@ class Rule(Strict):
     job: Pattern = "*"
     company: Pattern = "*"
     process: Pattern = "*"
-    cap: int | None = Field(default=None, ge=1, le=100, description="The most attempts at one failure.")
+    cap: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="The most failed attempts in a row; without it, ATTEMPTS_CAP for machines.",
+    )
     waits: list[Annotated[int, Field(ge=0, le=1440)]] = Field(
         default=[], max_length=20, description="Minutes between one automatic attempt at a failure and the next."
     )
@@ -127,6 +132,17 @@ def too_soon(waits: tuple[int, ...], attempts: int, last: datetime | None, now: 
         return None
     until = last + timedelta(minutes=waits[min(attempts, len(waits)) - 1])
     return until if until > now else None
+
+
+def event_due(waits: tuple[int, ...], attempts: int, since: datetime) -> datetime | None:
+    """Return when an event may try an item that failed `since` for the how-manieth time in a row; None: never.
+
+    Args:
+        waits: Minutes before the first automatic attempt, the second, and so on.
+        attempts: How many attempts in a row have failed already.
+        since: The failure, or what was heard of it.
+    """
+    return since + timedelta(minutes=waits[attempts]) if attempts < len(waits) else None
 
 
 def _literal(pattern: str) -> str:

@@ -36,10 +36,12 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- PolicyDenied          change the policy, or override it with a reason
         |   |-- AttemptsUsedUp        look why it fails every time
         |   |-- TooSoon               wait for the time that the policy names
+        |   |-- LeftToSweep           nothing: the next sweep looks at it
         |   `-- OverCap               raise the cap, or run it again for the rest
         |-- NotAttempted         409  the run ended before the item's turn came
         |   |-- Stopped               resume, then retry the run
         |   |-- WindowEnded           retry the run, or let the next night find it
+        |   |-- CauseStopped          mend the cause, then retry the run
         |   `-- Cancelled             retry the run, if it should go on
         |-- Rejected             422  the system said no
         |   |-- ItemNotFound          look at the id
@@ -347,10 +349,12 @@ class PolicyDenied(Skipped):
 
 
 class AttemptsUsedUp(Skipped):
-    """The policy's number of attempts is used up."""
+    """It failed too often in a row."""
 
-    slug, status, title = "attempts-used-up", 409, "The attempts at this failure are used up"
-    next_step = "Look why it fails every time; with override and a reason it is tried once more."
+    slug, status, title = "attempts-used-up", 409, "It failed as often in a row as is allowed"
+    next_step = (
+        "It needs a person: look why it fails every time; by hand, or with override and a reason, it is tried again."
+    )
 
 
 class TooSoon(Skipped):
@@ -358,6 +362,13 @@ class TooSoon(Skipped):
 
     slug, status, title = "too-soon", 409, "The policy wants to wait longer between two attempts"
     next_step = "Wait until the time that is named."
+
+
+class LeftToSweep(Skipped):
+    """Events have tried it often enough."""
+
+    slug, status, title = "left-to-sweep", 409, "Events have tried it as often as they may"
+    next_step = "Nothing needs to be done: the next sweep looks at it."
 
 
 class OverCap(Skipped):
@@ -390,6 +401,13 @@ class WindowEnded(NotAttempted):
 
     slug, status, title = "window-ended", 409, "The night's window has ended"
     next_step = "Retry the run, or let the next night find the item again."
+
+
+class CauseStopped(NotAttempted):
+    """Of those that were tried before it, too many failed again."""
+
+    slug, status, title = "cause-stopped", 409, "What was tried before it failed again"
+    next_step = "Mend what makes them fail, then retry the run, or let the next sweep find it; no attempt was used."
 
 
 class Cancelled(NotAttempted):

@@ -3,41 +3,48 @@
     runs/{run}/order              what was asked for, by whom, and the ticket that opens the result
     runs/{run}/{items}/{page}     what is to be done: up to 1,000 items a page
     runs/{run}/prepared           which pages those are, and how many items they hold
+    runs/{run}/waves/{wave}       which of them are tried together, in careful waves
     runs/{run}/outcomes/{part}    how the items of a part ended: up to 20
     runs/{run}/report             the run's model, when every item has an outcome
     runs/{run}/report/{page}      its items: up to 1,000 a page
     runs/{run}/answer             the HTTP answer, byte by byte, kept for RESULT_RETENTION_HOURS
+    runs/{run}/final[/{page}]     the report again, when what became of the items is known, too
+    open/{run}                    the run has not ended
     index/{day}/{name}            the run's name in the list of runs, the newest first
 
-Every record is created once and never changed, so work that is delivered twice writes nothing twice.
+Each is created once and never changed, so work that is delivered twice writes nothing twice; `runs/{run}/progress`
+(`following.py`) alone is changed by compare-and-set.
 """
 
 import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import batched
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from shared import clock
 from shared.answers import Answer
 from shared.operations import Mode
-from shared.outcomes import Item, Outcome, Plain, Run
+from shared.outcomes import Item, Outcome, Plain, Run, Stored
 from shared.policy import By
 from shared.problems import Exists, Expired, UnknownRun
 from shared.store import Store
+from shared.sweep import Preset
 from shared.targets import System
 
+Report = Literal["report", "final"]
+
+OPEN = "open/"
 PAGE = 1000
 PART = 20
 
 
-class Order(Plain):
+class Order(Stored):
     """What was asked for: written once, before the run starts."""
 
-    v: int = 1
     run: str
     ticket: str
     function: str
@@ -63,11 +70,25 @@ class Order(Plain):
     parent: str | None = None
     sweep: "Window | None" = None
     """What a sweep looks for; None where the items were named."""
+    waves: Preset = "all"
+    waves_until: datetime | None = None
+    """Until when careful waves send."""
+    follow_up: timedelta = timedelta()
+    """How long it is watched what becomes of what is done."""
+    attempts_cap: int | None = None
+    """How many failed attempts in a row a machine may make where no rule says it."""
+    event_waits: tuple[int, ...] | None = None
+    """Minutes before each attempt, where an event made the run."""
 
     @property
     def is_night(self) -> bool:
         """Whether a timer made it, which keeps to its window and to quiet hours."""
         return self.sweep is not None and self.sweep.night is not None
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether its items are tried in careful waves."""
+        return self.waves == "careful" and self.mode == "perform"
 
     @property
     def location(self) -> str:
@@ -102,17 +123,33 @@ class Task(Plain):
     """How it ended before anything was done: what the policy skips, a plan's items."""
 
 
-class Tasks(Plain):
+class Tasks(Stored):
     """A page of items."""
 
-    v: int = 1
     tasks: list[Task]
 
 
-class Prepared(Plain):
+class Wave(Stored):
+    """Which items are tried together, and in which parts."""
+
+    number: int
+    items: str
+    count: int
+    first: int
+
+    @property
+    def parts(self) -> range:
+        """The numbers of its parts."""
+        return range(self.first, self.first + parts_of(self.count))
+
+
+class Opened(Stored):
+    """That a run has not ended."""
+
+
+class Prepared(Stored):
     """What a run found to be done; the first delivery that wrote it is right."""
 
-    v: int = 1
     items: str
     count: int
 
@@ -126,24 +163,21 @@ class Ended(Plain):
     about: dict[str, str] = Field(default={})
 
 
-class Part(Plain):
+class Part(Stored):
     """How the items of a part ended."""
 
-    v: int = 1
     ended: list[Ended]
 
 
-class ReportPage(Plain):
+class ReportPage(Stored):
     """Some items of a report."""
 
-    v: int = 1
     items: list[Item]
 
 
-class Kept(Plain):
+class Kept(Stored):
     """An answer as it is kept."""
 
-    v: int = 1
     status: int
     content_type: str
     headers: dict[str, str]
@@ -177,6 +211,7 @@ def write_order(store: Store, order: Order, tasks: Sequence[Task] | None) -> Non
     if tasks is not None:
         write_tasks(store, order.run, "items", tasks)
         create(store, f"runs/{order.run}/prepared", Prepared(items="items", count=len(tasks)))
+    create(store, f"{OPEN}{order.run}", Opened())
     create(store, f"runs/{order.run}/order", order)
     create(store, _index_key(order), order)
 
@@ -198,7 +233,35 @@ def prepare(store: Store, run: str, tasks: Sequence[Task]) -> Prepared:
 def read_prepared(store: Store, run: str) -> Prepared | None:
     """Return what a run found to be done, if it has looked."""
     found = store.read(f"runs/{run}/prepared")
-    return Prepared.model_validate_json(found.data) if found else None
+    return Prepared.read(found.data) if found else None
+
+
+def write_wave(store: Store, run: str, number: int, first: int, tasks: Sequence[Task]) -> Wave:
+    """Write which items are tried together; a second delivery gets what the first one wrote."""
+    wave = Wave(number=number, items=f"wave-{number}-{secrets.token_hex(4)}", count=len(tasks), first=first)
+    write_tasks(store, run, wave.items, tasks)
+    create(store, f"runs/{run}/waves/{number}", wave)
+    return read_wave(store, run, number) or wave
+
+
+def tasks_of_wave(store: Store, run: str, wave: Wave) -> Iterator[Task]:
+    """Yield the items that are tried together."""
+    for page in range(-(-wave.count // PAGE)):
+        yield from read_tasks(store, run, wave.items, page)
+
+
+def read_wave(store: Store, run: str, number: int) -> Wave | None:
+    """Return a wave, if there was one of that number."""
+    found = store.read(f"runs/{run}/waves/{number}")
+    return Wave.read(found.data) if found else None
+
+
+def waves_of(store: Store, run: str) -> Iterator[Wave]:
+    """Yield a run's waves in their order."""
+    number = 1
+    while wave := read_wave(store, run, number):
+        yield wave
+        number += 1
 
 
 def read_order(store: Store, run: str) -> Order:
@@ -210,13 +273,19 @@ def read_order(store: Store, run: str) -> Order:
     found = store.read(f"runs/{run}/order") if _is_id(run) else None
     if found is None:
         raise UnknownRun("There is no run of this id.")
-    return Order.model_validate_json(found.data)
+    return Order.read(found.data)
+
+
+def read_order_of(store: Store, key: str) -> Order | None:
+    """Return what the run was asked for that a key of `open/` names; None if it was never written."""
+    found = store.read(f"runs/{key.removeprefix(OPEN)}/order")
+    return Order.read(found.data) if found else None
 
 
 def read_tasks(store: Store, run: str, items: str, page: int) -> list[Task]:
     """Return a page of a run's items; none beyond the last."""
     found = store.read(f"runs/{run}/{items}/{page}")
-    return Tasks.model_validate_json(found.data).tasks if found else []
+    return Tasks.read(found.data).tasks if found else []
 
 
 def tasks_of_part(store: Store, run: str, items: str, part: int) -> list[Task]:
@@ -237,7 +306,7 @@ def all_tasks(store: Store, run: str) -> Iterator[Task]:
 def read_part(store: Store, run: str, part: int) -> Part | None:
     """Return how the items of a part ended, if they all did."""
     found = store.read(f"runs/{run}/outcomes/{part}")
-    return Part.model_validate_json(found.data) if found else None
+    return Part.read(found.data) if found else None
 
 
 def write_part(store: Store, run: str, part: int, ended: Part) -> None:
@@ -248,26 +317,30 @@ def write_part(store: Store, run: str, part: int, ended: Part) -> None:
 def read_kept(store: Store, run: str) -> Kept | None:
     """Return the answer of a run, if it is ready."""
     found = store.read(f"runs/{run}/answer")
-    return Kept.model_validate_json(found.data) if found else None
+    return Kept.read(found.data) if found else None
 
 
-def read_report(store: Store, run: str) -> Run | None:
-    """Return the head of a run's report, if it is ready."""
-    found = store.read(f"runs/{run}/report")
-    return Run.model_validate_json(found.data) if found else None
+def write_report(store: Store, head: Run, items: Sequence[Item], name: Report) -> None:
+    """Write a run's report; the first one that was written is right."""
+    for page, some in enumerate(batched(items, PAGE, strict=False)):
+        create(store, f"runs/{head.id}/{name}/{page}", ReportPage(items=list(some)))
+    create(store, f"runs/{head.id}/{name}", head)
 
 
-def read_report_page(store: Store, run: str, page: int) -> list[Item]:
-    """Return a page of a report's items; none beyond the last."""
-    found = store.read(f"runs/{run}/report/{page}")
-    return ReportPage.model_validate_json(found.data).items if found else []
+def read_report(store: Store, run: str, *names: Report) -> Run | None:
+    """Return the head of a run's report, if it is ready: the final one, if that is."""
+    for name in names or ("final", "report"):
+        found = store.read(f"runs/{run}/{name}")
+        if found:
+            return Run.read(found.data)
+    return None
 
 
 def all_items(store: Store, run: str) -> Iterator[Item]:
     """Yield a report's items, page after page."""
-    page = 0
-    while some := read_report_page(store, run, page):
-        yield from some
+    name, page = "final" if store.read(f"runs/{run}/final") else "report", 0
+    while found := store.read(f"runs/{run}/{name}/{page}"):
+        yield from ReportPage.read(found.data).items
         page += 1
 
 
@@ -282,10 +355,10 @@ def refuse_expired(order: Order, kept: Kept) -> None:
         raise Expired(text, run=order.run, members={"links": {"self": order.links["self"]}})
 
 
-def create(store: Store, key: str, record: Plain) -> None:
+def create(store: Store, key: str, record: Stored) -> None:
     """Write a record that may be there already."""
     with contextlib.suppress(Exists):
-        store.create(key, record.model_dump_json(exclude_defaults=True).encode())
+        store.create(key, record.data())
 
 
 def index_prefix(day: str | None) -> str:

@@ -1,32 +1,79 @@
 """Runs: from the ends of their parts to a report and an answer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from itertools import batched
 
 from shared import clock, control, records
 from shared.answers import Answer, to_json
-from shared.outcomes import Counts, Ending, Item, Outcome, Run, State
+from shared.following import rest_of
+from shared.outcomes import Became, Counts, Ending, Item, Outcome, Run, State
 from shared.parts import would
-from shared.records import Ended, Kept, Order, ReportPage
+from shared.progress import Progress
+from shared.progress import read as read_progress
+from shared.records import Ended, Kept, Order, Task
 from shared.store import Store
+from shared.waves import Candidate
+
+Candidates = Callable[[Order, Task], Candidate]
+"""By which cause an item is tried (`sweeping.candidate`)."""
 
 RETRY_AFTER = 5
 """Seconds after which a caller who got 202 should ask again."""
 
 
-def finish(store: Store, order: Order, retention: timedelta) -> Run:
-    """Write the report and the answer of a run all of whose parts have ended."""
-    ended = list(_ends(store, order))
-    items = [Item.of(one.id, one.outcome, dict(one.about), one.episode) for one in ended]
-    for page, some in enumerate(batched(items, records.PAGE, strict=False)):
-        records.create(store, f"runs/{order.run}/report/{page}", ReportPage(items=list(some)))
-    records.create(store, f"runs/{order.run}/report", _report(store, order, items))
-    head = records.read_report(store, order.run)
-    if head is None:
-        raise ValueError("a report that was written can be read")
-    records.create(store, f"runs/{order.run}/answer", _kept(order, head, ended, retention))
+def answer(store: Store, order: Order, retention: timedelta, candidate: Candidates) -> Run:
+    """Write the report and the answer of a run all of whose items have ended; what becomes of them may follow."""
+    progress, _ = read_progress(store, order.run)
+    ended = list(_ends(store, order, progress, candidate))
+    follows = order.follow_up > timedelta() and any(one.outcome.ending is Ending.DONE for one in ended)
+    known = progress.known() if follows else progress.final()
+    items = [_item(one, known.get(one.id, Became() if follows else None)) for one in ended]
+    follows = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
+    report = _report(store, order, items, progress)
+    if follows and report.state is State.ENDED:
+        report = report.model_copy(update={"state": State.WATCHING, "ended": None})
+    records.write_report(store, report, items, "report")
+    head = records.read_report(store, order.run, "report") or report
+    records.create(store, f"runs/{order.run}/answer", _kept(order, head, ended, items, retention))
+    _close(store, head)
     return head
+
+
+def end(store: Store, order: Order) -> Run:
+    """Write the report of a run again, with what became of its items."""
+    progress, _ = read_progress(store, order.run)
+    known = progress.final()
+    items = [_with(item, known.get(item.id)) for item in records.all_items(store, order.run)]
+    first = records.read_report(store, order.run, "report")
+    if first is None:
+        raise ValueError("a run has answered before it ends")
+    told = {"state": State.ENDED, "ended": clock.now(), "counts": Counts.of(items), "notes": progress.notes}
+    records.write_report(store, first.model_copy(update=told), items, "final")
+    head = records.read_report(store, order.run) or first
+    _close(store, head)
+    return head
+
+
+def present(store: Store, head: Run) -> Run:
+    """Return a run with what is known by now to have become of its items."""
+    if head.state is not State.WATCHING:
+        return head
+    known = Counter(one.recovery for one in read_progress(store, head.id)[0].known().values() if one.recovery)
+    return head.model_copy(update={"counts": head.counts.model_copy(update={"recovery": dict(known)})})
+
+
+def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items of a run with what is known by now to have become of them."""
+    known = read_progress(store, head.id)[0].known() if head.state is State.WATCHING else {}
+    return (_with(item, known.get(item.id)) for item in items)
+
+
+def under_way(store: Store, order: Order, state: State) -> Run:
+    """Return a run that has no report yet, as far as it is known."""
+    progress, _ = read_progress(store, order.run)
+    known = Counter(one.became.recovery for one in progress.watched.values() if one.became.recovery)
+    return told(order, state, notes=progress.notes, counts=Counts(recovery=dict(known)))
 
 
 def told(order: Order, state: State, **more: object) -> Run:
@@ -34,6 +81,8 @@ def told(order: Order, state: State, **more: object) -> Run:
     named = order.model_dump(
         include={"function", "system", "target", "origin", "actor", "reason", "override", "plan", "parent"}
     )
+    if order.is_careful:
+        named["waves"] = order.waves
     return Run.model_validate(
         {**named, "id": order.run, "state": state, "created": order.created, "links": order.links} | more
     )
@@ -51,8 +100,11 @@ def run_json(run: Run) -> bytes:
     return run.model_dump_json(exclude_none=True).encode()
 
 
-def _ends(store: Store, order: Order) -> Iterator[Ended]:
+def _ends(store: Store, order: Order, progress: Progress, candidate: Candidates) -> Iterator[Ended]:
     """Yield how every item ended: a sweep's plan is decided by its list already."""
+    if order.is_careful:
+        yield from _ends_of_waves(store, order, progress, candidate)
+        return
     if order.sweep and order.mode == "plan":
         yield from (
             Ended(id=task.id, outcome=task.outcome or would(""), episode=task.episode, about=task.about)
@@ -67,16 +119,50 @@ def _ends(store: Store, order: Order) -> Iterator[Ended]:
         yield from part.ended
 
 
-def _report(store: Store, order: Order, items: list[Item]) -> Run:
+def _ends_of_waves(store: Store, order: Order, progress: Progress, candidate: Candidates) -> Iterator[Ended]:
+    """Yield how every item ended: in the last wave that did it, or by what kept it from being tried."""
+    found: dict[str, Ended] = {}
+    for wave in records.waves_of(store, order.run):
+        for number in wave.parts:
+            part = records.read_part(store, order.run, number)
+            for one in part.ended if part else ():
+                if one.id not in found or found[one.id].outcome.ending is not Ending.DONE or _is_done(one):
+                    found[one.id] = one
+    for task in records.all_tasks(store, order.run):
+        rest = task.outcome or rest_of(progress, candidate(order, task).cause)
+        yield found.get(task.id) or Ended(id=task.id, outcome=rest, episode=task.episode, about=task.about)
+
+
+def _is_done(one: Ended) -> bool:
+    return one.outcome.ending is Ending.DONE
+
+
+def _item(one: Ended, became: Became | None) -> Item:
+    return Item.of(one.id, one.outcome, dict(one.about), one.episode, became)
+
+
+def _with(item: Item, became: Became | None) -> Item:
+    if item.outcome is not Ending.DONE or became is None:
+        return item
+    return item.model_copy(update={"recovery": became.recovery, "recoveryReason": became.reason})
+
+
+def _close(store: Store, head: Run) -> None:
+    """Take a run that has ended out of those that are open."""
+    if head.state is not State.WATCHING:
+        store.delete(f"{records.OPEN}{head.id}")
+
+
+def _report(store: Store, order: Order, items: list[Item], progress: Progress) -> Run:
     now = clock.now()
     state = State.PLANNED if order.mode == "plan" else State.ENDED
     if control.is_cancelled(store, order.run):
         state = State.CANCELLED
-    return told(order, state, counts=Counts.of(items), answered=now, ended=now)
+    return told(order, state, counts=Counts.of(items), notes=progress.notes, answered=now, ended=now)
 
 
-def _kept(order: Order, head: Run, ended: list[Ended], retention: timedelta) -> Kept:
-    answer = _single(order, ended[0].outcome) if order.single else _many(order, head, ended)
+def _kept(order: Order, head: Run, ended: list[Ended], items: list[Item], retention: timedelta) -> Kept:
+    answer = _single(order, ended[0].outcome) if order.single else _many(order, head, items)
     answer = answer.with_headers({"Nightshift-Run": order.run})
     return Kept(
         status=answer.status,
@@ -97,13 +183,12 @@ def _single(order: Order, outcome: Outcome) -> Answer:
     return Answer(200, to_json(outcome.answer))
 
 
-def _many(order: Order, head: Run, ended: list[Ended]) -> Answer:
+def _many(order: Order, head: Run, items: list[Item]) -> Answer:
     """Return what a call for a list answers: the run, with its first page of items."""
-    items = [Item.of(one.id, one.outcome, dict(one.about), one.episode) for one in ended[: records.PAGE]]
-    shown = with_items(head, items, more=len(ended) > records.PAGE)
+    page = with_items(head, items[: records.PAGE], more=len(items) > records.PAGE)
     well = outcome_of(head)
     status = 422 if order.strict and well != "complete" else 200
-    return Answer(status, run_json(shown), headers={"Nightshift-Outcome": well})
+    return Answer(status, run_json(page), headers={"Nightshift-Outcome": well})
 
 
 def with_items(head: Run, items: Iterable[Item], *, more: bool, after: int = records.PAGE, query: str = "") -> Run:

@@ -4,15 +4,16 @@ Azure restarts every instance when a setting changes, so what was read at the st
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal, Self
 from zoneinfo import ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.problems import NotReady
-from shared.sweep import Schedule
+from shared.sweep import Preset, Schedule
 
 
 class Settings(BaseModel):
@@ -54,6 +55,27 @@ class Settings(BaseModel):
         description="How many minutes a run that somebody started tries again while a system can't be reached or is "
         "throttling; a night tries until its window ends.",
     )
+    attempts_cap: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="How many attempts in a row may fail until a machine leaves an item to a person; a rule's `cap` "
+        "goes before it.",
+    )
+    follow_up_hours: int = Field(
+        default=4, ge=1, le=24, description="How long it is watched what becomes of the items that were done."
+    )
+    event_waits: str = Field(
+        default="5,15,60",
+        description="Minutes before the first, the second ... attempt that an event makes at an item that fails again "
+        "and again; after the last one it is left to the sweep.",
+    )
+    storm_limit: int = Field(
+        default=50,
+        ge=1,
+        le=1000,
+        description="How many events of a target start something within 10 minutes; the rest is left to the sweep.",
+    )
     plan_ttl: int = Field(default=24, ge=1, le=168, description="How many hours a plan can be applied.")
     sweep_mode: Literal["off", "plan", "apply"] = Field(
         default="plan",
@@ -64,6 +86,11 @@ class Settings(BaseModel):
     )
     sweep_until: str = Field(default="06:00", description="When it ends, and gives up what it could not reach.")
     sweep_time_zone: str = Field(default="UTC", description="The zone of those times, such as `Europe/Berlin`.")
+    sweep_waves: Preset = Field(
+        default="careful",
+        description="How many items a night tries at once: `careful` starts with 5 and grows as they recover, `all` "
+        "tries all of them.",
+    )
     sweep_cap: int = Field(
         default=1000, ge=1, le=10_000, description="The most items that a night touches on a target."
     )
@@ -81,6 +108,18 @@ class Settings(BaseModel):
             # The library's text quotes the value, which need not be what it was meant to be.
             raise ValueError("SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE can't be read") from None
         return self
+
+    @field_validator("event_waits")
+    @classmethod
+    def _check_waits(cls, value: str) -> str:
+        if not re.fullmatch(r"\s*\d{1,4}\s*(,\s*\d{1,4}\s*){0,19}", value):
+            raise ValueError("must be up to 20 numbers of minutes, such as 5,15,60")
+        return value
+
+    @property
+    def waits(self) -> tuple[int, ...]:
+        """The minutes before each attempt that an event makes."""
+        return tuple(int(text) for text in self.event_waits.split(","))
 
     @property
     def schedule(self) -> Schedule:

@@ -62,8 +62,12 @@ class Store(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove a record; that it is gone already is no error."""
+    def delete(self, key: str, etag: str | None = None) -> None:
+        """Remove a record, with an ETag only as long as it has that; that it is gone already is no error.
+
+        Raises:
+            Changed: it has another ETag.
+        """
         ...
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
@@ -105,10 +109,12 @@ class SqliteStore:
             raise Changed(key)
         return new
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
         with self._connection() as connection:
-            connection.execute("DELETE FROM records WHERE key = ?", (key,))
+            done = connection.execute("DELETE FROM records WHERE key = ? AND etag = coalesce(?, etag)", (key, etag))
+        if etag and not done.rowcount and self.read(key):
+            raise Changed(key)
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
         """As `Store.list`."""
@@ -188,10 +194,14 @@ class BlobStore:
                 raise Changed(key) from None
         return str(done["etag"])
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
+        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         with _azure_errors(), contextlib.suppress(ResourceNotFoundError):
-            self._blobs().delete_blob(key)
+            try:
+                self._blobs().get_blob_client(key).delete_blob(**condition)
+            except ResourceModifiedError:
+                raise Changed(key) from None
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
         """As `Store.list`."""

@@ -9,7 +9,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
+
+Preset = Literal["careful", "all"]
+"""How many items are tried at once (`waves.py`)."""
 
 OVERLAP = timedelta(hours=1)
 LONGEST_LOOK_BACK = timedelta(hours=72)

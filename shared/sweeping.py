@@ -1,6 +1,6 @@
 """What a sweep finds, and what each function does to an item: where runs meet the systems."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -10,7 +10,7 @@ from shared.claims import Claim, ClaimRecord
 from shared.control import PolicyDocument, Watch
 from shared.judging import permitted
 from shared.operations import Named
-from shared.outcomes import Ending, Item, Outcome, Plain
+from shared.outcomes import Became, Ending, Item, Outcome, Stored
 from shared.parts import broken, would
 from shared.problems import Cancelled, Changed, Exists, ItemProblem, OverCap, Refused, TargetLost, TooSoon
 from shared.records import Order, Prepared, Task
@@ -20,15 +20,15 @@ from shared.sweep import look_back, within_cap
 from shared.systems import finance_operations as fo
 from shared.targets import app_targets
 from shared.transport import Connection, connection
+from shared.waves import Candidate
 from shared.work import Look, Work
 
 _LONGEST_SLEEP = 900.0
 
 
-class LastSweep(Plain):
+class LastSweep(Stored):
     """Until when the sweeps of a target have looked."""
 
-    v: int = 1
     until: datetime
 
 
@@ -39,6 +39,21 @@ def work_for(order: Order, task: Task) -> Work:
         TargetLost: the target isn't there any more.
     """
     return fo.Requeueing(connected(order.target), fo.Requeue.model_validate(task.operation), order.run)
+
+
+def became(order: Order, watched: Mapping[str, str | None], since: datetime) -> Iterable[tuple[str, Became]]:
+    """Yield what became of some items of a run, as far as their system shows it.
+
+    Raises:
+        ItemProblem: it can't be read.
+    """
+    return fo.became_of(connected(order.target), watched, since, order.run)
+
+
+def candidate(order: Order, task: Task) -> Candidate:
+    """Return by which cause an item is tried: Finance & Operations tells none, so all of a target are one."""
+    del order
+    return Candidate(task.id, "", (task.about.get("job", ""), task.about.get("company", "")))
 
 
 def connected(target: str) -> Connection:
@@ -102,7 +117,7 @@ def _itself(store: Store, order: Order, problem: ItemProblem) -> Prepared:
 def last_sweep(store: Store, target: str) -> datetime | None:
     """Return until when the sweeps of a target have looked."""
     found = store.read(_sweep_key(target))
-    return LastSweep.model_validate_json(found.data).until if found else None
+    return LastSweep.read(found.data).until if found else None
 
 
 def remember(store: Store, order: Order) -> None:
@@ -118,9 +133,9 @@ def remember(store: Store, order: Order) -> None:
     until = order.created
     while True:
         found = store.read(_sweep_key(order.target))
-        if found and LastSweep.model_validate_json(found.data).until >= until:
+        if found and LastSweep.read(found.data).until >= until:
             return
-        data = LastSweep(until=until).model_dump_json().encode()
+        data = LastSweep(until=until).data()
         try:
             if found:
                 store.replace(_sweep_key(order.target), data, found.etag)

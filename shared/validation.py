@@ -219,8 +219,8 @@ def parse(body: bytes) -> object:
     return value
 
 
-def read_json(call: Call) -> object:
-    """Return the JSON value of a request's body.
+def read_json(call: Call, *, any_json: bool = False) -> object:
+    """Return the JSON value of a request's body; `any_json` lets media types such as `application/x+json` pass.
 
     Raises:
         LengthRequired, BodyMissing, TooLarge, WrongMediaType, NotJson: as their names say.
@@ -233,7 +233,7 @@ def read_json(call: Call) -> object:
     if len(call.body) > largest:
         raise TooLarge(f"The body has {len(call.body)} bytes; {largest} are allowed.")
     media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != "application/json" and not (any_json and media_type.endswith("+json")):
         raise WrongMediaType("The Content-Type must be application/json.")
     return parse(call.body)
 

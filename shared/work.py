@@ -1,21 +1,36 @@
 """What a system can do to one item, as the rest of the app sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from shared.outcomes import Outcome
+from shared.outcomes import Became, Outcome
 from shared.policy import Facts
+from shared.problems import ItemProblem
+
+
+def _nothing_shows(_: str | None) -> Became:
+    return Became()
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of an item: which failure it shows, what a rule may know of it, and what people call it."""
+    """What was seen of an item.
+
+    Attributes:
+        episode: Which failure it shows.
+        facts: What a rule may know of it.
+        about: What people call it.
+        refusal: Why nothing may be done to it, if so.
+        became: What became of it since an earlier failure was answered by a sending.
+    """
 
     episode: str | None
     facts: Facts
     about: Mapping[str, str] = field(default_factory=dict)
+    refusal: ItemProblem | None = None
+    became: Callable[[str | None], Became] = _nothing_shows
 
 
 class Work(Protocol):
@@ -35,7 +50,7 @@ class Work(Protocol):
         """Read the item.
 
         Raises:
-            ItemProblem: nothing may be sent, and why.
+            ItemProblem: it can't be read, or isn't there.
         """
         ...
 

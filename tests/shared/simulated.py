@@ -48,9 +48,9 @@ class SteppedStore:
         self._steps.step()
         return self._store.replace(key, data, etag)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, etag: str | None = None) -> None:
         self._steps.step()
-        self._store.delete(key)
+        self._store.delete(key, etag)
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
         self._steps.step()

@@ -293,5 +293,11 @@ def test_a_policy_that_is_watched_is_believed_as_any_record(store: Store, turned
 
 
 def test_members_of_a_newer_release_are_let_be() -> None:
-    record = Record(b'{"v": 2, "stopped": {}, "more": 1}', "1")
+    record = Record(b'{"v": 1, "stopped": {}, "more": 1}', "1")
     refuse_stopped(lambda key: record if key == "control/stop" else None, "fo", "r1")
+
+
+def test_a_form_of_a_newer_release_is_not_guessed_at() -> None:
+    record = Record(b'{"v": 2, "halted": {}}', "1")
+    with pytest.raises(NotReady, match="newer release"):
+        refuse_stopped(lambda key: record if key == "control/stop" else None, "fo", "r1")

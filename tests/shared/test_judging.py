@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.claims import ClaimRecord, Settled
+from shared.claims import Attempt, ClaimRecord, Settled
 from shared.control import PolicyDocument
 from shared.judging import judge, permitted
-from shared.outcomes import Ending, Outcome
+from shared.outcomes import Became, Ending, Outcome, Recovery
 from shared.policy import By, Facts, Rule, Rules, decide
-from shared.problems import AttemptsUsedUp, ItemChanged, PolicyDenied, TooSoon
+from shared.problems import AttemptsUsedUp, ItemChanged, LeftToSweep, PolicyDenied, TooSoon
 from shared.records import Order
 from shared.work import Look
 from tests.conftest import TurnedClock
@@ -168,15 +168,62 @@ def test_attempts_at_a_failure_are_used_up(turned: TurnedClock, by: By, attempts
     if passes:
         assert permitted(order(by), capped, SEEN, lambda: tried(attempts)) == "R@7"
     else:
-        with pytest.raises(AttemptsUsedUp, match=f"{attempts} of 2 attempts") as caught:
+        with pytest.raises(AttemptsUsedUp, match=f"{attempts} attempts in a row have failed; 2 are allowed") as caught:
             permitted(order(by), capped, SEEN, lambda: tried(attempts))
         assert caught.value.members == {"rule": "R@7"}
 
 
-def test_attempts_at_another_failure_do_not_count(turned: TurnedClock) -> None:
+def test_attempts_at_earlier_failures_count_until_a_recovery_or_thirty_quiet_days(turned: TurnedClock) -> None:
+    limited = policy({"action": "allow", "cap": 2})
+    claim = tried(2, episode="Error a")
+    with pytest.raises(AttemptsUsedUp):
+        permitted(order(), limited, SEEN, lambda: claim)
+    attempt = Attempt(run="r0", episode="Error a", sent=NOW)
+    recovered = claim.model_copy(update={"attempt": attempt}).knowing(Became(recovery=Recovery.RECOVERED))
+    assert recovered.settled[1].became.recovery is Recovery.RECOVERED
+    assert permitted(order(), limited, SEEN, lambda: recovered) == "R@7"
+    turned.turn(30 * 86_400 - 1)
+    with pytest.raises(AttemptsUsedUp):
+        permitted(order(), limited, SEEN, lambda: claim)
+    turned.turn(1)
+    assert permitted(order(), limited, SEEN, lambda: claim) == "R@7"
+
+
+@pytest.mark.parametrize("recovery", [Recovery.FAILED_AGAIN, Recovery.GONE, Recovery.STILL_RUNNING])
+def test_nothing_but_a_recovery_ends_the_row(recovery: Recovery) -> None:
+    open_attempt = Attempt(run="r0", episode="Error a", sent=NOW)
+    known = tried(2).model_copy(update={"attempt": open_attempt}).knowing(Became(recovery=recovery))
+    assert (known.attempts, known.attempt) == (2, None)
+
+
+def test_a_machine_has_a_cap_without_a_rule_and_a_hand_has_none(turned: TurnedClock) -> None:
     assert turned.now() == NOW
-    limited = policy({"action": "allow", "cap": 2, "waits": [60]})
-    assert permitted(order(By.MACHINE), limited, SEEN, lambda: tried(100, episode="Error a")) == "R@7"
+    capped = order(By.MACHINE).model_copy(update={"attempts_cap": 5})
+    allowing = policy({"action": "allow"})
+    assert permitted(capped, allowing, SEEN, lambda: tried(4)) == "R@7"
+    with pytest.raises(AttemptsUsedUp, match="5 are allowed"):
+        permitted(capped, allowing, SEEN, lambda: tried(5))
+    assert permitted(order(By.HAND), allowing, SEEN, lambda: tried(5)) == "R@7"
+    assert permitted(capped, policy({"action": "allow", "cap": 6}), SEEN, lambda: tried(5)) == "R@7"
+
+
+@pytest.mark.parametrize(("attempts", "minutes"), [(0, 5), (1, 15), (2, 60)])
+def test_an_event_waits_before_each_attempt(turned: TurnedClock, attempts: int, minutes: int) -> None:
+    event = order(By.MACHINE).model_copy(update={"event_waits": (5, 15, 60)})
+    claim = tried(attempts) if attempts else FRESH
+    turned.turn(minutes * 60 - 1)
+    with pytest.raises(TooSoon) as caught:
+        permitted(event, policy({"action": "allow"}), SEEN, lambda: claim)
+    assert caught.value.members["wait"] == 1
+    turned.turn(1)
+    assert permitted(event, policy({"action": "allow"}), SEEN, lambda: claim) == "R@7"
+
+
+def test_after_the_last_wait_an_event_leaves_it_to_the_sweep(turned: TurnedClock) -> None:
+    turned.turn(100_000)
+    event = order(By.MACHINE).model_copy(update={"event_waits": (5, 15, 60)})
+    with pytest.raises(LeftToSweep):
+        permitted(event, policy({"action": "allow"}), SEEN, lambda: tried(3))
 
 
 @BOTH
@@ -203,7 +250,7 @@ def test_only_a_machine_waits_between_attempts(
         until = NOW + timedelta(minutes=(5, 60)[attempts - 1] - minutes)
         with pytest.raises(TooSoon, match=f"{until:%Y-%m-%dT%H:%M:%SZ}") as caught:
             permitted(order(By.MACHINE), waiting, SEEN, lambda: claim)
-        assert caught.value.members == {"rule": "R@7"}
+        assert caught.value.members["rule"] == "R@7"
 
 
 def test_attempts_that_are_used_up_come_before_the_wait(turned: TurnedClock) -> None:

@@ -170,3 +170,14 @@ def test_a_blob_store_by_identity_is_opened_without_a_call(monkeypatch: pytest.M
     monkeypatch.setenv("AzureWebJobsStorage__blobServiceUri", "https://example.blob.core.windows.net")
     monkeypatch.setenv("AzureWebJobsStorage__clientId", "11111111-1111-1111-1111-111111111111")
     assert isinstance(open_store(Settings()), BlobStore)
+
+
+def test_a_record_is_removed_only_as_it_was_read_where_that_is_asked(store: Store) -> None:
+    first = store.create("claims/2", b"1")
+    second = store.replace("claims/2", b"2", first)
+    with pytest.raises(Changed):
+        store.delete("claims/2", first)
+    assert store.read("claims/2") is not None
+    store.delete("claims/2", second)
+    assert store.read("claims/2") is None
+    store.delete("claims/2", second)

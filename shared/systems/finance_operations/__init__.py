@@ -7,9 +7,10 @@ from shared.systems.finance_operations.jobs import (
     failed_jobs,
     failed_jobs_page,
     job_in,
-    refuse_state,
+    refusal_of,
 )
-from shared.systems.finance_operations.requests import Requeue, named, requeue, requeue_native
+from shared.systems.finance_operations.recovery import became, became_of
+from shared.systems.finance_operations.requests import Requeue, item, named, requeue, requeue_native
 from shared.systems.finance_operations.work import Requeueing, facts
 
 __all__ = [
@@ -17,14 +18,17 @@ __all__ = [
     "Requeue",
     "Requeueing",
     "Status",
+    "became",
+    "became_of",
     "documented",
     "facts",
     "failed_jobs",
     "failed_jobs_page",
+    "item",
     "job_in",
     "named",
     "read_action",
-    "refuse_state",
+    "refusal_of",
     "requeue",
     "requeue_native",
 ]

@@ -16,14 +16,15 @@ from shared.problems import (
     ItemRunning,
     ItemWaiting,
     NoAnswer,
+    Skipped,
     TargetUnreachable,
 )
 from shared.systems.finance_operations.service import NAME, ODATA, json_object, refuse_service, said, shape, upstream
 from shared.transport import READ, Connection, Reply
 
-_FIELDS = "BatchJobRecId,JobDescription,Status,CompanyAccounts,StartDateTime,EndDateTime,OrigStartDateTime"
+FIELDS = "BatchJobRecId,JobDescription,Status,CompanyAccounts,StartDateTime,EndDateTime,OrigStartDateTime"
 _MOST_PAGES = 1000
-_ENUM = "Microsoft.Dynamics.DataEntities.BatchStatus"
+ENUM = "Microsoft.Dynamics.DataEntities.BatchStatus"
 
 Ended = Literal["Error", "Finished", "Canceled"]
 """The states from which a job may be requeued. `Hold` is terminal too, but somebody chose it."""
@@ -80,7 +81,7 @@ def read_job(connection: Connection, batch_job_id: int, run: str) -> BatchJob:
         ItemNotFound: there is none of this id.
         Failed: it can't be read.
     """
-    path = f"/data/BatchJobs({batch_job_id})?$select={_FIELDS}&cross-company=true"
+    path = f"/data/BatchJobs({batch_job_id})?$select={FIELDS}&cross-company=true"
     return job_in(_get(connection, path, run), batch_job_id)
 
 
@@ -90,7 +91,16 @@ def failed_jobs(connection: Connection, since: datetime, until: datetime, run: s
     Raises:
         Failed: they can't be listed.
     """
-    link: str | None = _list_path(since, until)
+    yield from listed(connection, _list_path(since, until), run)
+
+
+def listed(connection: Connection, path: str, run: str) -> Iterator[BatchJob]:
+    """Yield the jobs of a list, page after page.
+
+    Raises:
+        Failed: they can't be listed.
+    """
+    link: str | None = path
     seen: set[str] = set()
     while link:
         if link in seen or len(seen) > _MOST_PAGES:
@@ -125,19 +135,16 @@ def failed_jobs_page(connection: Connection, since: datetime, until: datetime, s
     return [_job(row, reply) for row in rows]
 
 
-def refuse_state(job: BatchJob, allowed: tuple[Ended, ...]) -> None:
-    """Let only a job pass that ended in one of the allowed states.
-
-    Raises:
-        ItemRunning, ItemWaiting, ItemNotFailed: by its state.
-    """
+def refusal_of(job: BatchJob, allowed: tuple[Ended, ...]) -> Skipped | None:
+    """Return why a job may not be requeued; None for one that ended in one of the allowed states."""
     if job.Status in _RUNNING:
-        raise ItemRunning(f"Batch job {job.BatchJobRecId} is {job.Status}.")
+        return ItemRunning(f"Batch job {job.BatchJobRecId} is {job.Status}.")
     if job.Status in _WAITING:
-        raise ItemWaiting(f"Batch job {job.BatchJobRecId} is {job.Status}.")
+        return ItemWaiting(f"Batch job {job.BatchJobRecId} is {job.Status}.")
     if job.Status not in allowed:
         wanted = ", ".join(allowed)
-        raise ItemNotFailed(f"Batch job {job.BatchJobRecId} is {job.Status}; asked for were jobs in {wanted}.")
+        return ItemNotFailed(f"Batch job {job.BatchJobRecId} is {job.Status}; asked for were jobs in {wanted}.")
+    return None
 
 
 def job_in(reply: Reply, batch_job_id: int) -> BatchJob:
@@ -170,11 +177,12 @@ def _job(content: Any, reply: Reply) -> BatchJob:  # noqa: ANN401 - JSON is any 
 
 def _list_path(since: datetime, until: datetime) -> str:
     """Return the list's address: enumerations know `eq` only, and DateTimeOffset literals have no quotes (facts A2)."""
-    wanted = f"Status eq {_ENUM}'Error' and EndDateTime ge {_literal(since)} and EndDateTime le {_literal(until)}"
-    return f"/data/BatchJobs?$filter={quote(wanted)}&$select={_FIELDS}&$orderby=EndDateTime&cross-company=true"
+    wanted = f"Status eq {ENUM}'Error' and EndDateTime ge {literal(since)} and EndDateTime le {literal(until)}"
+    return f"/data/BatchJobs?$filter={quote(wanted)}&$select={FIELDS}&$orderby=EndDateTime&cross-company=true"
 
 
-def _literal(instant: datetime) -> str:
+def literal(instant: datetime) -> str:
+    """Return an instant as it stands in a filter."""
     return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

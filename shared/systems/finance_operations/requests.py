@@ -27,6 +27,9 @@ class Options(Strict):
     )
     dryRun: bool = Field(default=False, description="Answer a plan, and send nothing.")  # noqa: N815 - as above
     override: bool = Field(default=False, description="Pass the policy's caps and its allow list; needs a reason.")
+    followUp: bool = Field(  # noqa: N815 - as above
+        default=False, description="Watch for some hours what becomes of the jobs that are done (FOLLOW_UP_HOURS)."
+    )
     cap: int | None = Field(default=None, ge=1, le=MOST_JOBS, description="The most jobs that may be touched.")
     maxParallel: int = Field(  # noqa: N815 - as above
         default=8, ge=1, le=32, description="How many parts of the run are at work at the same time."
@@ -83,6 +86,11 @@ def requeue_native(call: Call) -> Wanted:
     return _wanted(call, [body.batchJobId], body.nightshift, "/nightshift", single=True, native=True)
 
 
+def item(batch_job_id: int) -> Named:
+    """Return a job of which only the id is known as an item of a run."""
+    return Named(str(batch_job_id), Requeue(batch_job_id=batch_job_id).model_dump(mode="json"))
+
+
 def named(job: BatchJob) -> Named:
     """Return a failed job as an item of a run."""
     operation = Requeue(batch_job_id=job.BatchJobRecId)
@@ -129,5 +137,6 @@ def _wanted(
         override=options.override,
         cap=options.cap,
         max_parallel=options.maxParallel,
+        follow_up=options.followUp,
         give_up_after=options.giveUpAfter,
     )

@@ -1,6 +1,7 @@
 """The work of requeueing one job, step by step (`shared.work.Work`)."""
 
 from datetime import timedelta
+from functools import partial
 
 from shared import clock
 from shared.operations import Named
@@ -8,7 +9,8 @@ from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
 from shared.problems import OutcomeUnknown
 from shared.systems.finance_operations.action import documented, set_to_waiting
-from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, read_job, refuse_state
+from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, read_job, refusal_of
+from shared.systems.finance_operations.recovery import became
 from shared.systems.finance_operations.requests import Requeue, named
 from shared.transport import Connection
 from shared.work import Look
@@ -41,11 +43,16 @@ class Requeueing:
         """Read the job; its failure episode is its state and when it came to it.
 
         Raises:
-            ItemProblem: the job isn't in a state from which it may be requeued, or can't be read.
+            ItemProblem: the job isn't there, or can't be read.
         """
         job = self._read()
-        refuse_state(job, self._operation.from_statuses)
-        return Look(job.episode, facts(named(job), self._connection.target.name), job.about)
+        return Look(
+            job.episode,
+            facts(named(job), self._connection.target.name),
+            job.about,
+            refusal_of(job, self._operation.from_statuses),
+            partial(became, job),
+        )
 
     def send(self) -> Outcome:
         """Set the job to Waiting.

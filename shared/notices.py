@@ -1,0 +1,78 @@
+"""What needs a person: a record that `GET systems` shows, and a line in the log."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from shared import clock, records
+from shared.claims import Claim
+from shared.outcomes import Run, Stored
+from shared.policy import By
+from shared.problems import AttemptsUsedUp, CauseStopped, Exists
+from shared.records import Order
+from shared.store import Store
+
+_PREFIX = "notices/"
+_KEPT = timedelta(days=7)
+_MOST = 100
+Kind = Literal["attempts-used-up", "cause-stopped", "event-storm"]
+
+_log = logging.getLogger("nightshift")
+
+
+class Notice(Stored):
+    """Something that a person should look at."""
+
+    kind: Kind
+    target: str
+    item: str | None = Field(default=None, description="The item that it is about.")
+    run: str | None = Field(default=None, description="The run that found it.")
+    text: str
+    at: datetime
+
+
+def raise_notice(store: Store, notice: Notice, about: str) -> None:
+    """Tell people something once: `about` is what makes it another notice."""
+    name = hashlib.sha256(about.encode()).hexdigest()[:32]
+    try:
+        store.create(f"{_PREFIX}{notice.target}/{notice.kind}-{name}", notice.data())
+    except Exists:
+        return
+    _log.warning("notice %s on target %s (run %s, item %s)", notice.kind, notice.target, notice.run, notice.item)
+
+
+def of_run(store: Store, order: Order, head: Run) -> None:
+    """Tell people what of a run needs one of them: items whose attempts are used up, and a cause that stopped."""
+    if order.by is not By.MACHINE:
+        return
+    about = {"target": order.target, "run": order.run, "at": clock.now()}
+    stopped = 0
+    for item in records.all_items(store, order.run):
+        stopped += item.type == CauseStopped.slug
+        if item.type == AttemptsUsedUp.slug:
+            text = f"{item.reason} Look why it fails every time."
+            raise_notice(store, Notice(kind="attempts-used-up", item=item.id, text=text, **about), item.id)
+    if stopped:
+        text = f"{stopped} items were not attempted. {' '.join(note.text for note in head.notes[-1:])}"
+        raise_notice(store, Notice(kind="cause-stopped", text=text, **about), order.run)
+
+
+def current(store: Store) -> Iterator[Notice]:
+    """Yield what still needs a person, at most 100; what doesn't any more is removed."""
+    for key in store.list(_PREFIX, limit=_MOST).keys:
+        found = store.read(key)
+        notice = Notice.read(found.data) if found else None
+        if notice and _holds(store, notice):
+            yield notice
+        else:
+            store.delete(key)
+
+
+def _holds(store: Store, notice: Notice) -> bool:
+    if notice.kind == "attempts-used-up" and notice.item is not None:
+        return Claim(store, notice.target, notice.item, "", timedelta()).record.in_a_row(clock.now()) > 0
+    return clock.now() < notice.at + _KEPT
