@@ -5,7 +5,7 @@ import logging
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared import front, governing, lifecycle, listing, night, orchestrators
+from shared import events, front, governing, lifecycle, listing, night, orchestrators
 from shared.durable import Engine
 from shared.systems import finance_operations
 from shared.validation import served
@@ -42,6 +42,13 @@ async def requeue_native(req: func.HttpRequest, client: df.DurableFunctionsClien
         "requeue_native",
         lambda call: front.carry_out(call, finance_operations.requeue_native(call), Engine(client)),
     )
+
+
+@app.route("finance-operations/events", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Take a batch event of Finance & Operations as a hint: look at its job, and requeue it if the policy allows it."""
+    return await served(req, "batch_job_event", lambda call: events.batch_job_event(call, Engine(client)))
 
 
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
@@ -107,9 +114,10 @@ async def failures(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("systems", methods=GET, auth_level=FUNCTION)
-async def systems(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell for each target whether it works, and what is missing."""
-    return await served(req, "systems", listing.systems)
+@app.durable_client_input(client_name="client")
+async def systems(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Tell for each target whether it works, what needs a person, and how many runs are open."""
+    return await served(req, "systems", lambda call: listing.systems(call, Engine(client)))
 
 
 @app.route("policy", methods=GET, auth_level=FUNCTION)

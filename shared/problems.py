@@ -21,6 +21,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
     |   |-- TooLarge             413  send less
     |   |-- WrongMediaType       415  send application/json
     |   |-- NotValid             422  mend each mistake that is pointed at
+    |   |-- UnknownEvent         422  send the system's event as it is
     |   |-- KeyReused            422  use a new Idempotency-Key for a new request
     |   |-- PlanApplied          422  make a new plan for another selection
     |   |-- TargetOff            424  mend the target's settings
@@ -282,6 +283,13 @@ class NotValid(Refused):
         """Return the problem of some mistakes, of which the first 100 are told."""
         told = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         return cls(f"The request has {told}.", mistakes=mistakes[:MOST_MISTAKES])
+
+
+class UnknownEvent(Refused):
+    """An event in a shape that isn't known, or without a job; `names` tells the names that it has."""
+
+    slug, status, title = "event-not-known", 422, "The event is not one that is known here"
+    next_step = "Send the event as the system made it, directly, by Event Grid or by a Dataverse webhook; see names."
 
 
 class KeyReused(Refused):

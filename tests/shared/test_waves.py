@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import following, records, waves
+from shared import clock, following, records, waves
 from shared.following import Step, Ways
 from shared.outcomes import Became, Ending, Outcome, Recovery
 from shared.problems import AttemptsUsedUp
@@ -85,7 +85,7 @@ class World:
     `mended` is when each cause was mended, by its name; `takes` is how many seconds an execution takes.
     """
 
-    clock: TurnedClock
+    turned: TurnedClock
     store: SqliteStore
     items: dict[str, Candidate]
     mended: dict[str, datetime] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class World:
             if "over" in told:
                 return read_progress(self.store, RUN)[0]
             if "wait" in told:
-                self.clock.turn(told["wait"])
+                self.turned.turn(told["wait"])
                 tries += 1
             else:
                 self._send(told["wave"])
@@ -117,14 +117,14 @@ class World:
         raise AssertionError("it never ended")
 
     def became(self, order: Order, watched: Mapping[str, str | None], since: datetime) -> Iterable[tuple[str, Became]]:
-        assert since <= self.clock.now()
+        assert since <= self.turned.now()
         assert order.run == RUN
         sent = {item: begun for begun, item, _ in self.executions}
         for item in watched:
             end = sent[item] + timedelta(seconds=self.takes)
             if item in self.gone:
                 yield item, Became(recovery=Recovery.GONE, reason="gone")
-            elif end > self.clock.now():
+            elif end > self.turned.now():
                 yield item, Became()
             elif end >= self.mended.get(self.items[item].cause, datetime.max.replace(tzinfo=end.tzinfo)):
                 self.recovered.setdefault(item, end)
@@ -144,11 +144,11 @@ class World:
         if self.attempts[item] >= CAP:
             return Ended(id=item, outcome=Outcome.of(AttemptsUsedUp("too often")))
         self.attempts[item] += 1
-        self.executions.append((self.clock.now(), item, number))
+        self.executions.append((self.turned.now(), item, number))
         return Ended(id=item, outcome=Outcome(ending=Ending.DONE, reason="done", sent=True), episode="old")
 
     def _order(self, hours: float) -> Order:
-        now = self.clock.now()
+        now = self.turned.now()
         until = now + timedelta(hours=hours)
         told = {"run": RUN, "ticket": "t", "function": "nightly_requeue", "system": "finance-operations"}
         told |= {"target": "fo", "origin": "timer", "actor": "timer", "base": ""}
@@ -188,15 +188,15 @@ def test_what_is_broken_for_all_costs_five_executions_and_one_a_probe(
 @given(minutes=st.integers(1, 180))
 def test_once_it_is_mended_all_recover_within_two_hours(tmp_path_factory: pytest.TempPathFactory, minutes: int) -> None:
     turned = TurnedClock()
-    before = following.clock._clock  # noqa: SLF001 - put back as it was
-    following.clock.use(turned)
+    before = clock._clock  # noqa: SLF001 - put back as it was
+    clock.use(turned)
     try:
         store = SqliteStore(str(tmp_path_factory.mktemp("world") / "store.db"))
         mended = turned.now() + timedelta(minutes=minutes)
         world = World(turned, store, alike(4000, 500), {"": mended})
         progress = world.run(hours=6)
     finally:
-        following.clock.use(before)
+        clock.use(before)
     assert len(world.recovered) == 4000
     assert max(world.recovered.values()) - mended <= timedelta(hours=2)
     assert not any(progress.left.values())

@@ -1,6 +1,7 @@
 """Dynamics 365 Finance & Operations: list failed batch jobs, and requeue them."""
 
 from shared.systems.finance_operations.action import documented, read_action
+from shared.systems.finance_operations.events import Handshake, Hint, Kind, read_events
 from shared.systems.finance_operations.jobs import (
     BatchJob,
     Status,
@@ -15,6 +16,9 @@ from shared.systems.finance_operations.work import Requeueing, facts
 
 __all__ = [
     "BatchJob",
+    "Handshake",
+    "Hint",
+    "Kind",
     "Requeue",
     "Requeueing",
     "Status",
@@ -28,6 +32,7 @@ __all__ = [
     "job_in",
     "named",
     "read_action",
+    "read_events",
     "refusal_of",
     "requeue",
     "requeue_native",
