@@ -19,6 +19,11 @@ type Status = Literal[
 type Outcome = Literal["Finished", "Error", "Canceled", "gone", "stuck"]
 """How a run ends; "gone": the job is deleted when it ends; "stuck": the run never ends."""
 
+type Happening = Literal["started", "finished", "failed", "cancelled"]
+"""What can happen to a job, in the words of the batch business events."""
+type RecurringEnd = Literal["waiting", "finished"]
+"""After a good end a recurring job waits for its next start, or stays Finished."""
+
 STATUSES: tuple[Status, ...] = (
     "Hold",
     "Waiting",
@@ -38,7 +43,13 @@ _STATUS_AFTER: dict[Outcome, Status] = {
     "Error": "Error",
     "Canceled": "Canceled",
     "gone": "Finished",
-    "stuck": "Executing",
+}
+
+_HAPPENING: dict[Outcome, Happening] = {
+    "Finished": "finished",
+    "Error": "failed",
+    "Canceled": "cancelled",
+    "gone": "finished",
 }
 
 NEVER = datetime(1900, 1, 1, 12, tzinfo=UTC)
@@ -66,6 +77,9 @@ class Job:
         canceled_by: CanceledBy.
         version: Grows with each change, for the ETag.
         gone: Whether the last run deleted the job.
+        cause: What its runs need; while that is broken, each of them ends in Error.
+        runs: How often it began to be executed, by itself and since it was added.
+        stuck: Whether the present run is over its time and never ends.
     """
 
     id: int
@@ -84,40 +98,54 @@ class Job:
     canceled_by: str = ""
     version: int = 1
     gone: bool = False
+    cause: str | None = None
+    runs: int = 0
+    stuck: bool = False
 
     def enter(self, status: Status, at: datetime) -> None:
         """Take on a status at an instant."""
         self.status, self.since = status, at
+        self.stuck = False
         self.version += 1
 
-    def advance(self, now: datetime) -> None:
-        """Live up to `now`: every step happens at the instant at which it was due, however late anyone looks."""
-        while (due := self._due()) is not None and due <= now:
-            if self.status == "Waiting":
-                self._begin(due)
-            else:
-                self._finish(due)
-
-    def _due(self) -> datetime | None:
+    def due(self) -> datetime | None:
+        """Tell when its next step is due, or none if it stays as it is."""
         if self.gone:
             return None
         if self.status == "Waiting":
             return max(self.since, self.orig_start) + timedelta(seconds=self.queue_seconds)
-        if self.status == "Executing" and self.outcomes[0] != "stuck":
+        if self.status == "Executing" and not self.stuck:
             return self.since + timedelta(seconds=self.run_seconds)
         return None
+
+    def step(self, at: datetime, *, broken: bool, recurring_end: RecurringEnd) -> Happening | None:
+        """Do what is due at an instant, and tell what happened; `broken` is the state of its cause then."""
+        if self.status == "Waiting":
+            self._begin(at)
+            return "started"
+        if broken:
+            self._end("Error", at)
+            return "failed"
+        if self.outcomes[0] == "stuck":
+            self.stuck = True
+            return None
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        self.gone = outcome == "gone"
+        self._end(_STATUS_AFTER[outcome], at)
+        if outcome == "Finished" and recurring_end == "waiting":
+            self._wait_for_next_start(at)
+        return _HAPPENING[outcome]
 
     def _begin(self, at: datetime) -> None:
         self.enter("Executing", at)
         self.start, self.end = at, NEVER
+        self.runs += 1
 
-    def _finish(self, at: datetime) -> None:
-        outcome = self.outcomes[0]
-        if len(self.outcomes) > 1:
-            self.outcomes.pop(0)
+    def _end(self, status: Status, at: datetime) -> None:
         self.end = at
-        self.gone = outcome == "gone"
-        self.enter(_STATUS_AFTER[outcome], at)
-        if outcome == "Finished" and self.recurrence_seconds is not None:
+        self.enter(status, at)
+
+    def _wait_for_next_start(self, at: datetime) -> None:
+        if self.recurrence_seconds is not None:
             self.orig_start = at + timedelta(seconds=self.recurrence_seconds)
             self.enter("Waiting", at)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,15 @@ type _Endpoint = Callable[[Request], Awaitable[Response]]
 _LOOPBACK = ("127.0.0.1", "localhost")
 _JOBS = TypeAdapter(list[JobSettings])
 _FAULTS = TypeAdapter(list[Fault])
+
+
+class _CauseChange(BaseModel):
+    """Causes that break, and causes that are mended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    broken: list[str] = []
+    mended: list[str] = []
 
 
 class Controlled(Protocol):
@@ -49,6 +58,8 @@ class Control:
             ("GET", "/local/faults", self._read_faults),
             ("POST", "/local/faults", self._add_faults),
             ("DELETE", "/local/faults", self._clear_faults),
+            ("GET", "/local/causes", self._read_causes),
+            ("POST", "/local/causes", self._change_causes),
             ("GET", "/local/behaviour", self._read_behaviour),
             ("POST", "/local/behaviour", self._change_behaviour),
             ("POST", "/local/release", self._release),
@@ -76,6 +87,17 @@ class Control:
     async def _clear_faults(self, _request: Request) -> Response:
         self._system.faults.clear()
         return Response(status_code=204)
+
+    async def _read_causes(self, _request: Request) -> Response:
+        return _answer({"broken": self._system.jobs.broken_causes()})
+
+    async def _change_causes(self, request: Request) -> Response:
+        change = _CauseChange.model_validate_json(await request.body())
+        for cause in change.broken:
+            self._system.jobs.break_cause(cause)
+        for cause in change.mended:
+            self._system.jobs.mend(cause)
+        return await self._read_causes(request)
 
     async def _read_behaviour(self, _request: Request) -> Response:
         return _answer(self._system.behaviour)

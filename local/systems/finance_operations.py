@@ -45,7 +45,7 @@ class FinanceOperations:
         self._now = now
         self._issuer = issuer
         self._server = Server("finance and operations")
-        self.jobs = Jobs(now)
+        self.jobs = Jobs(now, lambda: self.behaviour)
         self.book = Book()
         self.faults = Faults()
         self.behaviour = self._usual_behaviour()
@@ -156,7 +156,7 @@ class FinanceOperations:
 
     def _list(self, query_string: str) -> Response:
         query = read_query(query_string)
-        rows = [row(job) for job in self.jobs.all()]
+        rows = self.jobs.each(row)
         return odata_errors.odata_json(answer_list(rows, query, self.url, self.behaviour.page_size))
 
     def _read(self, query_string: str, job_id: int) -> Response:

@@ -1,14 +1,16 @@
 """The batch jobs of the simulated Finance & Operations."""
 
+import heapq
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, TypedDict, Unpack
+from typing import Annotated, Literal, Protocol, TypedDict, Unpack
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
-from local.systems.batch_job import NEVER, Job, Outcome, Status
+from local.systems.batch_job import NEVER, Happening, Job, Outcome, RecurringEnd, Status
+from local.systems.causes import Causes
 from local.systems.samples import sample_jobs
 
 _FIRST_ID = 5637144576
@@ -37,6 +39,42 @@ class JobSettings(TypedDict, total=False):
     orig_start: AwareDatetime
     executing_by: str
     canceled_by: str
+    cause: Annotated[str, Field(min_length=1)]
+
+
+type RequeuedDates = Literal["kept", "reset"]
+"""A requeue leaves StartDateTime and EndDateTime as they were, or resets them to 1900."""
+
+
+class Habits(Protocol):
+    """What differs between environments and is not documented."""
+
+    @property
+    def requeued_dates(self) -> RequeuedDates:
+        """What a requeue does to the dates."""
+        ...
+
+    @property
+    def recurring_end(self) -> RecurringEnd:
+        """What a recurring job does after a good end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsualHabits:
+    """What is taken for usual."""
+
+    requeued_dates: RequeuedDates = "kept"
+    recurring_end: RecurringEnd = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that happened to a job, and the job as it was right after."""
+
+    happening: Happening
+    at: datetime
+    job: Job
 
 
 _SETTINGS = TypeAdapter(JobSettings)
@@ -49,20 +87,33 @@ class NotRequeueableError(Exception):
 class Jobs:
     """All jobs, brought up to the present whenever anyone looks.
 
+    Every step happens at the instant at which it was due, however late anyone looks, and in the order of the instants.
+
+    Args:
+        now: Tells the time, in UTC with its zone.
+        habits: Tells what the environment does where the documentation leaves it open.
+
     Attributes:
         queue_seconds: How long a job waits before it is executed, unless the job says otherwise.
         run_seconds: How long a run takes, unless the job says otherwise.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], habits: Callable[[], Habits] = UsualHabits) -> None:
         self._now = now
+        self._habits = habits
         self._lock = threading.RLock()
+        self._watcher: Callable[[], None] | None = None
         self.clear()
 
     def clear(self) -> None:
-        """Delete all jobs and go back to the usual durations."""
+        """Delete all jobs, mend all causes and go back to the usual durations."""
         with self._lock:
             self._jobs: dict[int, Job] = {}
+            # When which job is due. An entry that a change has overtaken stays, and is passed over.
+            self._due: list[tuple[datetime, int]] = []
+            self._causes = Causes()
+            self._executions = 0
+            self._occurrences: list[Occurrence] = []
             self._next_id = _FIRST_ID
             self.queue_seconds: float = 30
             self.run_seconds: float = 120
@@ -77,6 +128,7 @@ class Jobs:
         with self._lock:
             job = self._new(valid, self._present())
             self._jobs[job.id] = job
+            self._changed(job)
             return job.id
 
     def fail(self, count: int = 1, **settings: Unpack[JobSettings]) -> list[int]:
@@ -99,9 +151,58 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Return all jobs as they are now, by id."""
+        return self.each(_copy)
+
+    def each[T](self, tell: Callable[[Job], T]) -> list[T]:
+        """Return what `tell` tells of each job as it is now, by id; it keeps no job and changes none."""
         with self._lock:
-            jobs = [self._look(job_id) for job_id in sorted(self._jobs)]
-            return [_copy(job) for job in jobs if job]
+            self._catch_up()
+            return [tell(self._jobs[job_id]) for job_id in sorted(self._jobs)]
+
+    def executions(self) -> int:
+        """Tell how many runs have begun in all, those of deleted jobs included."""
+        with self._lock:
+            self._catch_up()
+            return self._executions
+
+    def break_cause(self, cause: str) -> None:
+        """From now on let all runs that need `cause` end in Error; their outcomes do not count, and are not used up."""
+        self._change_cause(cause, broken=True)
+
+    def mend(self, cause: str) -> None:
+        """Let the outcomes count again for runs that need `cause`."""
+        self._change_cause(cause, broken=False)
+
+    def broken_causes(self) -> list[str]:
+        """Return the causes that are broken now."""
+        with self._lock:
+            return self._causes.broken()
+
+    def watch(self, watcher: Callable[[], None] | None) -> None:
+        """Keep from now on what happens, for `occurrences`, and call `watcher` when `next_look` may have changed.
+
+        With none, nothing is kept any more.
+        """
+        with self._lock:
+            self._catch_up()
+            self._watcher = watcher
+            self._occurrences = []
+
+    def occurrences(self) -> list[Occurrence]:
+        """Return what has happened since this was last asked, in order."""
+        with self._lock:
+            self._catch_up()
+            happened, self._occurrences = self._occurrences, []
+            return happened
+
+    def next_look(self) -> datetime | None:
+        """Tell when there is something to look at: now if something has happened, else when the next step is due."""
+        with self._lock:
+            if self._occurrences:
+                return self._present()
+            due = self._next_due()
+            # The present counts whole seconds, so a step between two of them is seen at the later one.
+            return due and (due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1))
 
     def set_status(self, job_id: int, status: Status) -> None:
         """Put a job into a status, as somebody in the client would.
@@ -110,7 +211,12 @@ class Jobs:
             KeyError: There is no such job.
         """
         with self._lock:
-            self._known(job_id).enter(status, self._present())
+            job, now = self._known(job_id), self._present()
+            cancelled = status == "Canceled" and job.status != "Canceled"
+            job.enter(status, now)
+            if cancelled:
+                self._occurred("cancelled", now, job)
+            self._changed(job)
 
     def remove(self, job_id: int) -> None:
         """Delete a job, as the batch job clean-up does.
@@ -137,20 +243,60 @@ class Jobs:
                 )
                 raise NotRequeueableError(text)
             job.enter("Waiting", self._present())
+            if self._habits().requeued_dates == "reset":
+                job.start = job.end = NEVER
+            self._changed(job)
+
+    def _change_cause(self, cause: str, *, broken: bool) -> None:
+        with self._lock:
+            # What has ended by now, ended before the change, even if nobody has looked yet.
+            self._catch_up()
+            self._causes.change(cause, self._present(), broken=broken)
 
     def _present(self) -> datetime:
         # The entity tells whole seconds, so a job must not begin between two of them.
         return self._now().replace(microsecond=0)
 
     def _look(self, job_id: int) -> Job | None:
-        job = self._jobs.get(job_id)
-        if job is None:
-            return None
-        job.advance(self._present())
+        self._catch_up()
+        return self._jobs.get(job_id)
+
+    def _catch_up(self) -> None:
+        present = self._present()
+        while (due := self._next_due()) is not None and due <= present:
+            _, job_id = heapq.heappop(self._due)
+            self._step(self._jobs[job_id], due)
+
+    def _next_due(self) -> datetime | None:
+        while self._due:
+            due, job_id = self._due[0]
+            job = self._jobs.get(job_id)
+            if job is not None and job.due() == due:
+                return due
+            heapq.heappop(self._due)
+        return None
+
+    def _step(self, job: Job, at: datetime) -> None:
+        broken = self._causes.broken_at(job.cause, at)
+        happening = job.step(at, broken=broken, recurring_end=self._habits().recurring_end)
+        if happening == "started":
+            self._executions += 1
+        if happening is not None:
+            self._occurred(happening, at, job)
         if job.gone:
-            del self._jobs[job_id]
-            return None
-        return job
+            del self._jobs[job.id]
+        self._changed(job)
+
+    def _occurred(self, happening: Happening, at: datetime, job: Job) -> None:
+        if self._watcher is not None:
+            self._occurrences.append(Occurrence(happening, at, _copy(job)))
+
+    def _changed(self, job: Job) -> None:
+        due = job.due()
+        if due is not None:
+            heapq.heappush(self._due, (due, job.id))
+        if self._watcher is not None:
+            self._watcher()
 
     def _known(self, job_id: int) -> Job:
         job = self._look(job_id)
@@ -176,6 +322,7 @@ class Jobs:
             orig_start=settings.get("orig_start", start if start > NEVER else now),
             executing_by=settings.get("executing_by", "Admin"),
             canceled_by=settings.get("canceled_by", "Admin" if status == "Canceled" else ""),
+            cause=settings.get("cause"),
         )
 
     def _take_id(self, wanted: int | None) -> int:

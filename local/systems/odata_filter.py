@@ -53,6 +53,17 @@ class _Token:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _OneOf:
+    """The field has one of these values: a comparison with eq, and any chain of such by or."""
+
+    field: str
+    values: frozenset[object]
+
+    def __call__(self, row: Row) -> bool:
+        return row[self.field] in self.values
+
+
 def read_filter(text: str) -> Predicate:
     """Return what tells whether a row passes.
 
@@ -102,12 +113,14 @@ class _Parser:
         parts = [self._both()]
         while self._skip("or"):
             parts.append(self._both())
-        return lambda row: any(part(row) for part in parts)
+        return _any_of(parts)
 
     def _both(self) -> Predicate:
         parts = [self._negation()]
         while self._skip("and"):
             parts.append(self._negation())
+        if len(parts) == 1:
+            return parts[0]
         return lambda row: all(part(row) for part in parts)
 
     def _negation(self) -> Predicate:
@@ -139,8 +152,23 @@ class _Parser:
         value = _value(FIELDS[field], literal)
         if sign not in ("eq", "ne") and literal.kind not in _ORDERED_KINDS:
             raise BadRequestError(f"The operator '{sign}' is not supported for '{field}'.")
+        if sign == "eq":
+            return _OneOf(field, frozenset([value]))
         compare = _OPERATORS[sign]
         return lambda row: compare(row[field], value)
+
+
+def _any_of(parts: list[Predicate]) -> Predicate:
+    # Who follows many jobs asks for them by a long chain of ids, which is looked up instead of walked along.
+    values: dict[str, set[object]] = {}
+    others: list[Predicate] = []
+    for part in parts:
+        if isinstance(part, _OneOf):
+            values.setdefault(part.field, set()).update(part.values)
+        else:
+            others.append(part)
+    merged: list[Predicate] = [*(_OneOf(field, frozenset(found)) for field, found in values.items()), *others]
+    return merged[0] if len(merged) == 1 else lambda row: any(part(row) for part in merged)
 
 
 def _value(edm: Edm, literal: _Token) -> object:
