@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -29,16 +29,25 @@ _BODYLESS = frozenset({204, 205, 304})
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys that open functions."""
+    """The keys that open functions.
 
-    function: str
-    master: str
+    Attributes:
+        function: Opens all functions of level FUNCTION.
+        master: Opens all functions.
+        own: By the function's name, the key that opens this function only.
+    """
 
-    def open(self, level: str, key: str | None) -> bool:
-        """Tell whether `key` opens a function of that level."""
+    function: str = field(repr=False)
+    master: str = field(repr=False)
+    own: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def open(self, level: str, key: str | None, function: str = "") -> bool:
+        """Tell whether `key` opens the function of that name and level."""
         if level == "ANONYMOUS":
             return True
-        accepted = [self.master] if level == "ADMIN" else [self.master, self.function]
+        accepted = [self.master]
+        if level != "ADMIN":
+            accepted += [self.function, *([self.own[function]] if function in self.own else [])]
         return key is not None and any(hmac.compare_digest(key.encode(), good.encode()) for good in accepted)
 
 
@@ -135,7 +144,7 @@ class Edge:
         if found is None:
             return Reply(404)
         function, params = found
-        if not self._keys.open(function.info.auth_level or "", request.key):
+        if not self._keys.open(function.info.auth_level or "", request.key, function.info.name):
             return Reply(401)
         if request.content_length > self._body_limit:
             return Reply(413)

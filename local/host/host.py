@@ -50,15 +50,17 @@ class Host:
             port: The port to listen on; a free one if 0.
             deliver_twice: Deliver every activity twice at once.
             durable_workers: How many processes run durable functions.
-            function_key: The key that opens functions of level FUNCTION; a random one if none is given.
+            function_key: The key that opens all functions of level FUNCTION; a random one if none is given.
             master_key: The key that opens all; a random one if none is given.
         """
         self.clock = clock or LocalClock()
         self.url = ""
         self.function_key = function_key or secrets.token_urlsafe(32)
         self.master_key = master_key or secrets.token_urlsafe(32)
-        keys = Keys(self.function_key, self.master_key)
-        self._options = Options(app_directory.resolve(), dict(settings), port, deliver_twice, durable_workers, keys)
+        self._keys = Keys(self.function_key, self.master_key)
+        self._options = Options(
+            app_directory.resolve(), dict(settings), port, deliver_twice, durable_workers, self._keys
+        )
         self._owns_clock = clock is None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="host", daemon=True)
@@ -105,6 +107,22 @@ class Host:
     def functions(self) -> list[FunctionInfo]:
         """Return the functions as they were indexed, the Durable SDK's own two among them."""
         return [function.info for function in self._catalogue.functions]
+
+    @property
+    def function_keys(self) -> dict[str, str]:
+        """By its name, the key of each HTTP function of level FUNCTION; it opens this function only."""
+        return dict(self._keys.own)
+
+    def key_of(self, function: str) -> str:
+        """Return the key that opens the function of that name, and no other.
+
+        Raises:
+            HostError: There is no such function, or it has no key of its own.
+        """
+        key = next((key for name, key in self._keys.own.items() if name.casefold() == function.casefold()), None)
+        if key is None:
+            raise HostError(f"There is no HTTP function {function!r} of level FUNCTION.")
+        return key
 
     def workers(self, role: Role) -> list[int]:
         """Return the process ids of the workers of that role."""

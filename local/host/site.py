@@ -75,6 +75,9 @@ class Site:
         roles: list[Role] = ["http", *durable * self._options.durable_workers]
         catalogue = Catalogue(await self.workers.start(roles), self._options.settings)
         routes = catalogue.routes()
+        for _, function in routes:
+            if function.info.auth_level == "FUNCTION":
+                self._options.keys.own[function.info.name] = secrets.token_urlsafe(32)
         if catalogue.timers():
             # On Flex each timer scales apart: what one keeps in memory is not there for HTTP or durable functions.
             await self.workers.add(["timer"])

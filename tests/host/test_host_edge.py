@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.host import protos
+from local.host import HostError, protos
 from tests.host.host_caller import Caller, until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routes.json").read_text("utf-8"))
@@ -45,6 +45,26 @@ def test_keys(web: Caller, path: str, headers: dict[str, str], status: int) -> N
     answer = web("GET", f"/api/edge/{path}", headers=headers)
     assert answer.status == status
     assert answer.body == (b"GET" if status == 200 else b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "key_of", "status"),
+    [("locked", "locked", 200), ("admin", "locked", 401), ("locked-too", "locked", 401), ("locked", "locked_too", 401)],
+)
+def test_a_key_of_its_own_opens_one_function_only(web: Caller, path: str, key_of: str, status: int) -> None:
+    key = web.host.key_of(key_of)
+    assert web("GET", f"/api/edge/{path}?code={key}").status == status
+    assert web("GET", f"/api/edge/{path}", headers={"x-functions-key": key}).status == status
+
+
+def test_only_functions_of_that_level_have_a_key_of_their_own(web: Caller) -> None:
+    levels = {function.name: function.auth_level for function in web.host.functions()}
+    keys = web.host.function_keys
+    assert {name for name, level in levels.items() if level == "FUNCTION"} == set(keys)
+    assert len({*keys.values(), web.host.function_key, web.host.master_key}) == len(keys) + 2
+    assert web.host.key_of("LOCKED") == keys["locked"]
+    with pytest.raises(HostError, match="'admin'"):
+        web.host.key_of("admin")
 
 
 def test_the_request_that_the_worker_sees(web: Caller) -> None:

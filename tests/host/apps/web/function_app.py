@@ -50,6 +50,11 @@ def locked(req: func.HttpRequest) -> str:
     return str(req.method)
 
 
+@app.route(route="edge/locked-too", auth_level=func.AuthLevel.FUNCTION)
+def locked_too(req: func.HttpRequest) -> str:
+    return str(req.method)
+
+
 @app.route(route="edge/admin", auth_level=func.AuthLevel.ADMIN)
 def admin(req: func.HttpRequest) -> str:
     return str(req.method)
