@@ -46,7 +46,7 @@ class Machine:
             all_targets: Have a target by managed identity, too; then neither is the default.
         """
         self.clock = LocalClock()
-        self.landscape = Landscape(self.clock.now)
+        self.landscape = Landscape(self.clock.now, self.clock.call_at)
         self._folder = tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True)
         targets = {
             name: value for name, value in self.landscape.settings.items() if all_targets or "__FO_MI__" not in name

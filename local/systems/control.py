@@ -1,5 +1,6 @@
 """The simulator's own paths under /local: for curl, demos and other people's CI. They need no token."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -9,8 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.systems.batch_job import Happening
 from local.systems.behaviour import Behaviour
 from local.systems.book import Book
+from local.systems.business_events import BusinessEvents
+from local.systems.event_shapes import Shape
 from local.systems.faults import Fault, Faults
 from local.systems.jobs import Jobs, JobSettings
 
@@ -30,6 +34,25 @@ class _CauseChange(BaseModel):
     mended: list[str] = []
 
 
+class _NewEndpoint(BaseModel):
+    """An endpoint that wants to hear of jobs."""
+
+    # What was wrong is told without what was sent: the URL may hold a key.
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    url: str
+    shape: Shape = "plain"
+    kinds: set[Happening] = {"failed"}
+
+
+class _Again(BaseModel):
+    """An event that is to be delivered once more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    event: str
+
+
 class Controlled(Protocol):
     """What is controlled here."""
 
@@ -37,6 +60,7 @@ class Controlled(Protocol):
     book: Book
     faults: Faults
     behaviour: Behaviour
+    business_events: BusinessEvents
 
     def reset(self) -> None:
         """Begin anew."""
@@ -62,6 +86,10 @@ class Control:
             ("POST", "/local/causes", self._change_causes),
             ("GET", "/local/behaviour", self._read_behaviour),
             ("POST", "/local/behaviour", self._change_behaviour),
+            ("GET", "/local/business-events", self._read_events),
+            ("POST", "/local/business-events", self._subscribe),
+            ("DELETE", "/local/business-events", self._unsubscribe),
+            ("POST", "/local/business-events/again", self._send_again),
             ("POST", "/local/release", self._release),
             ("POST", "/local/reset", self._reset),
         ]
@@ -105,6 +133,28 @@ class Control:
     async def _change_behaviour(self, request: Request) -> Response:
         self._system.behaviour.change(await request.body())
         return await self._read_behaviour(request)
+
+    async def _read_events(self, _request: Request) -> Response:
+        events = self._system.business_events
+        return _answer({"subscriptions": events.subscriptions(), "deliveries": events.deliveries()})
+
+    async def _subscribe(self, request: Request) -> Response:
+        wish = _NewEndpoint.model_validate_json(await request.body())
+        subscribe = self._system.business_events.subscribe
+        # The endpoint may well ask this system something before it answers.
+        return _answer(await asyncio.to_thread(subscribe, wish.url, wish.shape, wish.kinds), 201)
+
+    async def _unsubscribe(self, _request: Request) -> Response:
+        self._system.business_events.clear()
+        return Response(status_code=204)
+
+    async def _send_again(self, request: Request) -> Response:
+        wish = _Again.model_validate_json(await request.body())
+        try:
+            await asyncio.to_thread(self._system.business_events.send_again, wish.event)
+        except KeyError:
+            return _answer({"error": "There was no such event."}, 404)
+        return Response(status_code=204)
 
     async def _release(self, _request: Request) -> Response:
         return _answer({"released": self._system.faults.release()})

@@ -14,6 +14,7 @@ from local.systems import odata_errors, set_batch_job_to_waiting
 from local.systems.batch_job_entity import ENTITY_SET, row
 from local.systems.behaviour import Behaviour
 from local.systems.book import Book
+from local.systems.business_events import BusinessEvents, CallAt
 from local.systems.control import Control
 from local.systems.faults import Fault, Faults, Occasion
 from local.systems.issuer import Issuer
@@ -39,13 +40,15 @@ class FinanceOperations:
         book: The calls that it got.
         faults: What goes wrong (kinds: read, list, action, other).
         behaviour: What differs between environments.
+        business_events: Who is told when jobs start and end.
     """
 
-    def __init__(self, now: Callable[[], datetime], issuer: Issuer) -> None:
+    def __init__(self, now: Callable[[], datetime], issuer: Issuer, call_at: CallAt | None = None) -> None:
         self._now = now
         self._issuer = issuer
         self._server = Server("finance and operations")
         self.jobs = Jobs(now, lambda: self.behaviour)
+        self.business_events = BusinessEvents(now, self.jobs, call_at)
         self.book = Book()
         self.faults = Faults()
         self.behaviour = self._usual_behaviour()
@@ -74,7 +77,8 @@ class FinanceOperations:
         self._server.start(Starlette(routes=[*data, *control.routes()]))
 
     def ask_to_stop(self) -> None:
-        """Cut what is held and let the server end, without waiting."""
+        """Tell nobody of jobs any more, cut what is held and let the server end, without waiting."""
+        self.business_events.clear()
         self.faults.clear()
         self._server.ask_to_stop()
 
@@ -84,7 +88,8 @@ class FinanceOperations:
         self._server.stop()
 
     def reset(self) -> None:
-        """Begin anew: no jobs, no faults, an empty book, the usual behaviour."""
+        """Begin anew: no jobs, no faults, an empty book, the usual behaviour, nobody to be told."""
+        self.business_events.clear()
         self.faults.clear()
         self.jobs.clear()
         self.book.clear()

@@ -9,6 +9,7 @@ from typing import Self
 
 import trustme
 
+from local.systems.business_events import CallAt
 from local.systems.finance_operations import FinanceOperations
 from local.systems.issuer import Issuer
 
@@ -18,6 +19,7 @@ class Landscape:
 
     Args:
         now: Tells the time to all of them, in UTC with its zone.
+        call_at: Calls back at an instant; business events need it.
 
     Attributes:
         finance_operations: The simulated environment.
@@ -26,13 +28,13 @@ class Landscape:
         settings: The app settings with which the function app finds them.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], call_at: CallAt | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="landscape-")
         self.ca_file = Path(self._folder.name) / "ca.pem"
         self._certificate = Path(self._folder.name) / "issuer.pem"
         self._write_certificates()
         self.issuer = Issuer(now)
-        self.finance_operations = FinanceOperations(now, self.issuer)
+        self.finance_operations = FinanceOperations(now, self.issuer, call_at)
         self.settings = self._settings()
 
     def start(self) -> Self:

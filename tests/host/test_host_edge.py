@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.host import HostError, protos
+from local.systems import Landscape
 from tests.host.host_caller import Caller, until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routes.json").read_text("utf-8"))
@@ -65,6 +66,18 @@ def test_only_functions_of_that_level_have_a_key_of_their_own(web: Caller) -> No
     assert web.host.key_of("LOCKED") == keys["locked"]
     with pytest.raises(HostError, match="'admin'"):
         web.host.key_of("admin")
+
+
+def test_an_event_of_a_simulated_job_reaches_a_function_while_the_clock_is_pushed(web: Caller) -> None:
+    clock = web.host.clock
+    landscape = Landscape(clock.now, clock.call_at)
+    fo = landscape.finance_operations
+    fo.business_events.subscribe(f"{web.host.url}/api/edge/locked?code={web.host.key_of('locked')}")
+    for number in range(20):
+        fo.jobs.add(status="Executing", run_seconds=60 + number, outcomes=["Error"])
+    clock.advance(600)
+    assert [delivery.status for delivery in fo.business_events.deliveries()] == [200] * 21
+    landscape.stop()
 
 
 def test_the_request_that_the_worker_sees(web: Caller) -> None:

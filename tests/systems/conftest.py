@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.systems import FinanceOperations, Issuer, Landscape
-from local.systems.testing import Caller, Clock
+from local.systems.testing import Caller, Clock, Endpoint
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def running(clock: Clock) -> Iterator[Landscape]:
-    with Landscape(clock) as landscape:
+    with Landscape(clock, clock.call_at) as landscape:
         yield landscape
 
 
@@ -39,3 +39,9 @@ def caller(landscape: Landscape) -> Iterator[Caller]:
     caller = Caller(landscape)
     with caller.session:
         yield caller
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as endpoint:
+        yield endpoint
