@@ -15,6 +15,8 @@ logging.getLogger("azure.core").setLevel(logging.WARNING)
 
 FUNCTION, ANONYMOUS = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
 GET, POST, PUT = [func.HttpMethod.GET], [func.HttpMethod.POST], [func.HttpMethod.PUT]
+# CloudEvents asks by OPTIONS whether an endpoint wants its events.
+EVENTS = [func.HttpMethod.POST, func.HttpMethod.OPTIONS]
 
 app = df.DFApp(http_auth_level=FUNCTION)
 app.register_functions(orchestrators.blueprint)
@@ -44,7 +46,7 @@ async def requeue_native(req: func.HttpRequest, client: df.DurableFunctionsClien
     )
 
 
-@app.route("finance-operations/events", methods=POST, auth_level=FUNCTION)
+@app.route("finance-operations/events", methods=EVENTS, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Take a batch event of Finance & Operations as a hint: look at its job, and requeue it if the policy allows it."""

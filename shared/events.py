@@ -39,6 +39,8 @@ async def batch_job_event(call: Call, engine: Engine) -> Answer:
     Raises:
         Refused: the body can't be read, or holds no event that is known.
     """
+    if call.method == "OPTIONS":
+        return _allowed(call)
     found = fo.read_events(read_json(call, any_json=True), call.headers)
     if isinstance(found, Handshake):
         return Answer.of(200, {"validationResponse": found.code})
@@ -48,6 +50,12 @@ async def batch_job_event(call: Call, engine: Engine) -> Answer:
     for hint in found:
         told[await _received(call, target, hint, engine)] += 1
     return Answer.of(200, {"events": len(found), **told})
+
+
+def _allowed(call: Call) -> Answer:
+    """Answer that events of that origin are wanted (CloudEvents 1.0, HTTP Webhook, 4); the key has proved it."""
+    origin = call.headers.get("webhook-request-origin", "*")
+    return Answer(200, headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
 
 
 async def _received(call: Call, target: Target, hint: Hint, engine: Engine) -> str:

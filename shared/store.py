@@ -196,10 +196,10 @@ class BlobStore:
 
     def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
-        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        condition = MatchConditions.IfNotModified if etag else MatchConditions.Unconditionally
         with _azure_errors(), contextlib.suppress(ResourceNotFoundError):
             try:
-                self._blobs().get_blob_client(key).delete_blob(**condition)
+                self._blobs().get_blob_client(key).delete_blob(etag=etag, match_condition=condition)
             except ResourceModifiedError:
                 raise Changed(key) from None
 

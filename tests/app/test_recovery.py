@@ -78,8 +78,8 @@ def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Call
 
 def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(night_caller: Caller) -> None:
     job = night_caller.failed_job(outcomes=["Error"])
-    for _ in range(3):
-        told = last_night(night_caller)
+    first, told = last_night(night_caller), last_night(night_caller)
+    assert items_of(first)[str(job)]["recovery"] == "failed_again"
     assert night_caller.actions(job) == 5
     item = items_of(told)[str(job)]
     assert (item["outcome"], item["type"]) == ("skipped", "attempts-used-up")
