@@ -18,7 +18,7 @@ from local.host.hub import Standing
 from local.machine import Machine
 from local.systems.batch_job import Job
 from local.systems.jobs import JobSettings
-from shared.durable import ORCHESTRATOR, VERSION
+from shared.durable import ORCHESTRATOR, VERSION, WATCHING
 from shared.store import SqliteStore
 from tests.app.calling import REQUEUE, Caller, allow_all, unpushed, wait_for
 from tests.app.test_broken import claim_of, spoil, store_of
@@ -50,6 +50,8 @@ def _record(file: Path, machine: Machine, drive: Callable[[Caller], requests.Res
         caller.system.jobs.remove(job.id)
     run = drive(caller).headers["Nightshift-Run"]
     caller.system.faults.clear()
+    if WATCHING in (machine.host.hub.standing(run).custom_status or ""):
+        machine.clock.advance(5 * 3600)
     history = as_history(machine.host.hub.standing(run).history)
     write(file, Recording(version=VERSION, orchestrator=ORCHESTRATOR, run=run, history=history))
 
@@ -92,6 +94,22 @@ def _sweep_apply(caller: Caller) -> requests.Response:
 def _sweep_that_waited(caller: Caller) -> requests.Response:
     caller.system.faults.add("throttle", kind="list", retry_after=60)
     return caller.result(caller.post("sweeps", {"reason": "morning"}, headers=_LATER))
+
+
+def _followed(caller: Caller) -> requests.Response:
+    return caller.post(REQUEUE, {"batchJobId": caller.failed_job(), "followUp": True})
+
+
+def _sweep_in_waves(caller: Caller) -> requests.Response:
+    allow_all(caller)
+    for _ in range(30):
+        caller.failed_job(cause="database")
+    caller.system.jobs.break_cause("database")
+    accepted = caller.post("sweeps", {"reason": "at once", "apply": True}, headers=_LATER)
+    caller.machine.clock.advance(50 * 60)
+    caller.system.jobs.mend("database")
+    caller.machine.clock.advance(3 * 3600)
+    return unpushed(accepted)
 
 
 def _throttled(caller: Caller) -> requests.Response:
@@ -153,6 +171,8 @@ _WHOLE = {
     "sweep-plan": _sweep_plan,
     "sweep-apply": _sweep_apply,
     "sweep-that-waited": _sweep_that_waited,
+    "sweep-in-waves": _sweep_in_waves,
+    "followed": _followed,
     "throttled": _throttled,
     "cancelled": _cancelled,
     "broken": _broken,
@@ -179,6 +199,16 @@ def _cut_while_it_waits(caller: Caller) -> Cut:
     return _cut(caller, accepted, _standing(caller, accepted))
 
 
+def _cut_between_waves(caller: Caller) -> Cut:
+    allow_all(caller)
+    for _ in range(12):
+        caller.failed_job()
+    accepted = caller.post("sweeps", {"reason": "at once", "apply": True}, headers=_LATER)
+    # The first wave has gone out, and is waited for.
+    caller.machine.clock.advance(30)
+    return _cut(caller, accepted, _standing(caller, accepted))
+
+
 def _cut_before_the_end(caller: Caller) -> Cut:
     """Look when the turn is over that asks for the last activity, and nobody has it yet."""
     seen: list[tuple[Standing, dict[str, str]]] = []
@@ -200,6 +230,7 @@ _CUTS = {
     "one-part-done": _cut_with_one_part_done,
     "while-it-waits": _cut_while_it_waits,
     "before-the-end": _cut_before_the_end,
+    "between-waves": _cut_between_waves,
 }
 
 
@@ -232,9 +263,9 @@ def _records(caller: Caller) -> dict[str, str]:
 
 
 def _settings(job: Job) -> JobSettings:
-    """Return with what a job is to be added, so that it is as it is now; none of those here recurs."""
-    names = [name for name in JobSettings.__annotations__ if name != "recurrence_seconds"]
-    return cast("JobSettings", {name: getattr(job, name) for name in names})
+    """Return with what a job is to be added, so that it is as it is now."""
+    told = {name: getattr(job, name) for name in JobSettings.__annotations__}
+    return cast("JobSettings", {name: value for name, value in told.items() if value is not None})
 
 
 if __name__ == "__main__":

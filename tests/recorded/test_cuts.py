@@ -41,7 +41,7 @@ class Resumed:
             answer = requests.get(url, timeout=30)
             if answer.status_code != 202:
                 return answer
-            self.caller.machine.clock.advance(5)
+            self.caller.machine.clock.advance(15)
         raise AssertionError("the answer was never ready")
 
 
