@@ -63,11 +63,14 @@ class Step:
 
 
 def step(store: Store, order: Order, done: Step, ways: Ways) -> Told:
-    """Do one step, and return what is next: `wait` seconds, a `wave` with its parts, or `over`."""
+    """Do one step, and return what is next: `wait` seconds, a `wave` with its parts, or `over`.
+
+    What was sent just now is looked at from the next step on: a system can't show anything of it yet.
+    """
     progress, etag = read(store, order.run)
     if progress.step >= done.name:
         return progress.told
-    progress = _looked(store, order, _taken_in(store, order, progress, ways), ways)
+    progress = _taken_in(store, order, _looked(store, order, progress, ways), ways)
     progress, told = _followed(order, progress, done) if done.answered else _sent(store, order, progress, done, ways)
     return save(store, order.run, progress.model_copy(update={"step": done.name, "told": told}), etag).told
 

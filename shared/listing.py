@@ -238,5 +238,7 @@ def _wrong(name: str, text: str) -> NotValid:
 
 
 def _next(call: Call, after: str) -> str:
+    # A key may have come in the query; it belongs in no link.
+    kept = {name: value for name, value in call.params.items() if name.lower() != "code"}
     path = call.url.partition("?")[0].partition("/api/")[2]
-    return f"{front.base(call, app_settings())}/api/{path}?{urlencode({**call.params, 'after': after})}"
+    return f"{front.base(call, app_settings())}/api/{path}?{urlencode({**kept, 'after': after})}"

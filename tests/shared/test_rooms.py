@@ -169,6 +169,6 @@ def test_no_two_functions_with_the_same_method_match_the_same_path() -> None:
     ] == []
 
 
-def test_every_function_has_one_method() -> None:
-    names = [name for name, _, _ in routes()]
+def test_every_function_has_one_method_but_for_the_handshake_of_cloud_events() -> None:
+    names = [name for name, method, _ in routes() if (name, method) != ("batch_job_event", "OPTIONS")]
     assert names == list(dict.fromkeys(names))

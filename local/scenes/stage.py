@@ -1,0 +1,100 @@
+"""Where a demo's scenes are played: over HTTP, with a look at what truly happened in the simulated systems."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import requests
+
+from local.machine import Machine
+
+REQUEUE = "/api/finance-operations/requeue"
+
+
+@dataclass
+class Scene:
+    """One thing that is shown: the call, its answer, and each promise with whether it was kept."""
+
+    title: str
+    call: str = ""
+    status: int = 0
+    answer: Any = None
+    promises: dict[str, bool] = field(default_factory=dict)
+
+
+class Stage:
+    """Plays the scenes over HTTP, and looks at the simulated system to see what truly happened."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.system = machine.landscape.finance_operations
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["x-functions-key"] = machine.host.function_key
+
+    def post(self, scene: Scene, path: str, body: object, **headers: str) -> requests.Response:
+        """Call a function as a flow would, and note it in the scene."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = self._session.post(self.machine.host.url + path, json=body, headers=named, timeout=130)
+        told = " ".join(f"{name}: {value}" for name, value in named.items())
+        scene.call = f"POST {path.rpartition('/')[2]} {json.dumps(body)} {told}".strip()
+        scene.status, scene.answer = response.status_code, content(response)
+        return response
+
+    def look(self, scene: Scene, path: str) -> requests.Response:
+        """Read what a function tells, and note it in the scene."""
+        response = self._session.get(self.machine.host.url + path, timeout=130)
+        scene.call, scene.status = f"GET {path}", response.status_code
+        return response
+
+    def report(self, run: str) -> dict[str, Any]:
+        """Return what is told of a run."""
+        told: dict[str, Any] = self.look(Scene(""), f"/api/runs/{run}").json()
+        return told
+
+    def put_policy(self, rules: list[dict[str, str]], reason: str) -> None:
+        """Change the policy, as a person would: from the version that was read."""
+        url = f"{self.machine.host.url}/api/policy"
+        version = self._session.get(url, timeout=30).headers["ETag"]
+        self._session.put(url, json={"rules": rules, "reason": reason}, headers={"If-Match": version}, timeout=30)
+        self.machine.clock.advance(1)
+
+    def push_to_noon(self) -> None:
+        """Push the clock to the next noon, so that a night lies between two of them."""
+        self.push_to(12, 0)
+
+    def push_to(self, hour: int, minute: int) -> None:
+        """Push the clock to the next such time of day in UTC."""
+        now = self.machine.clock.now()
+        then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        self.machine.clock.advance_to(then if then > now else then + timedelta(days=1))
+
+    def get(self, url: str) -> requests.Response:
+        """Follow a Location, as a flow does: without a key."""
+        return requests.get(url, timeout=130)
+
+    def actions(self, job: int) -> int:
+        """Return how many action calls the system got for a job."""
+        return len(self.system.book.calls(kind="action", job=job))
+
+    def status(self, job: int) -> str:
+        """Return the job's status in the system at this moment."""
+        found = self.system.jobs.get(job)
+        return str(found.status) if found else "gone"
+
+
+def lines(items: list[dict[str, Any]]) -> list[str]:
+    """Tell the items of a plan in a line each."""
+    return [
+        f"{item['id']} {item['about'].get('job', '')}: {item['outcome']} by {item.get('rule', 'no rule')}"
+        for item in items
+    ]
+
+
+def content(response: requests.Response) -> Any:  # noqa: ANN401 - JSON is any value
+    """Return an answer's JSON value, or its text."""
+    try:
+        return response.json()
+    except ValueError:
+        return response.text
