@@ -14,7 +14,7 @@ from shared.answers import Answer
 from shared.claims import Claim
 from shared.durable import Engine
 from shared.front import Begun
-from shared.notices import Notice, raise_notice
+from shared.notices import Notice, is_raised, raise_notice
 from shared.outcomes import Stored
 from shared.policy import By
 from shared.problems import Exists
@@ -99,7 +99,9 @@ def _is_storm(store: Store, settings: Settings, target: Target, hint: Hint) -> b
     if lately >= settings.storm_limit:
         text = f"More than {settings.storm_limit} events came within 10 minutes; the rest is left to the next sweep."
         notice = Notice(kind="event-storm", target=target.name, text=text, at=now)
-        raise_notice(store, notice, f"{_begin(now)}")
+        # A storm goes on over the borders of these ten minutes, and is one.
+        if not is_raised(store, target.name, "event-storm", f"{_begin(now) - _STORM}"):
+            raise_notice(store, notice, f"{_begin(now)}")
         return True
     try:
         name = f"{int(now.timestamp() * 1000):015}-{_hash(hint.mark)[:16]}"

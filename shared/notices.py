@@ -37,12 +37,16 @@ class Notice(Stored):
 
 def raise_notice(store: Store, notice: Notice, about: str) -> None:
     """Tell people something once: `about` is what makes it another notice."""
-    name = hashlib.sha256(about.encode()).hexdigest()[:32]
     try:
-        store.create(f"{_PREFIX}{notice.target}/{notice.kind}-{name}", notice.data())
+        store.create(_key(notice.target, notice.kind, about), notice.data())
     except Exists:
         return
     _log.warning("notice %s on target %s (run %s, item %s)", notice.kind, notice.target, notice.run, notice.item)
+
+
+def is_raised(store: Store, target: str, kind: Kind, about: str) -> bool:
+    """Tell whether people were told of something already."""
+    return store.read(_key(target, kind, about)) is not None
 
 
 def of_run(store: Store, order: Order, head: Run) -> None:
@@ -70,6 +74,10 @@ def current(store: Store) -> Iterator[Notice]:
             yield notice
         else:
             store.delete(key)
+
+
+def _key(target: str, kind: Kind, about: str) -> str:
+    return f"{_PREFIX}{target}/{kind}-{hashlib.sha256(about.encode()).hexdigest()[:32]}"
 
 
 def _holds(store: Store, notice: Notice) -> bool:
