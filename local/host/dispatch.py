@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import durabletask.internal.orchestrator_service_pb2 as pb
+from durabletask.entities import EntityInstanceId
+from durabletask.internal import helpers
 from google.protobuf.message import DecodeError
 
 from local.host import newtonsoft
@@ -54,28 +56,38 @@ class Dispatcher:
         self._catalogue = catalogue
         self._client = client
         self._deliver_twice = deliver_twice
+        self._turns: list[tuple[str, int]] = []
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Take work items from now on, until the hub is closed."""
         self._hub.executor.submit(self._pump)
 
+    def turn_bytes(self, prefix: str) -> list[int]:
+        """Return how many bytes each turn took to a worker, of the instances whose ids begin with `prefix`."""
+        return [size for instance_id, size in list(self._turns) if instance_id.startswith(prefix)]
+
     def _pump(self) -> None:
         for item in self._hub.GetWorkItems(pb.GetWorkItemsRequest(), STREAM):
             # Turned into bytes here, where it holds up nobody.
-            payload = base64.b64encode(item.orchestratorRequest.SerializeToString())
+            payload = item.orchestratorRequest.SerializeToString()
+            if item.HasField("orchestratorRequest"):
+                self._turns.append((item.orchestratorRequest.instanceId, len(payload)))
             asyncio.run_coroutine_threadsafe(self._deliver(item, payload), self._loop)
 
     async def _deliver(self, item: pb.WorkItem, payload: bytes) -> None:
         try:
             if item.HasField("orchestratorRequest"):
-                await self._orchestrate(item, payload)
+                await self._orchestrate(item, base64.b64encode(payload))
             elif item.HasField("activityRequest"):
                 await self._act(item)
+            elif item.HasField("entityRequestV2"):
+                await self._operate(item)
         except Exception as error:  # noqa: BLE001 - whatever it is, the item must not be lost
             # Never lost: whatever can't be delivered or completed ends its instance, visibly.
             _log.exception("A work item could not be delivered")
-            self._hub.fail(_instance_id(item), type(error).__name__, str(error) or type(error).__name__)
+            for instance_id in _instance_ids(item):
+                self._hub.fail(instance_id, type(error).__name__, str(error) or type(error).__name__)
 
     async def _orchestrate(self, item: pb.WorkItem, payload: bytes) -> None:
         request = item.orchestratorRequest
@@ -101,6 +113,20 @@ class Dispatcher:
             await asyncio.gather(self._act_once(item, function, first), self._act_once(item, function, second))
         else:
             await self._act_once(item, function, None)
+
+    async def _operate(self, item: pb.WorkItem) -> None:
+        request, infos = helpers.convert_to_entity_batch_request(item.entityRequestV2)
+        name = EntityInstanceId.parse(request.instanceId).entity
+        function = self._catalogue.durable("entity", name)
+        if function is None:
+            result = _failed_batch(request, f"ValueError: There is no entity function {name!r}.")
+        else:
+            payload = base64.b64encode(request.SerializeToString())
+            result = _batch(request, await self._run(function, "string", payload, None))
+        result.completionToken = item.completionToken
+        del result.operationInfos[:]
+        result.operationInfos.extend(infos)
+        await self._complete(self._hub.CompleteEntityTask, result)
 
     async def _act_once(self, item: pb.WorkItem, function: Function, link: Link | None) -> None:
         request = item.activityRequest
@@ -138,8 +164,12 @@ class Dispatcher:
         await self._loop.run_in_executor(self._hub.executor, complete, response, STREAM)
 
 
-def _instance_id(item: pb.WorkItem) -> str:
-    return item.orchestratorRequest.instanceId or item.activityRequest.orchestrationInstance.instanceId
+def _instance_ids(item: pb.WorkItem) -> list[str]:
+    """Return the orchestrations that wait for what a work item does."""
+    if item.HasField("entityRequestV2"):
+        calls = (event.entityOperationCalled for event in item.entityRequestV2.operationRequests)
+        return [call.parentInstanceId.value for call in calls if call.HasField("parentInstanceId")]
+    return [item.orchestratorRequest.instanceId or item.activityRequest.orchestrationInstance.instanceId]
 
 
 def _orchestrator_name(request: pb.OrchestratorRequest) -> str:
@@ -161,6 +191,23 @@ def _failed_turn(error: str) -> pb.OrchestratorResponse:
         orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED, failureDetails=newtonsoft.failure(error)
     )
     return pb.OrchestratorResponse(actions=[pb.OrchestratorAction(id=-1, completeOrchestration=complete)])
+
+
+def _batch(request: pb.EntityBatchRequest, answer: Answer) -> pb.EntityBatchResult:
+    if not answer.ok:
+        return _failed_batch(request, answer.error)
+    try:
+        return pb.EntityBatchResult.FromString(base64.b64decode(answer.body.strip(b'"')))
+    except (ValueError, DecodeError) as error:
+        return _failed_batch(request, f"{type(error).__name__}: The entity's answer can't be read: {error}")
+
+
+def _failed_batch(request: pb.EntityBatchRequest, error: str) -> pb.EntityBatchResult:
+    """Return the result of a batch of which each operation failed, and which left the entity's state as it was."""
+    failure = pb.OperationResultFailure(failureDetails=newtonsoft.failure(error))
+    results = [pb.OperationResult(failure=failure) for _ in request.operations]
+    state = request.entityState if request.HasField("entityState") else None
+    return pb.EntityBatchResult(results=results, entityState=state)
 
 
 def _json(answer: Answer) -> str:

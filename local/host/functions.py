@@ -11,15 +11,17 @@ from local.host import ncrontab
 from local.host.errors import HostError
 from local.host.routing import Route, parse_route
 
-type Kind = Literal["http", "timer", "orchestrator", "activity"]
+type Kind = Literal["http", "timer", "orchestrator", "activity", "entity"]
 
 _TRIGGERS: Mapping[str, Kind] = {
     "httpTrigger": "http",
     "timerTrigger": "timer",
     "orchestrationTrigger": "orchestrator",
     "activityTrigger": "activity",
+    "entityTrigger": "entity",
 }
 _BINDINGS = frozenset({*_TRIGGERS, "http", "durableClient"})
+_DURABLE_NAMES = ("orchestration", "activity", "entityName")
 _SETTING = re.compile("%([^%]*)%")
 
 
@@ -78,11 +80,11 @@ class Catalogue:
         self._durable: dict[tuple[Kind, str], Function] = {
             (function.info.kind, function.durable_name.casefold()): function
             for function in self.functions
-            if function.info.kind in {"orchestrator", "activity"}
+            if function.info.kind in {"orchestrator", "activity", "entity"}
         }
 
     def durable(self, kind: Kind, name: str) -> Function | None:
-        """Return the orchestrator or activity of that name, in whatever case it is written."""
+        """Return the orchestrator, activity or entity of that name, in whatever case it is written."""
         return self._durable.get((kind, name.casefold()))
 
     def named(self, name: str) -> Function | None:
@@ -136,7 +138,7 @@ def _function(name: str, function_id: str, raw_bindings: Iterable[str], settings
         info=_info(name, trigger),
         function_id=function_id,
         trigger=trigger["name"],
-        durable_name=trigger.get("orchestration") or trigger.get("activity") or name,
+        durable_name=next((trigger[key] for key in _DURABLE_NAMES if trigger.get(key)), name),
         clients=tuple(binding["name"] for binding in bindings if binding["type"] == "durableClient"),
         timetable=_timetable(name, trigger) if trigger["type"] == "timerTrigger" else None,
     )

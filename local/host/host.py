@@ -132,6 +132,15 @@ class Host:
         """Return the last lines that the worker processes have written."""
         return self._site.workers.log() if self._site else ""
 
+    def turn_bytes(self, prefix: str) -> list[int]:
+        """Return how many bytes each turn of an orchestrator took to a worker: its history, and what is new.
+
+        Args:
+            prefix: Of instances whose ids begin with it, children among them; of all if empty.
+        """
+        dispatcher = self._site.dispatcher if self._site else None
+        return dispatcher.turn_bytes(prefix) if dispatcher else []
+
     def __enter__(self) -> Self:
         return self.start()
 

@@ -36,6 +36,8 @@ _RESULTS = (
     "timerFired",
     "subOrchestrationInstanceCompleted",
     "subOrchestrationInstanceFailed",
+    "entityOperationCompleted",
+    "entityOperationFailed",
 )
 
 
@@ -138,6 +140,7 @@ class Hub(InMemoryOrchestrationBackend):
         self._timers: dict[str, dict[object, Timer]] = {}
         self._outstanding: dict[tuple[str, int], str] = {}
         self._again: set[str] = set()
+        self._parents: dict[str, tuple[str, int]] = {}
         # Every thread that runs hub code gets the hub's clock.
         self.executor = futures.ThreadPoolExecutor(_THREADS, "hub", initializer=_enter_thread, initargs=(clock,))
 
@@ -167,8 +170,10 @@ class Hub(InMemoryOrchestrationBackend):
     def busy(self, asleep: Collection[Hashable]) -> bool:
         """Tell whether anything is queued or at work; the activities whose keys are `asleep` don't count."""
         with self._lock:
-            queued = self._orchestration_queue or self._orchestration_in_flight or self._activity_queue
-            return bool(queued) or any(key not in asleep for key in self._outstanding)
+            orchestrations = self._orchestration_queue or self._orchestration_in_flight
+            entities = self._entity_queue or self._entity_in_flight
+            queued = bool(orchestrations or entities or self._activity_queue)
+            return queued or any(key not in asleep for key in self._outstanding)
 
     def fail(self, instance_id: str, error_type: str, message: str) -> None:
         """End an instance that can't go on."""
@@ -258,6 +263,24 @@ class Hub(InMemoryOrchestrationBackend):
             return super().CompleteActivityTask(request, context)
 
     @override
+    def CompleteEntityTask(
+        self, request: pb.EntityBatchResult, context: grpc.ServicerContext
+    ) -> pb.CompleteTaskResponse:
+        with self._lock:
+            for info in request.operationInfos:
+                caller = self._instances.get(info.responseDestination.instanceId)
+                if caller is not None and self._is_terminal_status(caller.status):
+                    # The stock backend would give a finished instance another turn.
+                    info.ClearField("responseDestination")
+            return super().CompleteEntityTask(request, context)
+
+    @override
+    def _schedule_delayed_entity_operation(self, entity_id: str, event: pb.HistoryEvent, fire_at: datetime) -> None:
+        key = object()
+        fire = partial(self._fire_operation, entity_id, key, event)
+        self._timers.setdefault(entity_id, {})[key] = self._clock.call_at(fire_at, fire)
+
+    @override
     def _enqueue_orchestration(self, instance_id: str) -> None:
         if instance_id in self._orchestration_in_flight:
             # In the queue it would hold up those behind it until its present turn is over.
@@ -287,7 +310,51 @@ class Hub(InMemoryOrchestrationBackend):
             # Task ids start again at 1: what the old execution waited for must not answer the new one.
             self._forget(instance.instance_id)
             instance.pending_events = [event for event in instance.pending_events if not _is_result(event)]
+            begun = next((e for e in instance.history if e.HasField("executionStarted")), None)
+            super()._process_complete_orchestration_action(instance, complete_action)
+            if begun is not None and begun.executionStarted.HasField("parentInstance"):
+                # The next execution is the same parent's child.
+                parent = begun.executionStarted.parentInstance
+                instance.pending_events[1].executionStarted.parentInstance.CopyFrom(parent)
+            return
         super()._process_complete_orchestration_action(instance, complete_action)
+
+    @override
+    def _process_create_sub_orchestration_action(
+        self, instance: OrchestrationInstance, action: pb.OrchestratorAction
+    ) -> None:
+        super()._process_create_sub_orchestration_action(instance, action)
+        if self._parents.get(action.createSubOrchestration.instanceId) != (instance.instance_id, action.id):
+            return  # there is such a child of somebody else's: it was refused
+        begun = self._instances[action.createSubOrchestration.instanceId].pending_events[-1].executionStarted
+        begun.parentInstance.taskScheduledId = action.id
+        begun.parentInstance.name.value = instance.name
+        begun.parentInstance.orchestrationInstance.instanceId = instance.instance_id
+
+    @override
+    def _watch_sub_orchestration(self, parent_instance_id: str, sub_instance_id: str, task_id: int) -> None:
+        # The stock backend waits for the child in a thread, and gives up after 30 seconds.
+        self._parents[sub_instance_id] = (parent_instance_id, task_id)
+
+    @override
+    def _notify_waiters(self, instance_id: str) -> None:
+        super()._notify_waiters(instance_id)
+        child = self._instances.get(instance_id)
+        if child is not None and self._is_terminal_status(child.status) and instance_id in self._parents:
+            self._tell_parent(child, *self._parents.pop(instance_id))
+
+    def _tell_parent(self, child: OrchestrationInstance, parent_id: str, task_id: int) -> None:
+        parent = self._instances.get(parent_id)
+        if parent is None or self._is_terminal_status(parent.status):
+            return
+        if child.status == pb.ORCHESTRATION_STATUS_COMPLETED:
+            event = helpers.new_sub_orchestration_completed_event(task_id, child.output)
+        else:
+            message = child.failure_details.errorMessage if child.failure_details else "The child was terminated."
+            event = helpers.new_sub_orchestration_failed_event(task_id, Exception(message))
+        parent.pending_events.append(event)
+        parent.last_updated_at = self._clock.now()
+        self._enqueue_orchestration(parent_id)
 
     def _restored(self, instance_id: str, left: Standing) -> OrchestrationInstance:
         now, token = self._clock.now(), self._next_completion_token
@@ -374,10 +441,16 @@ class Hub(InMemoryOrchestrationBackend):
             instance.last_updated_at = self._clock.now()
             self._enqueue_orchestration(instance_id)
 
+    def _fire_operation(self, entity_id: str, key: object, event: pb.HistoryEvent) -> None:
+        with self._lock:
+            if self._timers.get(entity_id, {}).pop(key, None) is not None:
+                self._queue_entity_operation(entity_id, event)
+
     def _forget(self, instance_id: str) -> None:
         for timer in self._timers.pop(instance_id, {}).values():
             timer.cancel()
         self._outstanding = {key: owner for key, owner in self._outstanding.items() if owner != instance_id}
+        self._parents = {child: of for child, of in self._parents.items() if of[0] != instance_id}
 
 
 def _is_result(event: pb.HistoryEvent) -> bool:

@@ -61,6 +61,7 @@ class Site:
         self._server = _Server(self._edge)
         self._serving: asyncio.Task[None] | None = None
         self._timers: Timers | None = None
+        self.dispatcher: Dispatcher | None = None
 
     async def start(self) -> Catalogue:
         """Start everything; until the workers are ready, requests are answered 503.
@@ -83,7 +84,8 @@ class Site:
             await self.workers.add(["timer"])
         client = durable_client(self._host_json, address, self.url, secrets.token_urlsafe(32))
         twice = self._options.deliver_twice
-        Dispatcher(self.hub, self.workers, catalogue, client, deliver_twice=twice).start()
+        self.dispatcher = Dispatcher(self.hub, self.workers, catalogue, client, deliver_twice=twice)
+        self.dispatcher.start()
         self._timers = Timers(self.workers, self._clock, catalogue.timers(), client)
         self._edge.open(routes, client, Admin(catalogue, self._timers))
         self._timers.start()

@@ -41,7 +41,7 @@ def test_an_event_for_a_finished_instance_is_refused(durable: Caller) -> None:
 
 
 def test_an_activity_is_given_again_when_its_worker_is_killed(durable: Caller, tmp_path: Path) -> None:
-    durable.start("one", "killed", {"activity": "hangs_once", "input": str(tmp_path)})
+    durable.start("one", "killed", {"activity": "given_again", "input": str(tmp_path)})
     first = until(lambda: (tmp_path / "0").exists() and int((tmp_path / "0").read_text() or 0))
     assert durable.host.workers("durable") == [first]
     os.kill(first, getattr(signal, "SIGKILL", signal.SIGTERM))

@@ -10,6 +10,7 @@ from typing import Any
 import durabletask.internal.orchestrator_service_pb2 as pb
 import grpc
 import pytest
+from durabletask.internal import helpers
 from durabletask.internal.orchestrator_service_pb2_grpc import TaskHubSidecarServiceStub
 from google.protobuf.wrappers_pb2 import StringValue
 
@@ -257,3 +258,40 @@ def test_a_turn_is_told_of_before_its_work_is_given_out(hub: Hub, items: Iterato
     start(hub)
     turn(hub, items, task(1), task(2))
     assert seen == [[1, 2]]
+
+
+def operation(number: int) -> pb.OrchestratorAction:
+    called = pb.EntityOperationCalledEvent(
+        requestId=str(number),
+        operation="add",
+        targetInstanceId=StringValue(value="@counter@k"),
+        parentInstanceId=StringValue(value="i"),
+    )
+    return pb.OrchestratorAction(id=number, sendEntityMessage=pb.SendEntityMessageAction(entityOperationCalled=called))
+
+
+def batch_done(hub: Hub, item: pb.WorkItem, state: str) -> None:
+    _, infos = helpers.convert_to_entity_batch_request(item.entityRequestV2)
+    results = [pb.OperationResult(success=pb.OperationResultSuccess()) for _ in infos]
+    token, kept = item.completionToken, StringValue(value=state)
+    result = pb.EntityBatchResult(results=results, operationInfos=infos, completionToken=token, entityState=kept)
+    hub.CompleteEntityTask(result, STREAM)
+
+
+def test_of_two_completions_of_an_entitys_batch_the_first_counts(hub: Hub, items: Iterator[pb.WorkItem]) -> None:
+    start(hub)
+    turn(hub, items, operation(1))
+    item = next(items)
+    assert hub.busy([])
+    batch_done(hub, item, "1")
+    batch_done(hub, item, "2")
+    given = turn(hub, items, operation(2)).orchestratorRequest.newEvents
+    assert [event.entityOperationCompleted.requestId for event in given[1:]] == ["1"]
+    assert next(items).entityRequestV2.entityState.value == "1"
+
+
+def test_an_entitys_answer_gives_no_turn_to_a_caller_that_has_ended(hub: Hub, items: Iterator[pb.WorkItem]) -> None:
+    start(hub)
+    turn(hub, items, operation(1), complete(pb.ORCHESTRATION_STATUS_COMPLETED))
+    batch_done(hub, next(items), "1")
+    assert not hub.busy([])

@@ -13,6 +13,7 @@ import azure.durable_functions as df
 import azure.functions as func
 import grpc
 from durabletask import task
+from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.internal.orchestrator_service_pb2 import OrchestrationIdReusePolicy
 
 from shared import clock
@@ -125,6 +126,75 @@ def many(context: task.OrchestrationContext, count: int) -> Turns:
     return sum(results)
 
 
+@app.orchestration_trigger(context_name="context")
+def has_child(context: task.OrchestrationContext, wish: dict[str, Any]) -> Turns:
+    """Return what a child says, or how it failed, and the seconds that it took."""
+    begin = context.current_utc_datetime
+    child = f"{context.instance_id}:child"
+    try:
+        said = yield context.call_sub_orchestrator(wish["name"], input=wish.get("input"), instance_id=child)
+    except task.TaskFailedError as error:
+        said = str(error)
+    return said, round((context.current_utc_datetime - begin).total_seconds())
+
+
+@app.orchestration_trigger(context_name="context")
+def tells_parent(context: task.OrchestrationContext, again: bool) -> Turns:  # noqa: FBT001 - an input has no name
+    """Return whose child this is, in the next execution if told so."""
+    yield context.create_timer(context.current_utc_datetime)
+    if again:
+        context.continue_as_new(False)  # noqa: FBT003 - the new execution's input
+        return None
+    return context.parent_instance_id
+
+
+@app.orchestration_trigger(context_name="context")
+def leaves_child(context: task.OrchestrationContext, renewed: bool) -> Turns:  # noqa: FBT001 - an input has no name
+    """Leave a child of an hour behind, then wait for another one of two hours in the next execution."""
+    if not renewed:
+        context.call_sub_orchestrator("waits", input=[3600], instance_id=f"{context.instance_id}:child")
+        yield context.create_timer(context.current_utc_datetime + timedelta(minutes=1))
+        context.continue_as_new(True)  # noqa: FBT003 - the new execution's input
+        return None
+    other = f"{context.instance_id}:other"
+    said = yield context.call_sub_orchestrator("waits", input=[7200], instance_id=other)
+    return said
+
+
+@app.orchestration_trigger(context_name="context")
+def operates(context: task.OrchestrationContext, wish: dict[str, Any]) -> Turns:
+    """Call an entity once for each operation, one after the other, and return the answers; signal it before that."""
+    entity = EntityInstanceId(wish["entity"], wish["key"])
+    for operation, value in wish.get("signals", []):
+        context.signal_entity(entity, operation, value)
+    if "late" in wish:
+        context.signal_entity(entity, "add", 1, context.current_utc_datetime + timedelta(seconds=wish["late"]))
+    answers = []
+    for operation, value in wish["calls"]:
+        answer = yield context.call_entity(entity, operation, value)
+        answers.append(answer)
+    return answers
+
+
+@app.entity_trigger(context_name="context", entity_name="Counter")
+def a_counter(context: EntityContext, value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+    """Count; hang for ever the first time if told so, refuse, or return what was sent."""
+    count = context.get_state(int, 0)
+    match context.operation:
+        case "add":
+            context.set_state(count + value)
+            return count + value
+        case "add_hanging_once":
+            if hangs_once(value) > 1:
+                context.set_state(count + 1)
+            return count + 1
+        case "refuse":
+            context.set_state(count + 1000)
+            raise ValueError(value)
+        case _:
+            return value
+
+
 @app.activity_trigger(input_name="value")
 def same(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
     return value
@@ -151,6 +221,10 @@ def raises(message: str) -> None:
 
 
 @app.activity_trigger(input_name="directory")
+def given_again(directory: str) -> int:
+    return hangs_once(directory)
+
+
 def hangs_once(directory: str) -> int:
     """Hang for ever the first time, and count the deliveries."""
     delivered = len(list(Path(directory).iterdir()))
