@@ -140,6 +140,7 @@ def _sentence(error: ValidationError) -> str:
 def _begin(machine: Machine, own: list[JobSettings] | None, http_file: Path) -> None:
     jobs = machine.landscape.finance_operations.jobs
     ids = jobs.sample() if own is None else [jobs.add(**job) for job in own]
+    machine.landscape.business_central.sample()
     failed = [job for job in ids if (found := jobs.get(job)) and found.status == "Error"]
     calls = list(_calls(machine.host.functions(), itertools.cycle(failed or ids or [_SOME_JOB])))
     http_file.parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +188,7 @@ def _key(machine: Machine, call: Call) -> str:
 
 def _told(machine: Machine, calls: list[Call], http_file: Path) -> str:
     """Say where everything is, and how each function is called."""
-    host, system = machine.host, machine.landscape.finance_operations
+    host, system, central = machine.host, machine.landscape.finance_operations, machine.landscape.business_central
     blanks = ", ".join(f"${name.upper()}" for name in _variables(calls))
     lines = [
         "Nightshift in the local host: a development tool, and a test double. All of it is gone when it stops.",
@@ -199,6 +200,8 @@ def _told(machine: Machine, calls: list[Call], http_file: Path) -> str:
         f"  its jobs             curl {system.url}/local/jobs",
         f"  its book of calls    curl {system.url}/local/book",
         f'  a fault              curl -d \'{{"effect":"throttle","retry_after":5}}\' {system.url}/local/faults',
+        f"  Business Central     {central.url}/api/v2.0   (simulated; needs a token)",
+        f"  its companies        curl {central.url}/local/companies",
         f"  an hour later        curl -d '{{\"advance\":3600}}' {host.url}/local/clock",
         f"  for an editor        {http_file}",
         "",

@@ -1,9 +1,22 @@
-"""Simulated systems for development, demos and tests: Finance & Operations and a token issuer, on the loopback."""
+"""Simulated systems for development, demos and tests, on the loopback.
+
+Finance & Operations, Business Central, and a token issuer.
+"""
 
 from local.systems.behaviour import Behaviour
+from local.systems.business_central import BusinessCentral
+from local.systems.business_central_behaviour import BusinessCentralBehaviour
 from local.systems.business_events import BusinessEvents
 from local.systems.finance_operations import FinanceOperations
 from local.systems.issuer import Issuer
 from local.systems.landscape import Landscape
 
-__all__ = ["Behaviour", "BusinessEvents", "FinanceOperations", "Issuer", "Landscape"]
+__all__ = [
+    "Behaviour",
+    "BusinessCentral",
+    "BusinessCentralBehaviour",
+    "BusinessEvents",
+    "FinanceOperations",
+    "Issuer",
+    "Landscape",
+]

@@ -2,28 +2,12 @@
 
 import base64
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
 from local.systems.batch_job import STATUSES, Job
+from local.systems.edm import Edm, Row, Shape
 
-NAMESPACE = "Microsoft.Dynamics.DataEntities"
 ENTITY_SET = "BatchJobs"
 KEY = "BatchJobRecId"
-
-
-class Edm(StrEnum):
-    """The types of the fields."""
-
-    INT64 = "Edm.Int64"
-    INT32 = "Edm.Int32"
-    STRING = "Edm.String"
-    BOOLEAN = "Edm.Boolean"
-    DATE_TIME_OFFSET = "Edm.DateTimeOffset"
-    BINARY = "Edm.Binary"
-    BATCH_STATUS = f"{NAMESPACE}.BatchStatus"
-    BATCH_LOG_LEVEL = f"{NAMESPACE}.BatchLogLevel"
-
 
 ENUM_MEMBERS: dict[Edm, tuple[str, ...]] = {
     Edm.BATCH_STATUS: STATUSES,
@@ -49,7 +33,7 @@ FIELDS: dict[str, Edm] = {
     "PartitionKey": Edm.STRING,
 }
 
-type Row = dict[str, Any]
+SHAPE = Shape("BatchJob", FIELDS, KEY, ENUM_MEMBERS)
 
 
 def row(job: Job) -> Row:

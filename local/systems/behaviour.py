@@ -9,7 +9,23 @@ from local.systems.set_batch_job_to_waiting import AnswerShape, Refusal
 _PAGE_SIZE = 10_000
 
 
-class Behaviour(BaseModel):
+class Choices(BaseModel):
+    """Choices that can be changed while a system runs, each of them checked."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
+
+    def change(self, values: str | bytes) -> None:
+        """Take on the values that a JSON object names, all or none of them.
+
+        Raises:
+            ValueError: A value is unknown or impossible.
+        """
+        changed = type(self).model_validate_json(values)
+        for name in changed.model_fields_set:
+            setattr(self, name, getattr(changed, name))
+
+
+class Behaviour(Choices):
     """How the environment behaves when nothing is wrong.
 
     Attributes:
@@ -22,8 +38,6 @@ class Behaviour(BaseModel):
         recurring_end: Whether a recurring job waits again after a good end or stays Finished.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
-
     answer_shape: AnswerShape = "string"
     refusal: Refusal = "answer"
     page_size: int = Field(default=_PAGE_SIZE, ge=1)
@@ -31,13 +45,3 @@ class Behaviour(BaseModel):
     registered: set[str] = Field(default_factory=set)
     requeued_dates: RequeuedDates = "kept"
     recurring_end: RecurringEnd = "waiting"
-
-    def change(self, values: str | bytes) -> None:
-        """Take on the values that a JSON object names, all or none of them.
-
-        Raises:
-            ValueError: A value is unknown or impossible.
-        """
-        changed = type(self).model_validate_json(values)
-        for name in changed.model_fields_set:
-            setattr(self, name, getattr(changed, name))

@@ -21,7 +21,7 @@ _CORRELATION_HEADERS = (
 
 @dataclass(slots=True)
 class Call:
-    """One call of the Finance & Operations endpoint."""
+    """One call of a system's endpoint."""
 
     time: datetime
     method: str
@@ -46,7 +46,7 @@ class TokenRequest:
 
 
 class Book:
-    """The calls of Finance & Operations."""
+    """The calls of a system."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -74,6 +74,10 @@ class Book:
         """Return the calls in the order of their arrival, of one kind and about one job if these are given."""
         with self._lock:
             return [call for call in self._calls if kind in (None, call.kind) and job in (None, call.job)]
+
+    def shown(self) -> dict[str, object]:
+        """Return all that is in it."""
+        return {"calls": self.calls()}
 
     def clear(self) -> None:
         """Begin an empty book."""

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from random import Random
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,18 +20,32 @@ type Effect = Literal[
     "foreign-next-link",  # acts and adds an @odata.nextLink to another origin
     "not-successful",  # answers the action with 200 and IsSuccess false
     "exception",  # answers 500 with innererror
+    "reversed",  # acts and answers a batch's operations backwards
+    "shuffled",  # acts and answers a batch's operations in an order drawn by `seed`
+    "drop",  # acts on an operation and leaves its answer out
+    "double",  # acts on an operation and answers it twice
+    "foreign-id",  # acts on an operation and answers it under an id that nobody asked for
 ]
+type Kind = Literal["read", "list", "action", "other", "token", "managed-identity", "batch", "operation"]
 type Limit = Literal["requests", "time", "concurrent", "resources"]
+
+_OF_OPERATIONS = ("drop", "double", "foreign-id")
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """A call that a fault may strike: what is asked of which path, of which kind, about which job."""
+    """A call that a fault may strike: what is asked of which path, of which kind, about which job.
+
+    An operation inside a batch is an occasion too: it has its id, its place from 0 on, and how often that id came.
+    """
 
     method: str
     path: str
     kind: str
     job: int | None = None
+    operation: str | None = None
+    index: int | None = None
+    nth: int = 1
 
 
 class Fault(BaseModel):
@@ -39,10 +54,16 @@ class Fault(BaseModel):
     Attributes:
         effect: What happens.
         method: Strikes only this HTTP method.
-        kind: Strikes only this kind of call: read, list, action; token, managed-identity at the issuer.
+        kind: Strikes only this kind of call: read, list, action; token, managed-identity at the issuer; batch at
+            Business Central, and operation for single ones inside a batch, which are struck only if this says so.
         job: Strikes only calls about this job.
+        operation: Strikes only the operation of this id.
+        index: Strikes only the operation at this place of its batch, from 0 on.
+        share: Strikes only this share of operations, drawn by `seed`, the operation's id and how often that came.
+        seed: What `share` and `shuffled` are drawn by.
         times: How many calls it strikes; null for always.
         after: The system acts on the call first, and only the answer suffers (cut, hold, status, html, redirect ...).
+        operations: The system acts on so many operations of the batch first, and on no more.
         status: The HTTP status of `status` and `html`.
         retry_after: Seconds for a Retry-After header; none is sent while null.
         retry_after_as_date: Send Retry-After as an HTTP date.
@@ -55,10 +76,15 @@ class Fault(BaseModel):
 
     effect: Effect
     method: str | None = None
-    kind: Literal["read", "list", "action", "other", "token", "managed-identity"] | None = None
+    kind: Kind | None = None
     job: int | None = None
+    operation: str | None = None
+    index: int | None = Field(default=None, ge=0)
+    share: float | None = Field(default=None, ge=0, le=1)
+    seed: int = 0
     times: int | None = Field(default=1, ge=1)
     after: bool = False
+    operations: int | None = Field(default=None, ge=0)
     status: int | None = Field(default=None, ge=200, le=599)
     retry_after: int | None = Field(default=None, ge=0)
     retry_after_as_date: bool = False
@@ -72,9 +98,38 @@ class Fault(BaseModel):
             raise ValueError("the effect 'status' needs a status, for example 503")
         return self
 
+    @model_validator(mode="after")
+    def _operations_are_struck_as_such(self) -> "Fault":
+        inner = self.kind == "operation"
+        if not inner and (self.effect in _OF_OPERATIONS or (self.operation, self.index, self.share) != (None,) * 3):
+            raise ValueError("what strikes single operations needs the kind 'operation'")
+        if inner and self.effect not in (*_OF_OPERATIONS, "status", "throttle"):
+            raise ValueError(f"the effect '{self.effect}' cannot strike a single operation")
+        if self.operations is not None and self.kind != "batch":
+            raise ValueError("'operations' needs the kind 'batch'")
+        return self
+
+    @property
+    def acts_first(self) -> bool:
+        """Tell whether the system acts on the call, as far as `operations` goes, before anything is wrong."""
+        return self.after or self.operations is not None
+
     def strikes(self, call: Occasion) -> bool:
         """Tell whether this fault is meant for such a call."""
-        return self.method in (None, call.method) and self.kind in (None, call.kind) and self.job in (None, call.job)
+        if call.kind == "operation" and self.kind is None:
+            return False
+        return (
+            self.method in (None, call.method)
+            and self.kind in (None, call.kind)
+            and self.job in (None, call.job)
+            and self.operation in (None, call.operation)
+            and self.index in (None, call.index)
+            and (self.share is None or self._draw(call) < self.share)
+        )
+
+    def _draw(self, call: Occasion) -> float:
+        # By the id, not by the order of arrival: parallel batches are struck the same, whichever comes first.
+        return Random(f"{self.seed}/{call.operation}/{call.nth}").random()  # noqa: S311 - drawn to be drawn again
 
 
 class Faults:

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.systems import odata_errors, set_batch_job_to_waiting
+from local.systems import bearer, odata_errors, set_batch_job_to_waiting
 from local.systems.batch_job_entity import ENTITY_SET, row
 from local.systems.behaviour import Behaviour
 from local.systems.book import Book
 from local.systems.business_events import BusinessEvents, CallAt
-from local.systems.control import Control
 from local.systems.faults import Fault, Faults, Occasion
+from local.systems.finance_operations_control import FinanceOperationsControl
 from local.systems.issuer import Issuer
 from local.systems.jobs import Jobs
 from local.systems.misbehaviour import Misbehaviour
@@ -72,7 +72,7 @@ class FinanceOperations:
 
     def start(self) -> None:
         """Serve."""
-        control = Control(self)
+        control = FinanceOperationsControl(self)
         data = [Route(path, self._data, methods=_METHODS) for path in ("/data", "/data/{rest:path}")]
         self._server.start(Starlette(routes=[*data, *control.routes()]))
 
@@ -113,10 +113,7 @@ class FinanceOperations:
 
     def _refuse(self, request: Request) -> Response | None:
         """Answer a caller who may not come in (troubleshoot service authentication page)."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return self._unauthorized("no bearer token was sent")
-        claims = self._issuer.verify(token.strip(), self.url)
+        claims = bearer.claims_of(request, self._issuer, self.url)
         if isinstance(claims, str):
             return self._unauthorized(claims)
         if claims["appid"] in self.behaviour.registered:
@@ -126,10 +123,7 @@ class FinanceOperations:
         return odata_errors.error(self.behaviour.unregistered_status, "Access is denied.")
 
     def _unauthorized(self, reason: str) -> Response:
-        authority = f"{self._issuer.url}/{self._issuer.identities.tenant}/oauth2/authorize"
-        text = reason.replace('"', "'")
-        challenge = f'Bearer authorization_uri="{authority}", error="invalid_token", error_description="{text}"'
-        return Response(status_code=401, headers={"WWW-Authenticate": challenge})
+        return Response(status_code=401, headers=bearer.challenge(self._issuer, reason))
 
     def _act(self, request: Request, occasion: Occasion, body: bytes) -> Response:
         try:

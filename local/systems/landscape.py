@@ -9,20 +9,22 @@ from typing import Self
 
 import trustme
 
+from local.systems.business_central import BusinessCentral
 from local.systems.business_events import CallAt
 from local.systems.finance_operations import FinanceOperations
 from local.systems.issuer import Issuer
 
 
 class Landscape:
-    """Finance & Operations and a token issuer on free ports of 127.0.0.1; used once, from start to stop.
+    """The simulated systems and a token issuer on free ports of 127.0.0.1; used once, from start to stop.
 
     Args:
         now: Tells the time to all of them, in UTC with its zone.
         call_at: Calls back at an instant; business events need it.
 
     Attributes:
-        finance_operations: The simulated environment.
+        finance_operations: The simulated environment of Finance & Operations.
+        business_central: That of Business Central.
         issuer: The token issuer.
         ca_file: The certificate authority that signed the issuer's certificate.
         settings: The app settings with which the function app finds them.
@@ -35,6 +37,7 @@ class Landscape:
         self._write_certificates()
         self.issuer = Issuer(now)
         self.finance_operations = FinanceOperations(now, self.issuer, call_at)
+        self.business_central = BusinessCentral(now, self.issuer, call_at)
         self.settings = self._settings()
 
     def start(self) -> Self:
@@ -42,6 +45,7 @@ class Landscape:
         try:
             self.issuer.start(self._certificate)
             self.finance_operations.start()
+            self.business_central.start()
         except BaseException:
             self.stop()
             raise
@@ -49,10 +53,10 @@ class Landscape:
 
     def stop(self) -> None:
         """End all systems, cut what is held, and remove the certificates."""
-        self.issuer.ask_to_stop()
-        self.finance_operations.ask_to_stop()
-        self.issuer.stop()
-        self.finance_operations.stop()
+        for system in (self.issuer, self.finance_operations, self.business_central):
+            system.ask_to_stop()
+        for system in (self.issuer, self.finance_operations, self.business_central):
+            system.stop()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
@@ -83,7 +87,9 @@ class Landscape:
             "AUTHORITY": self.issuer.url,
             "CA_FILE": str(self.ca_file),
         }
+        central = {"SYSTEM": "business-central", "URL": self.business_central.url}
         return {
+            **{f"TARGETS__BC__{name}": value for name, value in {**central, **secret}.items()},
             **{f"TARGETS__FO__{name}": value for name, value in {**common, **secret}.items()},
             **{f"TARGETS__FO_MI__{name}": value for name, value in {**common, "AUTH": "managed-identity"}.items()},
             "IDENTITY_ENDPOINT": f"{self.issuer.managed_identity_url}/msi/token",

@@ -23,7 +23,7 @@ _LIMIT_TEXTS = {
     " utilization.",
 }
 _PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
-_NEED_THE_TRUE_ANSWER = {"malformed", "foreign-next-link"}
+_NEED_THE_TRUE_ANSWER = {"malformed", "foreign-next-link", "reversed", "shuffled"}
 
 
 class Misbehaviour:
@@ -35,6 +35,7 @@ class Misbehaviour:
         error: Makes the system's own error answer out of a status and a text.
         elsewhere: Tells the other origin that redirects and links lead to.
         more: Effects that only this system has.
+        limit_texts: What a `throttle` says of each limit.
     """
 
     def __init__(
@@ -44,11 +45,14 @@ class Misbehaviour:
         error: Callable[[int, str], Response],
         elsewhere: Callable[[], str],
         more: Mapping[str, MakeAnswer] | None = None,
+        *,
+        limit_texts: Mapping[str, str] = _LIMIT_TEXTS,
     ) -> None:
         self._faults = faults
         self._now = now
         self._error = error
         self._elsewhere = elsewhere
+        self._limit_texts = limit_texts
         self._makers: dict[str, MakeAnswer] = {
             "status": self._status,
             "throttle": self._throttle,
@@ -62,18 +66,21 @@ class Misbehaviour:
 
     async def answer(self, call: Occasion, act: Callable[[], Response]) -> Response:
         """Answer a call: truly by `act`, or as the first matching fault has it."""
-        fault = self._faults.take(call)
+        return await self.carry_out(self._faults.take(call), call, act)
+
+    async def carry_out(self, fault: Fault | None, call: Occasion, act: Callable[[], Response]) -> Response:
+        """Answer a call truly if there is no fault, or as the fault has it."""
         if fault is None:
             return act()
         if fault.effect == "hold":
             return await self._held(fault, act)
-        acts = fault.after or fault.effect in _NEED_THE_TRUE_ANSWER
+        acts = fault.acts_first or fault.effect in _NEED_THE_TRUE_ANSWER
         true_answer = act() if acts else None
         maker = self._makers.get(fault.effect, self._status)
         return maker(fault, call, true_answer)
 
     async def _held(self, fault: Fault, act: Callable[[], Response]) -> Response:
-        if fault.after:
+        if fault.acts_first:
             true_answer = act()
             return true_answer if await self._faults.hold() else Cut()
         return act() if await self._faults.hold() else Cut()
@@ -82,15 +89,12 @@ class Misbehaviour:
         return self._with_retry_after(fault, self._error(fault.status or 500, fault.message or ""))
 
     def _throttle(self, fault: Fault, _call: Occasion, _answer: Response | None) -> Response:
-        return self._with_retry_after(fault, self._error(429, fault.message or _LIMIT_TEXTS[fault.limit]))
+        return self._with_retry_after(fault, self._error(429, fault.message or self._limit_texts[fault.limit]))
 
     def _with_retry_after(self, fault: Fault, response: Response) -> Response:
         if fault.retry_after is not None:
-            response.headers["Retry-After"] = self._retry_after(fault.retry_after, as_date=fault.retry_after_as_date)
+            response.headers["Retry-After"] = retry_after(fault.retry_after, self._now, fault)
         return response
-
-    def _retry_after(self, seconds: int, *, as_date: bool) -> str:
-        return format_datetime(self._now() + timedelta(seconds=seconds), usegmt=True) if as_date else str(seconds)
 
     def _redirect(self, fault: Fault, call: Occasion, _answer: Response | None) -> Response:
         return Response(status_code=302, headers={"Location": self._at(fault, call)})
@@ -101,6 +105,12 @@ class Misbehaviour:
 
     def _at(self, fault: Fault, call: Occasion) -> str:
         return f"{fault.to or self._elsewhere()}{call.path}"
+
+
+def retry_after(seconds: int, now: Callable[[], datetime], fault: Fault) -> str:
+    """Return the value of a Retry-After header, as a number or as a date."""
+    as_date = fault.retry_after_as_date
+    return format_datetime(now() + timedelta(seconds=seconds), usegmt=True) if as_date else str(seconds)
 
 
 def _html(fault: Fault, _call: Occasion, _answer: Response | None) -> Response:

@@ -1,4 +1,4 @@
-"""Reads $filter as far as Finance & Operations takes it: comparisons, and, or, not, parentheses.
+"""Reads $filter as far as the simulated systems take it: comparisons, and, or, not, parentheses.
 
 Enums know only eq and ne; in, has and functions are refused (F&O page "Open Data Protocol").
 """
@@ -7,10 +7,11 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
-from local.systems.batch_job_entity import ENUM_MEMBERS, FIELDS, Edm, Row
+from local.systems.edm import Edm, Row, Shape
 from local.systems.odata_errors import BadRequestError
 
 type Predicate = Callable[[Row], bool]
@@ -21,7 +22,10 @@ _TOKEN = re.compile(
       | (?P<enum>[A-Za-z_][\w.]*'(?:[^']|'')*')
       | (?P<string>'(?:[^']|'')*')
       | (?P<date>\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))
+      | (?P<guid>[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?![\w.-])
+      | (?P<day>\d{4}-\d\d-\d\d)(?![\w.:-])
       | (?P<number>-?\d+)(?![\w.-])
+      | (?P<decimal>-?\d+\.\d+)(?![\w.-])
       | (?P<word>[A-Za-z_]\w*)
     )""",
     re.VERBOSE,
@@ -37,13 +41,16 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 _KIND_OF_TYPE = {
     Edm.INT64: "number",
     Edm.INT32: "number",
+    Edm.DECIMAL: "decimal",
     Edm.STRING: "string",
+    Edm.GUID: "guid",
+    Edm.DATE: "day",
     Edm.BOOLEAN: "word",
     Edm.DATE_TIME_OFFSET: "date",
     Edm.BATCH_STATUS: "enum",
     Edm.BATCH_LOG_LEVEL: "enum",
 }
-_ORDERED_KINDS = ("number", "date")
+_ORDERED_KINDS = ("number", "decimal", "date", "day")
 _MAX_DEPTH = 100
 
 
@@ -64,13 +71,13 @@ class _OneOf:
         return row[self.field] in self.values
 
 
-def read_filter(text: str) -> Predicate:
+def read_filter(text: str, shape: Shape) -> Predicate:
     """Return what tells whether a row passes.
 
     Raises:
         BadRequestError: The filter is not understood.
     """
-    return _Parser(_tokens(text)).whole()
+    return _Parser(_tokens(text), shape).whole()
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -87,7 +94,8 @@ def _tokens(text: str) -> list[_Token]:
 class _Parser:
     """Recursive descent; or binds weakest, then and, then not."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_Token], shape: Shape) -> None:
+        self._shape = shape
         self._tokens = [*tokens, _Token("end", "end of filter")]
         self._at = 0
         self._depth = 0
@@ -145,17 +153,33 @@ class _Parser:
 
     def _comparison(self) -> Predicate:
         field, sign, literal = self._next().text, self._next().text, self._next()
-        if field not in FIELDS:
-            raise BadRequestError(f"Could not find a property named '{field}' on type 'BatchJob'.")
+        if field not in self._shape.fields:
+            raise BadRequestError(f"Could not find a property named '{field}' on type '{self._shape.name}'.")
         if sign not in _OPERATORS:
             raise BadRequestError(f"Syntax error: an operator expected at '{sign}'.")
-        value = _value(FIELDS[field], literal)
+        value = self._value(self._shape.fields[field], literal)
         if sign not in ("eq", "ne") and literal.kind not in _ORDERED_KINDS:
             raise BadRequestError(f"The operator '{sign}' is not supported for '{field}'.")
         if sign == "eq":
             return _OneOf(field, frozenset([value]))
         compare = _OPERATORS[sign]
         return lambda row: compare(row[field], value)
+
+    def _value(self, edm: Edm, literal: _Token) -> object:
+        # A whole number is a decimal, too.
+        kind = "decimal" if edm is Edm.DECIMAL and literal.kind == "number" else literal.kind
+        if _KIND_OF_TYPE.get(edm) != kind:
+            raise BadRequestError(
+                "A binary operator with incompatible types was detected. "
+                f"Found operand types '{edm}' and '{literal.kind}' ({literal.text}).",
+            )
+        return self._enum(edm, literal.text) if kind == "enum" else _READERS[kind](edm, literal.text)
+
+    def _enum(self, edm: Edm, text: str) -> str:
+        type_name, _, member = text[:-1].partition("'")
+        if type_name != edm or member not in self._shape.enums[edm]:
+            raise BadRequestError(f"The string {text} is not a valid enumeration type constant.")
+        return member
 
 
 def _any_of(parts: list[Predicate]) -> Predicate:
@@ -171,27 +195,18 @@ def _any_of(parts: list[Predicate]) -> Predicate:
     return merged[0] if len(merged) == 1 else lambda row: any(part(row) for part in merged)
 
 
-def _value(edm: Edm, literal: _Token) -> object:
-    if _KIND_OF_TYPE.get(edm) != literal.kind:
-        raise BadRequestError(
-            "A binary operator with incompatible types was detected. "
-            f"Found operand types '{edm}' and '{literal.kind}' ({literal.text}).",
-        )
-    return _READERS[literal.kind](edm, literal.text)
-
-
-def _enum(edm: Edm, text: str) -> str:
-    type_name, _, member = text[:-1].partition("'")
-    if type_name != edm or member not in ENUM_MEMBERS[edm]:
-        raise BadRequestError(f"The string {text} is not a valid enumeration type constant.")
-    return member
-
-
 def _date(_edm: Edm, text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         raise BadRequestError(f"Unrecognized 'Edm.DateTimeOffset' literal '{text}'.") from None
+
+
+def _day(_edm: Edm, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadRequestError(f"Unrecognized 'Edm.Date' literal '{text}'.") from None
 
 
 def _boolean(_edm: Edm, text: str) -> bool:
@@ -203,7 +218,9 @@ def _boolean(_edm: Edm, text: str) -> bool:
 _READERS: dict[str, Callable[[Edm, str], object]] = {
     "number": lambda _edm, text: int(text),
     "string": lambda _edm, text: text[1:-1].replace("''", "'"),
+    "decimal": lambda _edm, text: Decimal(text),
+    "guid": lambda _edm, text: text.lower(),
     "date": _date,
-    "enum": _enum,
+    "day": _day,
     "word": _boolean,
 }

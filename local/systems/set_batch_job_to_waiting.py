@@ -5,7 +5,8 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from local.systems.batch_job_entity import ENTITY_SET, NAMESPACE
+from local.systems.batch_job_entity import ENTITY_SET
+from local.systems.edm import NAMESPACE
 from local.systems.jobs import Jobs, NotRequeueableError
 from local.systems.odata_errors import BadRequestError, inner_error, odata_json
 

@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.systems import FinanceOperations, Issuer, Landscape
+from local.systems import BusinessCentral, FinanceOperations, Issuer, Landscape
+from local.systems.business_central_testing import CentralCaller
 from local.systems.testing import Caller, Clock, Endpoint
 
 
@@ -20,6 +21,7 @@ def running(clock: Clock) -> Iterator[Landscape]:
 @pytest.fixture
 def landscape(running: Landscape) -> Landscape:
     running.finance_operations.reset()
+    running.business_central.reset()
     running.issuer.reset()
     return running
 
@@ -27,6 +29,28 @@ def landscape(running: Landscape) -> Landscape:
 @pytest.fixture
 def fo(landscape: Landscape) -> FinanceOperations:
     return landscape.finance_operations
+
+
+@pytest.fixture
+def bc(landscape: Landscape) -> BusinessCentral:
+    return landscape.business_central
+
+
+@pytest.fixture
+def central(landscape: Landscape) -> Iterator[CentralCaller]:
+    central = CentralCaller(landscape)
+    with central.session:
+        yield central
+
+
+@pytest.fixture
+def company(bc: BusinessCentral) -> str:
+    return bc.add_company()
+
+
+@pytest.fixture
+def journal(bc: BusinessCentral, company: str) -> str:
+    return bc.add_journal(company, "SALARIES")
 
 
 @pytest.fixture

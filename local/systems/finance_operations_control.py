@@ -1,0 +1,113 @@
+"""The paths under /local that only Finance & Operations has: its jobs, their causes, and who is told of them."""
+
+import asyncio
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from local.systems.batch_job import Happening
+from local.systems.business_events import BusinessEvents
+from local.systems.control import Control, Controlled, Path, answer
+from local.systems.event_shapes import Shape
+from local.systems.jobs import Jobs, JobSettings
+
+_JOBS = TypeAdapter(list[JobSettings])
+
+
+class _CauseChange(BaseModel):
+    """Causes that break, and causes that are mended."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    broken: list[str] = []
+    mended: list[str] = []
+
+
+class _NewEndpoint(BaseModel):
+    """An endpoint that wants to hear of jobs."""
+
+    # What was wrong is told without what was sent: the URL may hold a key.
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    url: str
+    shape: Shape = "plain"
+    kinds: set[Happening] = {"failed"}
+
+
+class _Again(BaseModel):
+    """An event that is to be delivered once more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    event: str
+
+
+class WithJobs(Controlled, Protocol):
+    """What is controlled here."""
+
+    jobs: Jobs
+    business_events: BusinessEvents
+
+
+class FinanceOperationsControl(Control):
+    """What can be looked at and changed over HTTP."""
+
+    def __init__(self, system: WithJobs) -> None:
+        super().__init__(system)
+        self._jobs = system.jobs
+        self._events = system.business_events
+
+    def more(self) -> list[Path]:
+        """Return the paths that only this system has."""
+        return [
+            ("GET", "/local/jobs", self._read_jobs),
+            ("POST", "/local/jobs", self._add_jobs),
+            ("GET", "/local/causes", self._read_causes),
+            ("POST", "/local/causes", self._change_causes),
+            ("GET", "/local/business-events", self._read_events),
+            ("POST", "/local/business-events", self._subscribe),
+            ("DELETE", "/local/business-events", self._unsubscribe),
+            ("POST", "/local/business-events/again", self._send_again),
+        ]
+
+    async def _read_jobs(self, _request: Request) -> Response:
+        return answer({"jobs": self._jobs.all()})
+
+    async def _add_jobs(self, request: Request) -> Response:
+        settings = _JOBS.validate_json(await request.body())
+        return answer({"ids": [self._jobs.add(**job) for job in settings]}, 201)
+
+    async def _read_causes(self, _request: Request) -> Response:
+        return answer({"broken": self._jobs.broken_causes()})
+
+    async def _change_causes(self, request: Request) -> Response:
+        change = _CauseChange.model_validate_json(await request.body())
+        for cause in change.broken:
+            self._jobs.break_cause(cause)
+        for cause in change.mended:
+            self._jobs.mend(cause)
+        return await self._read_causes(request)
+
+    async def _read_events(self, _request: Request) -> Response:
+        events = self._events
+        return answer({"subscriptions": events.subscriptions(), "deliveries": events.deliveries()})
+
+    async def _subscribe(self, request: Request) -> Response:
+        wish = _NewEndpoint.model_validate_json(await request.body())
+        subscribe = self._events.subscribe
+        # The endpoint may well ask this system something before it answers.
+        return answer(await asyncio.to_thread(subscribe, wish.url, wish.shape, wish.kinds), 201)
+
+    async def _unsubscribe(self, _request: Request) -> Response:
+        self._events.clear()
+        return Response(status_code=204)
+
+    async def _send_again(self, request: Request) -> Response:
+        wish = _Again.model_validate_json(await request.body())
+        try:
+            await asyncio.to_thread(self._events.send_again, wish.event)
+        except KeyError:
+            return answer({"error": "There was no such event."}, 404)
+        return Response(status_code=204)
