@@ -102,7 +102,8 @@ def looked(work: Work, claim: Claim) -> Look:
     Raises:
         ItemProblem: nothing may be done to it, or it can't be read.
     """
-    attempt = claim.record.attempt
+    record = claim.record
+    attempt = record.attempt
     try:
         seen = work.look()
     except ItemNotFound:
@@ -110,6 +111,9 @@ def looked(work: Work, claim: Claim) -> Look:
         raise
     if attempt:
         claim.learn(seen.became(attempt.episode))
+    elif record.attempts and seen.ended_well:
+        # Somebody else has mended it since: a good end that is later than the last failure ends the row.
+        claim.learn(seen.became(record.episode))
     if seen.refusal:
         raise seen.refusal
     return seen
@@ -160,7 +164,7 @@ def _after_another(claim: Claim, work: Work, found: InFlight) -> Outcome | Wait:
 
 
 def _watch(claim: Claim) -> Outcome | None:
-    for pause in _pauses(_WATCH):
+    for pause in pauses(_WATCH):
         settled = claim.see()
         if settled:
             return settled.outcome
@@ -168,7 +172,8 @@ def _watch(claim: Claim) -> Outcome | None:
     return None
 
 
-def _pauses(seconds: float) -> Iterator[float]:
+def pauses(seconds: float) -> Iterator[float]:
+    """Yield growing pauses that are so many seconds together."""
     pause = 0.1
     while seconds > 0:
         yield min(pause, seconds)

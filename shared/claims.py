@@ -79,8 +79,11 @@ class ClaimRecord(Stored):
 
     def knowing(self, became: Became) -> "ClaimRecord":
         """Return the record once it is known what became of the open attempt."""
-        if self.attempt is None or became.recovery is None:
+        if became.recovery is None:
             return self
+        if self.attempt is None:
+            good = became.recovery is Recovery.RECOVERED
+            return self.model_copy(update={"attempts": 0}) if good else self
         run = self.attempt.run
         settled = (one.model_copy(update={"became": became}) if one.run == run else one for one in self.settled)
         attempts = 0 if became.recovery is Recovery.RECOVERED else self.attempts
@@ -293,7 +296,7 @@ class Claim:
             record = ClaimRecord.read(found.data) if found else ClaimRecord(item=self._item)
             self._seen = record, found.etag if found else ""
         record, etag = self._seen
-        others = record.attempt is not None and record.attempt.run != self._run
+        others = record.attempt is None or record.attempt.run != self._run
         return (record.knowing(self._learned) if others else record), etag
 
     def _written(self, record: ClaimRecord, etag: str) -> bool:
@@ -305,6 +308,7 @@ class Claim:
             self._seen = None
             return False
         self._seen = record, new
+        self._learned = Became()
         return True
 
     def _claimed(self, record: ClaimRecord) -> ClaimRecord:

@@ -5,6 +5,7 @@ created only once; and when more than STORM_LIMIT of a target come within 10 min
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import Counter
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from shared.targets import Target, app_targets
 from shared.validation import Call, read_json
 
 _STORM = timedelta(minutes=10)
+_PATIENCE = timedelta(hours=24)
+"""How long the run of an event tries a system that can't be reached: longer than any waits."""
 
 
 class Came(Stored):
@@ -73,9 +76,12 @@ def _begun(store: Store, settings: Settings, call: Call, target: Target, hint: H
     # One without an id of its own, as a flow may make it up, is the same event for a while only.
     when = "" if hint.lasting else f"\n{_begin(clock.now())}"
     key = f"keys/event-{_hash(f'{target.name}\n{hint.mark}{when}')}"
-    if store.read(key) is None and _is_storm(store, settings, target, hint):
+    # A good end leads to no sending, so it is no part of a storm.
+    if hint.kind != "ended" and store.read(key) is None and _is_storm(store, settings, target, hint):
         return "leftToSweep"
     record, joined = keys.enter(store, key, "event", frees=False, lasting=True)
+    if joined and (known := records.known_order(store, record.run)):
+        return Begun(known, joined)
     order = _order(settings, call, target, record)
     records.write_order(store, order, front.tasks_of([fo.item(hint.batch_job_id)], None))
     return Begun(order, joined)
@@ -90,24 +96,23 @@ def _was_tried(store: Store, target: Target, hint: Hint) -> bool:
 def _is_storm(store: Store, settings: Settings, target: Target, hint: Hint) -> bool:
     """Count an event, unless so many have come lately that it is one too many."""
     now = clock.now()
-    since = now - _STORM
-    lately = sum(
-        _name_time(key) > since
+    own = f"{_bucket(target, _begin(now))}{int(now.timestamp() * 1000):015}-{_hash(hint.mark)[:16]}"
+    # Written before it counts the others: those who come at the same moment see each other.
+    with contextlib.suppress(Exists):
+        store.create(own, Came().data())
+    before = sum(
+        _name_time(key) > now - _STORM and key < own
         for begin in (_begin(now) - _STORM, _begin(now))
-        for key in store.list(_bucket(target, begin), limit=2 * settings.storm_limit + 1).keys
+        for key in store.list(_bucket(target, begin)).keys
     )
-    if lately >= settings.storm_limit:
+    if before >= settings.storm_limit:
+        store.delete(own)
         text = f"More than {settings.storm_limit} events came within 10 minutes; the rest is left to the next sweep."
         notice = Notice(kind="event-storm", target=target.name, text=text, at=now)
         # A storm goes on over the borders of these ten minutes, and is one.
         if not is_raised(store, target.name, "event-storm", f"{_begin(now) - _STORM}"):
             raise_notice(store, notice, f"{_begin(now)}")
         return True
-    try:
-        name = f"{int(now.timestamp() * 1000):015}-{_hash(hint.mark)[:16]}"
-        store.create(_bucket(target, _begin(now)) + name, Came().data())
-    except Exists:
-        return False
     return False
 
 
@@ -125,7 +130,6 @@ def _name_time(key: str) -> datetime:
 
 
 def _order(settings: Settings, call: Call, target: Target, record: keys.KeyRecord) -> Order:
-    patience = timedelta(minutes=max(settings.waits) + settings.give_up_minutes)
     return Order(
         run=record.run,
         ticket=record.ticket,
@@ -137,7 +141,7 @@ def _order(settings: Settings, call: Call, target: Target, record: keys.KeyRecor
         reason="A batch event came",
         base=front.base(call, settings),
         created=record.created,
-        give_up=record.created + patience,
+        give_up=record.created + _PATIENCE,
         by=By.MACHINE,
         attempts_cap=settings.attempts_cap,
         event_waits=settings.waits,

@@ -24,6 +24,7 @@ from shared.waves import Candidate, Seen, Track
 _FIRST_TICK = 15.0
 _LONGEST_TICK = 300.0
 _GROWTH = 1.5
+_BUDGET = timedelta(seconds=60)
 _MOST_WAVES = 400
 """More than any night needs: a bound for a list whose every item turns out to be changed."""
 
@@ -68,11 +69,17 @@ def step(store: Store, order: Order, done: Step, ways: Ways) -> Told:
     What was sent just now is looked at from the next step on: a system can't show anything of it yet.
     """
     progress, etag = read(store, order.run)
-    if progress.step >= done.name:
+    if progress.step >= done.name or _is_told(progress, done):
         return progress.told
     progress = _taken_in(store, order, _looked(store, order, progress, ways), ways)
     progress, told = _followed(order, progress, done) if done.answered else _sent(store, order, progress, done, ways)
     return save(store, order.run, progress.model_copy(update={"step": done.name, "told": told}), etag).told
+
+
+def _is_told(progress: Progress, done: Step) -> bool:
+    """Tell whether this turn has ended already, and its answer got lost: a wave goes out once."""
+    turn = done.name.partition("-")[0]
+    return progress.step.partition("-")[0] == turn and bool(progress.told) and "wait" not in progress.told
 
 
 def rest_of(progress: Progress, cause: str) -> Outcome:
@@ -94,8 +101,8 @@ def break_off(store: Store, order: Order) -> None:
 def _taken_in(store: Store, order: Order, progress: Progress, ways: Ways) -> Progress:
     """Take in how the items ended that were sent since the last step."""
     if order.is_careful:
-        wave = records.read_wave(store, order.run, progress.waves)
-        return _with_wave(store, order, progress, wave, ways) if wave and progress.taken < progress.waves else progress
+        wave = progress.sent[-1] if progress.sent else None
+        return _with_wave(store, order, progress, wave, ways) if wave and progress.taken < wave.number else progress
     if progress.taken:
         return progress
     prepared = records.read_prepared(store, order.run)
@@ -112,7 +119,8 @@ def _with_wave(store: Store, order: Order, progress: Progress, wave: Wave, ways:
     for one in _ends(store, order.run, wave.parts):
         new, old = _watched(one, wave.number, named[one.id], now), watched.get(one.id)
         # What was refused a second time keeps the first one's end, and is not tried a third time.
-        watched[one.id] = old.model_copy(update={"spare": False}) if old and old.done and not new.done else new
+        refused = old is not None and old.done and not one.outcome.sent
+        watched[one.id] = old.model_copy(update={"spare": False}) if old and refused else new
     tracks = {
         cause: track.model_copy(update={"sent": now}) if track.wave == wave.number else track
         for cause, track in progress.tracks.items()
@@ -144,11 +152,15 @@ def _looked(store: Store, order: Order, progress: Progress, ways: Ways) -> Progr
     if not waiting:
         return progress
     watched = dict(progress.watched)
+    until = clock.now() + _BUDGET
     try:
         episodes = {item: one.episode for item, one in waiting.items()}
         for item, shown in ways.became(order, episodes, min(one.sent for one in waiting.values())):
             known = _closed(store, order, item, waiting[item], shown) if shown.recovery else shown
             watched[item] = waiting[item].model_copy(update={"became": known, "looked": True})
+            if clock.now() >= until:
+                # The next step goes on; an activity must end long before the platform ends it.
+                break
     except ItemProblem as problem:
         # Looking changes nothing: the next step looks again.
         _log.warning("run %s: what became of its items can't be read (%s)", order.run, problem.slug)
@@ -215,7 +227,8 @@ def _why_over(store: Store, order: Order, progress: Progress, done: Step, now: d
     except ItemProblem as problem:
         return problem
     last = [one for one in progress.watched.values() if one.wave == progress.waves]
-    if any(one.failed for one in last) and not any(one.done for one in last):
+    probing = any(track.stopped for track in progress.tracks.values())
+    if not probing and any(one.failed for one in last) and not any(one.done for one in last):
         return CauseStopped("The items before it could not be sent: look at how they failed.")
     if progress.waves >= _MOST_WAVES:
         return WindowEnded(f"The run has tried {_MOST_WAVES} waves.")
@@ -250,6 +263,7 @@ def _as_wave(store: Store, order: Order, progress: Progress, chosen: list[Candid
         for task in records.all_tasks(store, order.run)
         if task.id in ids
     ]
+    # Only the progress makes it a wave: one that was written by a delivery that died is none.
     wave = records.write_wave(store, order.run, number, progress.parts, tasks)
     causes = Counter(one.cause for one in chosen if one.id not in progress.watched)
     gone = {one.cause for one in chosen}
@@ -259,7 +273,8 @@ def _as_wave(store: Store, order: Order, progress: Progress, chosen: list[Candid
     }
     left = {cause: count - causes[cause] for cause, count in progress.left.items()}
     parts = progress.parts + len(wave.parts)
-    changed = progress.model_copy(update={"waves": number, "parts": parts, "tracks": tracks, "left": left})
+    more = {"sent": [*progress.sent, wave], "parts": parts, "tracks": tracks, "left": left}
+    changed = progress.model_copy(update=more)
     return changed, {"wave": number, "items": wave.items, "first": wave.first, "parts": len(wave.parts)}
 
 

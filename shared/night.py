@@ -36,6 +36,8 @@ def _is_quiet(target: Target, settings: Settings) -> bool:
 def _begin(store: Store, settings: Settings, function: str, target: Target, night: Night) -> Begun:
     key = f"keys/night-{function}-{target.name}-{night.name}"
     record, joined = keys.enter(store, key, "night", frees=False, lasting=True)
+    if joined and (known := records.known_order(store, record.run)):
+        return Begun(known, joined)
     order = Order(
         run=record.run,
         ticket=record.ticket,

@@ -18,7 +18,7 @@ from shared.store import Store
 
 _PREFIX = "notices/"
 _KEPT = timedelta(days=7)
-_MOST = 100
+_MOST = 1000
 Kind = Literal["attempts-used-up", "cause-stopped", "event-storm"]
 
 _log = logging.getLogger("nightshift")
@@ -66,7 +66,7 @@ def of_run(store: Store, order: Order, head: Run) -> None:
 
 
 def current(store: Store) -> Iterator[Notice]:
-    """Yield what still needs a person, at most 100; what doesn't any more is removed."""
+    """Yield what still needs a person, at most 1,000; what doesn't any more is removed."""
     for key in store.list(_PREFIX, limit=_MOST).keys:
         found = store.read(key)
         notice = Notice.read(found.data) if found else None

@@ -13,6 +13,7 @@ from shared.claims import Claim, ClaimRecord, try_of
 from shared.control import Watch
 from shared.judging import judge
 from shared.outcomes import Ending, Outcome
+from shared.policy import Facts
 from shared.problems import Cancelled, ItemProblem, RunBroken, TooSoon, WindowEnded
 from shared.records import Ended, Order, Part, Task, Wave
 from shared.store import Store
@@ -104,7 +105,7 @@ def _one(desk: Desk, task: Task, tries: int) -> Ended | Wait:
         return Ended(id=task.id, outcome=Outcome.of(problem), episode=task.episode, about=task.about)
     if isinstance(result, Wait):
         return result
-    return _told(task, result, seen)
+    return _told(task, result, seen[-1] if seen else _seen_before(desk, task))
 
 
 def _pause(desk: Desk, until: datetime) -> Wait | None:
@@ -115,10 +116,16 @@ def _pause(desk: Desk, until: datetime) -> Wait | None:
     return quiet or (None if clock.now() < until else Wait(0))
 
 
-def _told(task: Task, outcome: Outcome, seen: list[Look]) -> Ended:
+def _told(task: Task, outcome: Outcome, seen: Look | None) -> Ended:
     """Return how an item ended, with what was seen of it last."""
-    about = {**task.about, **(seen[-1].about if seen else {})}
-    return Ended(id=task.id, outcome=outcome, episode=seen[-1].episode if seen else task.episode, about=about)
+    about = {**task.about, **(seen.about if seen else {})}
+    return Ended(id=task.id, outcome=outcome, episode=seen.episode if seen else task.episode, about=about)
+
+
+def _seen_before(desk: Desk, task: Task) -> Look | None:
+    """Return which failure an earlier delivery of this work has met: its claim tells, this one has not looked."""
+    settled = Claim(desk.store, desk.order.target, task.id, desk.claimant, timedelta()).see()
+    return Look(settled.episode, Facts(desk.order.target)) if settled else None
 
 
 def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wait:
@@ -138,11 +145,12 @@ def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wai
 
 def _too_early(desk: Desk, work: Work, judged: Callable[[Look, ClaimRecord], str | None]) -> Wait | None:
     """Return how long an event's attempt must wait. No claim is held meanwhile: others may try the item."""
-    _refuse_switched_off(desk)
     claim = Claim(desk.store, desk.order.target, work.item, desk.order.run, work.hold)
     if claim.see():
         return None
     try:
+        # Asked behind the claim: what was sent already is done, whoever has cancelled it since.
+        _refuse_switched_off(desk)
         judged(looked(work, claim), claim.record)
     except TooSoon as problem:
         return Wait(float(problem.members["wait"]), alone=True)

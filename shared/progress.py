@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shared.outcomes import NOT_WATCHED, Became, Note, Outcome, Plain, Recovery, Stored
 from shared.problems import Changed, Exists
+from shared.records import Wave
 from shared.store import Store
 from shared.waves import Candidate, Track
 
@@ -58,7 +59,7 @@ class Progress(Stored):
         watched: The items that were tried, by their ids.
         tracks: The causes.
         left: How many items of each cause were never tried.
-        waves: How many waves there were.
+        sent: The waves.
         taken: How many of them have ended, and were taken in.
         parts: How many parts they had.
         over: How the items ended that were never tried, where that is the same for all.
@@ -71,12 +72,17 @@ class Progress(Stored):
     watched: dict[str, Watched] = Field(default={})
     tracks: dict[str, Track] = Field(default={})
     left: dict[str, int] = Field(default={})
-    waves: int = 0
+    sent: list[Wave] = Field(default=[])
     taken: int = 0
     parts: int = 0
     over: Outcome | None = None
     follow_until: datetime | None = None
     notes: list[Note] = Field(default=[])
+
+    @property
+    def waves(self) -> int:
+        """How many waves there were."""
+        return len(self.sent)
 
     def again(self, cause: str) -> list[Candidate]:
         """Return what of a cause failed again and may be tried once more, those that were tried longest ago first."""

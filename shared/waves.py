@@ -59,9 +59,13 @@ def judged(track: Track, seen: Seen, now: datetime) -> tuple[Track, str | None]:
     """Return where a cause is after what was seen of its wave, and what a report should say of that."""
     counts = seen.counts
     good, bad, pending = counts[Recovery.RECOVERED], counts[Recovery.FAILED_AGAIN], counts[None]
-    if track.wave is None or not _is_settled(track, good + bad, pending, now):
+    if track.wave is None:
         return track, None
     free = {"wave": None, "sent": None}
+    if not _is_settled(track, good + bad, pending, now):
+        # A probe that runs on and on is no answer: the next one may go.
+        due = probe_due(track)
+        return (track.model_copy(update=free) if due and track.sent and now >= due else track), None
     if track.stopped and good > bad:
         text = "Went on: the item that was tried as a probe has recovered."
         return track.model_copy(update={**free, "stopped": None, "size": FIRST, "went_on": True}), text

@@ -208,3 +208,26 @@ def test_what_a_stopped_cause_leaves_keeps_its_attempts(night_caller: Caller) ->
         f"runs/{told['id']}/retry", {"reason": "the database is up"}, headers={"Nightshift-Target": None}
     )
     assert {item["outcome"] for item in by_id(answer).values()} == {"done"}
+
+
+def test_a_job_that_only_waits_is_not_called_recovered_after_another_was_throttled(caller: Caller) -> None:
+    """The part is called again, and has not looked at those that it had done before."""
+    jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(3)]
+    caller.system.faults.add("throttle", kind="action", job=jobs[2], retry_after=30, times=1)
+    body = {"batchJobIds": jobs, "reason": "all", "followUp": True}
+    answer = caller.result(caller.post(REQUEUE, body, headers={"Prefer": "respond-async"}))
+    caller.machine.clock.advance(600)
+    told = caller.run(answer)
+    assert told["state"] == "watching"
+    assert [item.get("recovery") for item in told["items"]] == [None] * 3
+    assert all(item["episode"].startswith("Error 20") for item in told["items"])
+
+
+def test_a_good_end_that_an_event_shows_ends_a_row_that_was_known_to_have_failed(caller: Caller) -> None:
+    job = caller.failed_job(outcomes=["Error", "Finished", "Error"])
+    for attempt in (1, 2):
+        answer = caller.post(REQUEUE, {"batchJobId": job, "followUp": True})
+        caller.machine.clock.advance(600)
+        assert caller.run(answer)["items"][0]["attempt"] == attempt
+    caller.system.jobs.set_status(job, "Error")
+    assert caller.run(caller.requeue(job))["items"][0]["attempt"] == 1

@@ -123,3 +123,14 @@ def test_a_record_of_version_one_counts_on(store: SqliteStore, turned: TurnedClo
     assert found is not None
     store.replace(key, old.encode(), found.etag)
     assert sent(store, "r2", "Error b").attempt == 4
+
+
+def test_a_good_end_after_a_failure_that_was_known_ends_the_row(store: SqliteStore) -> None:
+    sent(store, "r1")
+    claim(store, "r1").close(AGAIN)
+    mine = claim(store, "r2")
+    mine.take()
+    mine.learn(WELL)
+    mine.give_up(SKIPPED)
+    assert claim(store, "r3").record.attempts == 0
+    assert sent(store, "r3", "Error b").attempt == 1

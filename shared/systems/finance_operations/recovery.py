@@ -10,20 +10,22 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from shared.outcomes import Became, Recovery
-from shared.problems import ItemNotFound
+from shared.problems import AnswerNotUnderstood, ItemNotFound
 from shared.systems.finance_operations.jobs import ENUM, FIELDS, BatchJob, Status, listed, literal, read_job
 from shared.transport import Connection
 
 _FEW = 40
 """How many ids a filter may name: its URL stays under 2,000 characters."""
 _SKEW = timedelta(hours=1)
+_NONE = datetime.min.replace(tzinfo=UTC)
 _GONE = Became(recovery=Recovery.GONE, reason="Finance & Operations has it no longer, and nothing shows that it ran.")
 
 
 def became(job: BatchJob, episode: str | None) -> Became:
     """Return what became of a job since it was requeued, where `episode` is the failure that it had then."""
     end, before = job.EndDateTime, (episode or "").partition(" ")[2]
-    if not _is_later(end, before):
+    # Without the time of the failure, the same old end would look like a new one.
+    if _instant(before) == _NONE or not _is_later(end, before):
         return Became()
     match job.Status:
         case Status.ERROR:
@@ -63,6 +65,9 @@ def _missing(connection: Connection, one: str, episode: str | None, run: str) ->
         return became(read_job(connection, int(one), run), episode)
     except ItemNotFound:
         return _GONE
+    except AnswerNotUnderstood:
+        # One job that can't be read must not hide the others.
+        return Became()
 
 
 def _path(ids: list[str], since: datetime) -> str:
@@ -85,5 +90,5 @@ def _instant(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
+        return _NONE
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
 from shared.problems import OutcomeUnknown
 from shared.systems.finance_operations.action import documented, set_to_waiting
-from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, read_job, refusal_of
+from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, Status, read_job, refusal_of
 from shared.systems.finance_operations.recovery import became
 from shared.systems.finance_operations.requests import Requeue, named
 from shared.transport import Connection
@@ -52,6 +52,7 @@ class Requeueing:
             job.about,
             refusal_of(job, self._operation.from_statuses),
             partial(became, job),
+            ended_well=job.Status == Status.FINISHED,
         )
 
     def send(self) -> Outcome:
