@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.problems import Failed, ItemProblem, NotAttempted, NotReady, Rejected, Skipped, catalogue
+from shared.problems import Failed, ItemProblem, NotAttempted, NotReady, Rejected, RolledBack, Skipped, catalogue
 
 
 class Ending(StrEnum):
@@ -141,6 +141,7 @@ _ENDINGS = {
     NotAttempted: Ending.NOT_ATTEMPTED,
     Rejected: Ending.REJECTED,
     Failed: Ending.FAILED,
+    RolledBack: Ending.ROLLED_BACK,
 }
 
 

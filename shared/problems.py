@@ -38,11 +38,13 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- AttemptsUsedUp        look why it fails every time
         |   |-- TooSoon               wait for the time that the policy names
         |   |-- LeftToSweep           nothing: the next sweep looks at it
+        |   |-- DependencyFailed      mend what it depends on
         |   `-- OverCap               raise the cap, or run it again for the rest
         |-- NotAttempted         409  the run ended before the item's turn came
         |   |-- Stopped               resume, then retry the run
         |   |-- WindowEnded           retry the run, or let the next night find it
         |   |-- CauseStopped          mend the cause, then retry the run
+        |   |-- BatchStopped          mend what failed before it, then retry the run
         |   `-- Cancelled             retry the run, if it should go on
         |-- Rejected             422  the system said no
         |   |-- ItemNotFound          look at the id
@@ -54,9 +56,12 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- TargetUnreachable     call again when the system is back
         |   |-- TargetLost            mend the target's settings
         |   |-- Throttled             call again later
+        |   |-- NotTaken              retry the run
         |   `-- AnswerNotUnderstood   look at the target's URL
+        |-- RolledBack           409  mend what failed in the same batch, then send all of it again
         |-- OutcomeUnknown       409  look at the item in the system before anything else
         |   `-- NoAnswer              (raised by the transport; ends as OutcomeUnknown when nothing shows more)
+        |       `-- TimedOut          (the system itself gave up: the same, but less may do better)
         `-- RunBroken            409  look at the item, then tell the people who run this app
 
     StoreError                   what the store may say
@@ -379,6 +384,13 @@ class LeftToSweep(Skipped):
     next_step = "Nothing needs to be done: the next sweep looks at it."
 
 
+class DependencyFailed(Skipped):
+    """What it depends on is not done."""
+
+    slug, status, title = "dependency-failed", 409, "An operation that it depends on is not done"
+    next_step = "Mend the operation that it depends on, then retry the run."
+
+
 class OverCap(Skipped):
     """More items than the cap allows."""
 
@@ -416,6 +428,13 @@ class CauseStopped(NotAttempted):
 
     slug, status, title = "cause-stopped", 409, "What was tried before it failed again"
     next_step = "Mend what makes them fail, then retry the run, or let the next sweep find it; no attempt was used."
+
+
+class BatchStopped(NotAttempted):
+    """An operation before it in the batch was not done."""
+
+    slug, status, title = "batch-stopped", 409, "The batch stopped before it"
+    next_step = "Mend the operation at which the batch stopped, then retry the run."
 
 
 class Cancelled(NotAttempted):
@@ -489,11 +508,25 @@ class Throttled(Failed):
     next_step = "Call again later; nothing took effect."
 
 
+class NotTaken(Failed):
+    """Its answer got lost, and the system shows that it did not happen."""
+
+    slug, status, title = "not-taken", 424, "It did not take effect"
+    next_step = "Retry the run: the system shows nothing of it."
+
+
 class AnswerNotUnderstood(Failed):
     """An answer to a reading call that no such system would give."""
 
     slug, status, title = "answer-not-understood", 424, "The system's answer is not what it documents"
     next_step = "Look at the URL in the target's settings; nothing took effect."
+
+
+class RolledBack(ItemProblem):
+    """The system took it back, because another operation of the same batch failed."""
+
+    slug, status, title = "rolled-back", 409, "It was rolled back"
+    next_step = "Mend the operation that failed, then send the whole batch again under a new key."
 
 
 class OutcomeUnknown(ItemProblem):
@@ -505,6 +538,10 @@ class OutcomeUnknown(ItemProblem):
 
 class NoAnswer(OutcomeUnknown):
     """A call was sent, and no answer came that can be understood."""
+
+
+class TimedOut(NoAnswer):
+    """The system gave up by itself, because it took too long."""
 
 
 class RunBroken(ItemProblem):

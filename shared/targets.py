@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from shared.problems import Mistake, NotValid, TargetOff, UnknownTarget
 from shared.sweep import quiet_until
 
-System = Literal["finance-operations"]
+System = Literal["finance-operations", "business-central"]
 
 _PREFIX = "TARGETS__"
+_BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -47,8 +48,13 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(exclude=True)
-    system: System = Field(description="Which system it is: `finance-operations`.")
-    url: str = Field(description="The system's base URL, such as `https://contoso.operations.dynamics.com`.")
+    system: System = Field(description="Which system it is: `finance-operations` or `business-central`.")
+    url: str = Field(
+        description=(
+            "The system's base URL, such as `https://contoso.operations.dynamics.com`, or "
+            "`https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}`."
+        )
+    )
     auth: Literal["client-secret", "managed-identity"] = Field(
         description="How a token is got: `client-secret`, or `managed-identity` of this app."
     )
@@ -62,7 +68,13 @@ class Target(BaseModel):
     authority: str = Field(
         default="https://login.microsoftonline.com", description="The token issuer; other clouds have their own."
     )
-    scope: str = Field(default="", description="The token's scope. Empty: `{URL}/.default`, in lower case.")
+    scope: str = Field(
+        default="",
+        description=(
+            "The token's scope. Empty: `{URL}/.default`, in lower case; for Business Central online "
+            "`https://api.businesscentral.dynamics.com/.default`."
+        ),
+    )
     ca_file: str = Field(default="", description="A file of certificates to trust instead of the public ones.")
     quiet: str = Field(
         default="",
@@ -71,6 +83,21 @@ class Target(BaseModel):
     connect_timeout: float = Field(default=10, gt=0, le=60, description="Seconds until a connection must stand.")
     read_timeout: float = Field(
         default=120, gt=0, le=660, description="Seconds without a byte until an answer counts as lost."
+    )
+    company: str = Field(default="", description="The company of operations that name none (business-central).")
+    batch_operations: int = Field(
+        default=100, ge=1, le=1000, description="How many operations one `$batch` may have (business-central)."
+    )
+    # Far below the 350 MB that a body may have (facts B2): a hundred operations must end within the system's 8
+    # minutes, and what a timeout or a lost worker leaves open should be little. 100 operations have 40 kB each.
+    batch_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        le=350_000_000,
+        description="How many bytes one `$batch` may have (business-central).",
+    )
+    in_flight: int = Field(
+        default=5, ge=1, le=50, description="How many batches are sent at the same time (business-central)."
     )
 
     @field_validator("url", "authority")
@@ -99,7 +126,10 @@ class Target(BaseModel):
 
     @property
     def token_scope(self) -> str:
-        """Return the scope to ask for: an audience in lower case, without a slash at its end (facts A3)."""
+        """Return the scope to ask for: an audience in lower case, without a slash at its end (facts A3, B6)."""
+        if not self.scope and urlsplit(self.url).hostname == _BUSINESS_CENTRAL:
+            # Its path is the tenant and the environment, which are no part of the audience.
+            return f"https://{_BUSINESS_CENTRAL}/.default"
         return self.scope or f"{self.url.lower()}/.default"
 
     def setting(self, field: str) -> str:

@@ -201,8 +201,12 @@ class Connection:
         run: str,
         content: object = None,
         headers: Mapping[str, str] | None = None,
+        read_timeout: float | None = None,
     ) -> Reply:
         """Call the target; `path` begins with a slash and is under the target's URL, or is a link on its origin.
+
+        The body is `content` as JSON; bytes are JSON already. `read_timeout` is for what takes longer than the
+        target's usual calls.
 
         Raises:
             CredentialsRefused, IssuerUnavailable: no token; nothing was sent.
@@ -211,16 +215,25 @@ class Connection:
             AnswerNotUnderstood: the path is a link to another origin; nothing was sent.
         """
         url = self._url(path)
-        body = None if content is None else json.dumps(content).encode()
+        body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
+        patience = (self.target.connect_timeout, max(read_timeout or 0.0, self.target.read_timeout))
         told = self._headers(run, body, headers or {})
         for _ in range(repeats.no_answer):
             try:
-                return self._once(method, url, repeats, body, told)
+                return self._once(method, url, repeats, body, told, patience)
             except NoAnswer:
                 clock.sleep(_BEFORE_AGAIN)
-        return self._once(method, url, repeats, body, told)
+        return self._once(method, url, repeats, body, told, patience)
 
-    def _once(self, method: str, url: str, repeats: Repeats, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+    def _once(
+        self,
+        method: str,
+        url: str,
+        repeats: Repeats,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout: tuple[float, float],
+    ) -> Reply:
         patience = _patience.set(_Patience.of(repeats))
         try:
             response = self._session.request(
@@ -230,7 +243,7 @@ class Connection:
                 headers=headers,
                 auth=self._auth,
                 allow_redirects=False,
-                timeout=(self.target.connect_timeout, self.target.read_timeout),
+                timeout=timeout,
             )
         except requests.exceptions.RequestException as error:
             raise self._broken_off(error) from error

@@ -8,7 +8,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Never
 
@@ -115,10 +116,7 @@ class Preference:
     @classmethod
     def read(cls, header: str) -> "Preference":
         """Return the preferences in `header`; `wait` is in seconds, at most 100."""
-        found: dict[str, str] = {}
-        for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', header):
-            name, _, value = part.partition(";")[0].partition("=")
-            found.setdefault(name.strip().lower(), value.strip().strip('"'))
+        found = preferences(header)
         wait = found.get("wait", "")
         seconds = min(int(wait), LONGEST_WAIT) if re.fullmatch(r"[0-9]{1,9}", wait) else None
         return cls(seconds, "respond-async" in found, found.get("handling") == "strict")
@@ -131,29 +129,73 @@ class Preference:
         return ", ".join(part for part in parts if part)
 
 
-class _Object(dict[str, Any]):
+def preferences(header: str) -> dict[str, str]:
+    """Return what `Prefer` names, in lower case, with its values; the first one of a name counts (RFC 7240, 2)."""
+    found: dict[str, str] = {}
+    for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', header):
+        name, _, value = part.partition(";")[0].partition("=")
+        found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found
+
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a body: names of members, and positions of elements."""
+
+
+class Mistakes:
+    """The mistakes of one request: a hundred are kept to be told, all are counted."""
+
+    def __init__(self) -> None:
+        self.told: list[Mistake] = []
+        self.count = 0
+
+    def add(self, mistake: Mistake) -> None:
+        """Count one more mistake."""
+        self.count += 1
+        if len(self.told) < MOST_MISTAKES:
+            self.told.append(mistake)
+
+    def at(self, path: Path, detail: str) -> None:
+        """Count a mistake of the body."""
+        self.add(Mistake(detail, pointer(path)))
+
+    def refuse(self) -> None:
+        """Refuse the request if there are any.
+
+        Raises:
+            NotValid: with the mistakes that are told.
+        """
+        if self.count:
+            counted = "1 mistake" if self.count == 1 else f"{self.count} mistakes"
+            raise NotValid(f"The request has {counted}.", mistakes=tuple(self.told))
+
+
+class Doubled(dict[str, Any]):
     """A JSON object that remembers which names came twice."""
 
     doubles: tuple[str, ...] = ()
 
 
-class _NotFinite:
+class NotFinite:
     """NaN or an infinity, which JSON doesn't have (RFC 8259, section 6)."""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    found = _Object(pairs)
-    if len(found) < len(pairs):
-        counted = Counter(name for name, _ in pairs)
-        found.doubles = tuple(name for name, times in counted.items() if times > 1)
-    return found
+def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict, or as `Doubled` if a name comes twice."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    counted = Counter(name for name, _ in pairs)
+    doubled = Doubled(found)
+    doubled.doubles = tuple(name for name, times in counted.items() if times > 1)
+    return doubled
 
 
-def _not_finite(_: str) -> _NotFinite:
-    return _NotFinite()
+def _not_finite(_: str) -> NotFinite:
+    return NotFinite()
 
 
-def pointer(path: tuple[str | int, ...]) -> str:
+def pointer(path: Path) -> str:
     """Return `path` as a JSON Pointer (RFC 6901); what isn't Unicode text in a name becomes `?`."""
     told = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
     return told.encode(errors="replace").decode()
@@ -161,16 +203,18 @@ def pointer(path: tuple[str | int, ...]) -> str:
 
 def _own_faults(value: object) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield what is wrong with one value itself, apart from what it holds."""
-    if isinstance(value, _Object):
+    if isinstance(value, Doubled):
         yield from (((name,), "comes twice") for name in value.doubles)
-        yield from (((), "has a name that is not Unicode text") for name in value if not _is_text(name))
-    elif isinstance(value, _NotFinite) or (isinstance(value, float) and math.isinf(value)):
+    if isinstance(value, dict):
+        yield from (((), "has a name that is not Unicode text") for name in value if not is_text(name))
+    elif isinstance(value, NotFinite) or (isinstance(value, float) and math.isinf(value)):
         yield (), "is not a finite number"
-    elif isinstance(value, str) and not _is_text(value):
+    elif isinstance(value, str) and not is_text(value):
         yield (), "is not Unicode text (half of a surrogate pair)"
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Tell whether a string is Unicode text, without halves of surrogate pairs."""
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
@@ -181,9 +225,12 @@ def _children(value: object) -> Iterator[tuple[str | int, object]]:
         yield from enumerate(value)
 
 
-def _faults(value: object) -> Iterator[Mistake]:
-    """Walk the whole value without recursion, so that depth is a mistake and not an accident."""
-    waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
+def faults(value: object, at: Path = ()) -> Iterator[Mistake]:
+    """Yield what JSON does not allow in a value that stands there.
+
+    The walk is without recursion, so that depth is a mistake and not an accident.
+    """
+    waiting: list[tuple[Path, object]] = [(at, value)]
     while waiting:
         path, here = waiting.pop()
         if len(path) > DEEPEST:
@@ -197,14 +244,15 @@ def _unreadable(detail: str) -> Never:
     raise NotJson(detail, mistakes=(Mistake(detail, ""),))
 
 
-def parse(body: bytes) -> object:
-    """Return the JSON value in `body`.
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what reading a body as JSON raises into a problem.
 
     Raises:
-        NotJson: it isn't UTF-8 or JSON, a name comes twice, a number isn't finite, or it is nested too deep.
+        NotJson: the body isn't UTF-8 or JSON.
     """
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_not_finite)
+        yield
     except UnicodeDecodeError as error:
         _unreadable(f"The body is not UTF-8 at byte {error.start}.")
     except json.JSONDecodeError as error:
@@ -213,9 +261,28 @@ def parse(body: bytes) -> object:
         _unreadable("The body is nested too deep.")
     except ValueError:
         _unreadable("The body has a number with too many digits.")
-    mistakes = tuple(mistake for mistake, _ in zip(_faults(value), range(MOST_MISTAKES), strict=False))
+
+
+def refuse_faults(found: Iterable[Mistake]) -> None:
+    """Refuse a body that has faults, of which the first 100 are told.
+
+    Raises:
+        NotJson: it has.
+    """
+    mistakes = tuple(mistake for mistake, _ in zip(found, range(MOST_MISTAKES), strict=False))
     if mistakes:
         raise NotJson(f"The body has {len(mistakes)} mistakes that JSON does not allow.", mistakes=mistakes)
+
+
+def parse(body: bytes) -> object:
+    """Return the JSON value in `body`.
+
+    Raises:
+        NotJson: it isn't UTF-8 or JSON, a name comes twice, a number isn't finite, or it is nested too deep.
+    """
+    with readable():
+        value: object = json.loads(body.decode(), object_pairs_hook=as_object, parse_constant=_not_finite)
+    refuse_faults(faults(value))
     return value
 
 
@@ -224,6 +291,15 @@ def read_json(call: Call, *, any_json: bool = False) -> object:
 
     Raises:
         LengthRequired, BodyMissing, TooLarge, WrongMediaType, NotJson: as their names say.
+    """
+    return parse(json_body(call, any_json=any_json))
+
+
+def json_body(call: Call, *, any_json: bool = False) -> bytes:
+    """Return a request's body that is declared as JSON, unread.
+
+    Raises:
+        LengthRequired, BodyMissing, TooLarge, WrongMediaType: as their names say.
     """
     if not call.body and "transfer-encoding" in call.headers:
         raise LengthRequired("The body came in chunks, which the Functions host passes on as an empty body.")
@@ -235,11 +311,11 @@ def read_json(call: Call, *, any_json: bool = False) -> object:
     media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (any_json and media_type.endswith("+json")):
         raise WrongMediaType("The Content-Type must be application/json.")
-    return parse(call.body)
+    return call.body
 
 
-def checked[Model: BaseModel](kind: type[Model], value: object) -> Model:
-    """Return `value` as a model.
+def checked[Model: BaseModel](kind: type[Model], value: object, at: Path = ()) -> Model:
+    """Return `value`, which stands there in the body, as a model.
 
     Raises:
         NotValid: with up to 100 mistakes, each with its pointer.
@@ -248,7 +324,7 @@ def checked[Model: BaseModel](kind: type[Model], value: object) -> Model:
         return kind.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise NotValid.of(*(Mistake(one["msg"], pointer(one["loc"])) for one in found)) from None
+        raise NotValid.of(*(Mistake(one["msg"], pointer((*at, *one["loc"]))) for one in found)) from None
 
 
 async def served(

@@ -1,11 +1,14 @@
 """What a system can do to one item, as the rest of the app sees it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
-from shared.outcomes import Became, Outcome
+from pydantic import Field
+
+from shared.merging import Given
+from shared.outcomes import Became, Outcome, Plain
 from shared.policy import Facts
 from shared.problems import ItemProblem
 
@@ -24,6 +27,7 @@ class Look:
         about: What people call it.
         refusal: Why nothing may be done to it, if so.
         became: What became of it since an earlier failure was answered by a sending.
+        ended_well: It shows a good end, which is its last.
     """
 
     episode: str | None
@@ -31,6 +35,7 @@ class Look:
     about: Mapping[str, str] = field(default_factory=dict)
     refusal: ItemProblem | None = None
     became: Callable[[str | None], Became] = _nothing_shows
+    ended_well: bool = False
 
 
 class Work(Protocol):
@@ -69,4 +74,57 @@ class Work(Protocol):
         Raises:
             ItemProblem: nothing shows what became of it, or another thing than ours.
         """
+        ...
+
+
+Safe = Literal["read", "etag", "no"]
+"""Why an operation may be sent twice: it only reads, or an ETag keeps the second from taking effect; or it may not."""
+
+
+class Piece(Plain):
+    """An operation as it is sent, and what is needed to decide on it."""
+
+    place: int
+    id: str
+    method: str
+    url: str
+    safe: Safe = "no"
+    depends: list[tuple[int, str]] = Field(default=[])
+    """The operations that it depends on: chunk and id."""
+    text: str = ""
+    """Its JSON; empty once it isn't needed any more."""
+
+
+class Sender(Protocol):
+    """What a system does with a chunk of operations. It knows nothing of tries, runs or the engine."""
+
+    @property
+    def hold(self) -> timedelta:
+        """How long a sending may take before its sender counts as gone."""
+        ...
+
+    @property
+    def done_within(self) -> timedelta:
+        """After how long the system is surely done with what it was sent."""
+        ...
+
+    def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[Given]:
+        """Send operations, given as their JSON, and return the answers to them.
+
+        Raises:
+            NoAnswer: it may have happened.
+            ItemProblem: it didn't happen.
+        """
+        ...
+
+    def settle(self, one: Piece) -> bool | None:
+        """Ask the system whether an operation whose answer got lost took effect; None if it can't tell.
+
+        Raises:
+            ItemProblem: it can't be asked.
+        """
+        ...
+
+    def facts(self, one: Piece) -> Facts:
+        """Return what a rule may see of an operation."""
         ...

@@ -212,7 +212,8 @@ def test_an_answer_is_kept_until_it_expires(turned: TurnedClock) -> None:
         sent=True,
         expires=turned.now() + timedelta(hours=24),
     )
-    assert (kept.answer.status, kept.answer.body, kept.answer.headers) == (200, '{"name":"Ä"}'.encode(), {"A": "b"})
+    answer = records.answer_of(SqliteStore(":memory:"), "r1", kept)
+    assert (answer.status, answer.body, answer.headers) == (200, '{"name":"Ä"}'.encode(), {"A": "b"})
     turned.turn(24 * 3600 - 1)
     records.refuse_expired(order(), kept)
     turned.turn(1)

@@ -88,6 +88,46 @@ def test_the_scope_is_the_address_in_lower_case_without_a_slash_at_its_end(url: 
     assert not only(GOOD, URL=url).url.endswith("/")
 
 
+@pytest.mark.parametrize(
+    ("url", "scope"),
+    [
+        (
+            "https://api.businesscentral.dynamics.com/v2.0/contoso.com/Production",
+            "https://api.businesscentral.dynamics.com/.default",
+        ),
+        ("https://API.BusinessCentral.Dynamics.com/v2.0/Prod/", "https://api.businesscentral.dynamics.com/.default"),
+        ("https://bc.contoso.example:7048/BC", "https://bc.contoso.example:7048/bc/.default"),
+        (
+            "https://api.businesscentral.dynamics.com.example",
+            "https://api.businesscentral.dynamics.com.example/.default",
+        ),
+    ],
+)
+def test_the_scope_of_business_central_online_has_neither_tenant_nor_environment(url: str, scope: str) -> None:
+    assert only(GOOD, SYSTEM="business-central", URL=url).token_scope == scope
+    assert only(GOOD, SYSTEM="business-central", URL=url, SCOPE="x/.default").token_scope == "x/.default"
+
+
+def test_a_batch_has_limits_of_its_own() -> None:
+    target = only(GOOD, SYSTEM="business-central")
+    assert (target.batch_operations, target.batch_bytes, target.in_flight, target.company) == (100, 4 * 2**20, 5, "")
+    assert only(GOOD, BATCH_OPERATIONS="1000", IN_FLIGHT="50", COMPANY="CRONUS").in_flight == 50
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("BATCH_OPERATIONS", "0"),
+        ("BATCH_OPERATIONS", "1001"),
+        ("BATCH_BYTES", "1"),
+        ("IN_FLIGHT", "0"),
+        ("IN_FLIGHT", "51"),
+    ],
+)
+def test_a_limit_out_of_its_bounds_is_off(field: str, value: str) -> None:
+    assert f"TARGETS__FO__{field}: " in complaint({**GOOD, field: value})
+
+
 def test_a_scope_of_its_own_is_taken_as_it_is() -> None:
     assert only(GOOD, SCOPE="api://Some-App/.default").token_scope == "api://Some-App/.default"
 

@@ -1,0 +1,108 @@
+"""The headers of one operation: which may be there, and how they are sent."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ETAG = re.compile(r'(?:W/)?"[^"]*"')
+_OURS = frozenset({"authorization", "cookie", "host", "proxy-authorization", "x-functions-key"})
+_MOST_KNOWN = 1000
+_USUAL = frozenset({"accept", "accept-language", "company", "content-type", "if-match", "prefer"})
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The headers of one operation, ready to be sent.
+
+    Attributes:
+        text: Their JSON; one server reads only names in lower case, which is what OData JSON Format 4.01, 19.1 wants.
+        company: The company that they name, compared without regard to case.
+        if_match: What If-Match says.
+        etag: That is an ETag, and not `*` or an operation's `$<id>`.
+        reference: The id of the operation whose ETag it means by `$<id>`.
+        added: The names that were added.
+    """
+
+    text: str
+    company: str | None
+    if_match: str | None
+    etag: bool
+    reference: str | None
+    added: tuple[str, ...]
+
+
+class WrongHeaders(ValueError):  # noqa: N818 - what it says, as with the problems
+    """Headers that may not be sent; `mistakes` has their names, and what is wrong with each."""
+
+    def __init__(self, mistakes: list[tuple[str, str]]) -> None:
+        super().__init__(mistakes)
+        self.mistakes = mistakes
+
+
+class AllHeaders:
+    """The headers of a batch; the same ones come many times, and are read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Headers] = {}
+
+    def read(self, written: Mapping[str, str], *, company: str | None, typed: bool) -> Headers:
+        """Return headers as they are sent.
+
+        Args:
+            written: They as they came.
+            company: Whose name is added, unless they name one.
+            typed: A media type is added, unless they name one.
+
+        Raises:
+            WrongHeaders: some of them may not be sent.
+        """
+        key = (company, typed, *written.items())
+        known = self._known.get(key)
+        if known is None:
+            wrong = list(_mistakes_in(written))
+            if wrong:
+                raise WrongHeaders(wrong)
+            known = _read(written, company, typed=typed)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[key] = known
+        return known
+
+
+def _mistakes_in(written: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each wrong header, and what is wrong with it."""
+    seen: set[str] = set()
+    for name, value in written.items():
+        lower = name.lower()
+        if not (lower in _USUAL or _TOKEN.fullmatch(name)):
+            yield name, "is not the name of a header"
+        elif lower in _OURS:
+            yield name, "may not be in an operation: the batch is sent with the target's own"
+        elif lower in seen:
+            yield name, "comes twice, in another case"
+        if not value.isprintable() and _CONTROL.search(value):
+            yield name, "has control characters"
+        seen.add(lower)
+
+
+def _read(written: Mapping[str, str], company: str | None, *, typed: bool) -> Headers:
+    found = {name.lower(): value for name, value in written.items()}
+    added = {}
+    if typed and not found.get("content-type"):
+        added["content-type"] = "application/json"
+    if company and not found.get("company"):
+        added["company"] = company
+    found |= added
+    if_match = found.get("if-match", "").strip()
+    named = "".join(found.get("company", "").split()).casefold()
+    return Headers(
+        text=_ENCODE(found),
+        company=named or None,
+        if_match=if_match or None,
+        etag=_ETAG.fullmatch(if_match) is not None,
+        reference=if_match[1:] if if_match.startswith("$") else None,
+        added=tuple(added),
+    )

@@ -1,0 +1,307 @@
+"""One chunk of a batch, try by try, against a system that behaves and misbehaves."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import batch_records as kept
+from shared import batches, clock
+from shared.attempts import Wait
+from shared.batch_records import Layout, Payload, Plan, Terms
+from shared.batches import Desk
+from shared.control import Watch, cancel
+from shared.merging import Given
+from shared.outcomes import Ending, Outcome
+from shared.policy import Facts
+from shared.problems import AccessDenied, NoAnswer, TargetUnreachable, Throttled, TimedOut
+from shared.records import Order
+from shared.store import SqliteStore
+from shared.work import Piece, Safe
+from tests.conftest import TurnedClock
+from tests.shared.simulated import Killed
+
+RUN = "20261124-00000000000000000000"
+Event = Literal[
+    "well", "lost-before", "lost-after", "half", "busy", "outer-busy", "slow", "unreachable", "killed", "denied"
+]
+EVENTS: tuple[Event, ...] = (
+    "well",
+    "lost-before",
+    "lost-after",
+    "half",
+    "busy",
+    "outer-busy",
+    "slow",
+    "unreachable",
+    "killed",
+)
+
+
+@dataclass
+class Server:
+    """A system that keeps a book of what it wrote; each sending meets the next event."""
+
+    events: list[Event] = field(default_factory=list)
+    bad: set[str] = field(default_factory=set)
+    book: list[str] = field(default_factory=list)
+    sent: list[list[str]] = field(default_factory=list)
+    can_settle: bool = False
+    hold: timedelta = timedelta(minutes=23)
+    done_within: timedelta = timedelta(minutes=10)
+
+    def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[Given]:
+        ids = [str(json.loads(text)["id"]) for text in texts]
+        self.sent.append(ids)
+        event = self.events.pop(0) if self.events else "well"
+        if event == "unreachable":
+            raise TargetUnreachable("No connection.")
+        if event == "outer-busy":
+            raise Throttled("Busy.", members={"retryAfter": 5})
+        if event == "denied":
+            raise AccessDenied("No.")
+        if event == "lost-before":
+            raise NoAnswer("No answer.")
+        given = list(
+            self._run(
+                ids[: len(ids) // 2] if event in ("half", "slow") else ids, busy=event == "busy", continues=continues
+            )
+        )
+        if event in ("lost-after", "half"):
+            raise NoAnswer("No answer.")
+        if event == "slow":
+            raise TimedOut("Too slow.")
+        if event == "killed":
+            raise Killed
+        return given
+
+    def _run(self, ids: Sequence[str], *, busy: bool, continues: bool) -> Iterator[Given]:
+        for number, one in enumerate(ids):
+            if busy and number % 2:
+                yield Given(one, 429, wait=7.0)
+            elif one in self.bad:
+                yield Given(one, 400, reason="Bad.")
+            else:
+                self.book.append(one)
+                yield Given(one, 201, body="{}")
+                continue
+            if not continues:
+                return
+
+    def settle(self, one: Piece) -> bool | None:
+        return one.id in self.book if self.can_settle else None
+
+    def facts(self, one: Piece) -> Facts:
+        return Facts("bc", one.method)
+
+
+@dataclass
+class World:
+    """A chunk of a run, and what its orchestrator does with it."""
+
+    turned: TurnedClock
+    store: SqliteStore
+    server: Server
+    terms: Terms
+    stops: bool = False
+    safe: Safe = "no"
+    depends: dict[str, str] = field(default_factory=dict)
+    began: datetime | None = None
+
+    def run(self, count: int, *, twice: bool = False) -> dict[str, Outcome]:
+        pieces = [
+            Piece(
+                place=place,
+                id=str(place),
+                method="POST",
+                url="journalLines",
+                safe=self.safe,
+                depends=[(0, self.depends[str(place)])] if str(place) in self.depends else [],
+                text=json.dumps({"id": str(place)}),
+            )
+            for place in range(count)
+        ]
+        plan = Plan(chunks=[Layout(operations=list(range(count)))])
+        kept.write_batch(self.store, RUN, self.terms, plan, [Payload(operations=pieces, stops=self.stops)])
+        for number in range(200):
+            told = self._call(number)
+            if twice and not isinstance(told, Wait):
+                told = self._call(number)
+            if not isinstance(told, Wait):
+                return {str(place): outcome for place, outcome in told.items()}
+            self.turned.turn(told.seconds)
+        raise AssertionError("it never ended")
+
+    def desk(self) -> Desk:
+        self.began = self.began or self.turned.now()
+        told: dict[str, object] = {
+            "run": RUN,
+            "ticket": "t",
+            "function": "batch",
+            "system": "business-central",
+            "target": "bc",
+        }
+        told |= {"origin": "http", "actor": "key", "base": "", "created": self.began}
+        order = Order.model_validate({**told, "give_up": self.began + timedelta(hours=1)})
+        return Desk(self.store, Watch(self.store), order, self.terms, 0, self.server)
+
+    def _call(self, number: int) -> dict[int, Outcome] | Wait:
+        while True:
+            try:
+                return batches.carry_out(self.desk(), number)
+            except Killed:
+                # The platform gives the same call to another worker.
+                continue
+
+
+@contextmanager
+def time() -> Iterator[TurnedClock]:
+    before = clock._clock  # noqa: SLF001 - put back as it was
+    turned = TurnedClock()
+    clock.use(turned)
+    yield turned
+    clock.use(before)
+
+
+def terms(*, in_order: bool = False, **more: object) -> Terms:
+    return Terms.model_validate({"root": "api/v2.0", "count": 0, "in_order": in_order, "chunks": 1, **more})
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.sampled_from(EVENTS), max_size=8),
+    st.sets(st.integers(0, 11)),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_happens_the_book_agrees_with_the_outcomes(
+    tmp_path_factory: pytest.TempPathFactory,
+    events: list[Event],
+    bad: set[int],
+    in_order: bool,  # noqa: FBT001 - hypothesis passes them by place
+    stops: bool,  # noqa: FBT001
+    can_settle: bool,  # noqa: FBT001
+    twice: bool,  # noqa: FBT001
+) -> None:
+    with time() as turned:
+        store = SqliteStore(str(tmp_path_factory.mktemp("batch") / "store.db"))
+        server = Server(list(events), {str(one) for one in bad}, can_settle=can_settle)
+        more = {"settle_by": ["a"]} if can_settle else {}
+        world = World(turned, store, server, terms(in_order=in_order, **more), stops=stops)
+        found = world.run(12, twice=twice)
+    written = Counter(server.book)
+    assert set(found) == {str(place) for place in range(12)}
+    assert max(written.values(), default=0) <= 1
+    for one, outcome in found.items():
+        if outcome.ending is Ending.DONE:
+            assert written[one] == 1
+        elif outcome.ending is not Ending.UNKNOWN:
+            assert written[one] == 0, outcome
+    if can_settle:
+        assert Ending.UNKNOWN not in {outcome.ending for outcome in found.values()}
+    if in_order:
+        places = [int(one) for one in server.book]
+        assert places == sorted(places)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(str(tmp_path / "store.db"))
+
+
+def endings(found: dict[str, Outcome]) -> str:
+    return "".join(found[str(place)].ending[0] for place in range(len(found)))
+
+
+def test_in_order_the_first_failure_ends_it(turned: TurnedClock, store: SqliteStore) -> None:
+    found = World(turned, store, Server(bad={"2"}), terms(in_order=True)).run(5)
+    assert endings(found) == "ddrnn"
+    assert found["3"].problem == "batch-stopped"
+
+
+def test_otherwise_what_fails_stops_only_what_depends_on_it(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(bad={"1"})
+    found = World(turned, store, server, terms(), stops=True, depends={"3": "1", "4": "3", "5": "0"}).run(6)
+    assert endings(found) == "drdssd"
+    assert server.sent == [["0", "1", "2", "3", "4", "5"], ["2", "5"]]
+    assert found["4"].problem == "dependency-failed"
+
+
+def test_only_what_was_throttled_is_sent_again(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["busy"])
+    began = turned.now()
+    found = World(turned, store, server, terms()).run(4)
+    assert endings(found) == "dddd"
+    assert server.sent == [["0", "1", "2", "3"], ["1", "3"]]
+    assert turned.now() - began >= timedelta(seconds=7)
+
+
+def test_in_order_the_rest_is_sent_again_from_where_it_was_throttled(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["busy"])
+    found = World(turned, store, server, terms(in_order=True)).run(4)
+    assert endings(found) == "dddd"
+    assert server.sent == [["0", "1", "2", "3"], ["1", "2", "3"]]
+
+
+def test_a_lost_answer_leaves_writes_unknown_and_reads_go_again(turned: TurnedClock, store: SqliteStore) -> None:
+    assert endings(World(turned, store, Server(["lost-after"]), terms()).run(3)) == "uuu"
+
+
+def test_what_only_reads_is_read_again_after_a_lost_answer(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["lost-after", "lost-before"])
+    assert endings(World(turned, store, server, terms(), safe="read").run(3)) == "ddd"
+    assert len(server.sent) == 3
+
+
+def test_what_took_too_long_goes_again_in_halves(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["slow"])
+    assert endings(World(turned, store, server, terms(), safe="read").run(4)) == "dddd"
+    assert [len(ids) for ids in server.sent] == [4, 2, 2]
+
+
+def test_what_is_in_doubt_is_asked_for_once_the_system_must_be_done(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["half"], can_settle=True)
+    began = turned.now()
+    found = World(turned, store, server, terms(settle_by=["documentNumber"])).run(4)
+    assert endings(found) == "ddff"
+    assert found["3"].problem == "not-taken"
+    assert turned.now() - began >= server.done_within
+
+
+def test_what_never_got_through_fails_when_its_time_is_over(turned: TurnedClock, store: SqliteStore) -> None:
+    found = World(turned, store, Server(["unreachable"] * 100), terms()).run(2)
+    assert {outcome.problem for outcome in found.values()} == {"target-unreachable"}
+
+
+def test_no_right_ends_it_at_once(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["denied"])
+    assert endings(World(turned, store, server, terms()).run(2)) == "ff"
+    assert len(server.sent) == 1
+
+
+def test_a_worker_that_died_while_sending_is_waited_for_and_nothing_is_sent_again(
+    turned: TurnedClock, store: SqliteStore
+) -> None:
+    server = Server(["killed"])
+    began = turned.now()
+    assert endings(World(turned, store, server, terms()).run(3)) == "uuu"
+    assert len(server.sent) == 1
+    assert turned.now() - began >= server.hold
+
+
+def test_a_cancelled_run_sends_nothing(turned: TurnedClock, store: SqliteStore) -> None:
+    cancel(store, RUN, "no", "anna")
+    server = Server()
+    found = World(turned, store, server, terms()).run(3)
+    assert {outcome.problem for outcome in found.values()} == {"cancelled"}
+    assert not server.sent
