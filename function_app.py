@@ -5,7 +5,20 @@ import logging
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared import events, front, governing, lifecycle, listing, night, orchestrators
+from shared import (
+    batch_night,
+    batch_orchestrators,
+    batching,
+    checking,
+    events,
+    front,
+    gates,
+    governing,
+    lifecycle,
+    listing,
+    night,
+    orchestrators,
+)
 from shared.durable import Engine
 from shared.systems import finance_operations
 from shared.validation import served
@@ -20,6 +33,8 @@ EVENTS = [func.HttpMethod.POST, func.HttpMethod.OPTIONS]
 
 app = df.DFApp(http_auth_level=FUNCTION)
 app.register_functions(orchestrators.blueprint)
+app.register_functions(batch_orchestrators.blueprint)
+app.register_functions(gates.blueprint)
 
 
 @app.route("finance-operations/requeue", methods=POST, auth_level=FUNCTION)
@@ -53,6 +68,13 @@ async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClie
     return await served(req, "batch_job_event", lambda call: events.batch_job_event(call, Engine(client)))
 
 
+@app.route("business-central/{*root}", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Send an OData batch of any size to Business Central in chunks, and answer one response for each operation."""
+    return await served(req, "batch", lambda call: batching.batch(call, Engine(client)))
+
+
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
@@ -65,6 +87,13 @@ async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Sweep the failed jobs of Finance & Operations, once a night."""
     await night.tick("finance-operations", "nightly_requeue", Engine(client))
+
+
+@app.timer_trigger("timer", "30 */5 * * * *", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
+    """Retry what the day's batches left failed or not attempted, once a night, where the settings want it."""
+    await batch_night.tick(Engine(client))
 
 
 @app.route("runs", methods=GET, auth_level=FUNCTION)
@@ -100,6 +129,12 @@ async def apply(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 async def retry(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Try again what a run left failed or not attempted."""
     return await served(req, "retry", lambda call: lifecycle.retry(call, Engine(client)))
+
+
+@app.route("runs/{id}/check", methods=POST, auth_level=FUNCTION)
+async def check(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask the system again about what a run left unknown."""
+    return await served(req, "check", checking.check)
 
 
 @app.route("runs/{id}/cancel", methods=POST, auth_level=FUNCTION)

@@ -10,6 +10,8 @@ from durabletask.internal.orchestrator_service_pb2 import OrchestrationIdReusePo
 from shared.problems import NotReady
 
 ORCHESTRATOR = "carry_out_run"
+BATCH = "carry_out_batch"
+SEGMENT = "carry_out_segment"
 VERSION = "2"
 CANCEL = "cancel"
 WAITING = "waiting"
@@ -40,7 +42,7 @@ class Engine:
     def __init__(self, client: df.DurableFunctionsClient) -> None:
         self._client = client
 
-    async def start(self, run: str) -> None:
+    async def start(self, run: str, orchestrator: str = ORCHESTRATOR) -> None:
         """Start a run unless it was started before; a run never starts twice.
 
         The empty policy says that nothing may be replaced: by default, a finished instance starts again on Azure.
@@ -50,7 +52,7 @@ class Engine:
         """
         try:
             await self._client.schedule_new_orchestration(
-                ORCHESTRATOR,
+                orchestrator,
                 input={"run": run},
                 instance_id=run,
                 reuse_id_policy=OrchestrationIdReusePolicy(),
@@ -60,17 +62,22 @@ class Engine:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
 
-    async def cancel(self, run: str) -> None:
+    async def cancel(self, run: str, segments: int = 0) -> None:
         """Wake a run that waits, so that it sees that it is cancelled; one that has ended needs no waking.
+
+        Args:
+            run: The run's id.
+            segments: In how many segments it is done, each of which may be the one that waits.
 
         Raises:
             NotReady: the engine doesn't answer.
         """
-        try:
-            await self._client.raise_orchestration_event(run, CANCEL)
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _TOO_LATE:
-                raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
+        for instance in (run, *(f"{run}-{number}" for number in range(segments))):
+            try:
+                await self._client.raise_orchestration_event(instance, CANCEL)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _TOO_LATE:
+                    raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
 
     async def waits(self, run: str) -> bool:
         """Tell whether all parts of a run wait for a system at present.

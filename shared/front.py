@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from shared import clock, keys, records, runs
 from shared.answers import Answer
-from shared.durable import Engine, Phase
+from shared.durable import BATCH, ORCHESTRATOR, Engine, Phase
 from shared.operations import Named, Wanted
 from shared.outcomes import Outcome, State
 from shared.parts import broken
@@ -56,7 +56,7 @@ async def answer(call: Call, begun: Begun, engine: Engine) -> Answer:
 async def start(begun: Begun, engine: Engine) -> None:
     """Start a run, unless the call that came first has."""
     if not begun.joined or await _never_started(app_store(), engine, begun.order.run):
-        await engine.start(begun.order.run)
+        await engine.start(begun.order.run, BATCH if begun.order.is_batch else ORCHESTRATOR)
 
 
 async def result(call: Call, engine: Engine) -> Answer:
@@ -81,6 +81,10 @@ def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRec
     """
     watched = timedelta(hours=settings.follow_up_hours)
     minutes = settings.give_up_minutes if wanted.give_up_after is None else wanted.give_up_after
+    patience = timedelta(minutes=minutes)
+    if wanted.waves == "careful":
+        # As long as waves go out, a system that throttles is waited for.
+        patience = max(patience, watched)
     return Order(
         run=record.run,
         ticket=record.ticket,
@@ -92,7 +96,7 @@ def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRec
         reason=wanted.reason,
         base=base(call, settings),
         created=record.created,
-        give_up=record.created + timedelta(minutes=minutes),
+        give_up=record.created + patience,
         mode=wanted.mode,
         single=wanted.single,
         native=wanted.native,
@@ -200,7 +204,7 @@ def _answer(store: Store, order: Order) -> Answer:
     if kept is None:
         return broken(sent=True).raised(order.run).answer()
     records.refuse_expired(order, kept)
-    return kept.answer
+    return records.answer_of(store, order.run, kept)
 
 
 def _patience(preference: Preference, settings: Settings) -> float:

@@ -1,15 +1,14 @@
 """Runs in hand: sweep, apply, retry and cancel."""
 
 import asyncio
-import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared import clock, control, front, keys, records, runs
+from shared import batch_records, batching, clock, control, front, keys, records, runs
 from shared.answers import Answer
 from shared.durable import Engine
 from shared.front import Begun
@@ -22,7 +21,7 @@ from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import Preset
 from shared.targets import System, app_targets
-from shared.validation import Call, Strict, checked, read_json
+from shared.validation import Call, Strict, checked, pointer, read_json
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; kept in the report.")]
 Ids = Annotated[list[str], Field(min_length=1, max_length=10_000)]
@@ -47,7 +46,7 @@ class _Options(Strict):
 class SweepBody(_Options):
     """The body of `sweep`: which failures to look for, and whether to do more than plan."""
 
-    system: System = "finance-operations"
+    system: Literal["finance-operations"] = "finance-operations"
     target: str | None = Field(default=None, min_length=1, max_length=64)
     since: Annotated[AwareDatetime | None, Field(strict=False)] = None
     until: Annotated[AwareDatetime | None, Field(strict=False)] = None
@@ -68,6 +67,9 @@ class RetryBody(_Options):
     """The body of `retry`: what failed or was not attempted, or some ids."""
 
     only: Ids | None = None
+    replace: dict[str, dict[str, Any]] | None = Field(
+        default=None, min_length=1, max_length=10_000, description="New bodies of a batch's operations, by their ids."
+    )
 
 
 class CancelBody(Strict):
@@ -110,8 +112,14 @@ async def cancel(call: Call, engine: Engine) -> Answer:
     if head and head.state is not State.WATCHING:
         raise RunEnded("The run has ended.", run=order.run)
     await asyncio.to_thread(control.cancel, store, order.run, body.reason, front.actor(call, settings))
-    await engine.cancel(order.run)
+    await engine.cancel(order.run, segments=await asyncio.to_thread(_segments, store, order))
     return runs.accepted(order, State.RUNNING)
+
+
+def _segments(store: Store, order: Order) -> int:
+    """Return in how many segments a batch is done, each of which may be the one that waits."""
+    terms = batch_records.read_terms(store, order.run) if order.is_batch else None
+    return -(-terms.chunks // batch_records.SEGMENT) if terms else 0
 
 
 def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) -> Begun:
@@ -138,6 +146,12 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> Begun:
     plan = _plan(store, call.route_params.get("id", ""), timedelta(hours=settings.plan_ttl))
     chosen = _chosen(_applicable(store, plan.id), body)
     order = records.read_order(store, plan.id)
+    mark = batching.mark_of(chosen)
+    if order.is_batch:
+        more = {"plan": plan.id, "reason": body.reason}
+        return _once(
+            plan, lambda: batching.begin_again(store, call, (_apply_key(plan.id), mark), order, chosen, {}, more)
+        )
     wanted = replace(
         _wanted(body, order.system, plan.target, _named(store, plan.id, chosen), "perform"),
         waves=body.waves,
@@ -149,11 +163,15 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> Begun:
         made = front.order_of(call, wanted, settings, record)
         return made.model_copy(update={"plan": plan.id}), front.tasks_of(wanted.items, wanted.cap)
 
-    mark = hashlib.sha256("\n".join(sorted(item.id for item in chosen)).encode()).hexdigest()
+    return _once(plan, lambda: front.begin(store, _apply_key(plan.id), mark, make))
+
+
+def _once(plan: Run, begin: Callable[[], Begun]) -> Begun:
+    """Apply a plan once: the same selection joins, another one is refused."""
     try:
-        return front.begin(store, _apply_key(plan.id), mark, make)
+        return begin()
     except KeyReused as problem:
-        raise PlanApplied("The plan was applied with another selection.", run=problem.run) from None
+        raise PlanApplied(f"Plan {plan.id} was applied with another selection.", run=problem.run) from None
 
 
 def _begin_retry(store: Store, call: Call, body: RetryBody) -> Begun:
@@ -164,9 +182,15 @@ def _begin_retry(store: Store, call: Call, body: RetryBody) -> Begun:
         raise IsAPlan("The run is a plan.", run=order.run)
     if head is None:
         raise RunOpen("The run has not ended.", run=order.run)
-    chosen = _retried(list(records.all_items(store, order.run)), body.only)
-    named = _named(store, order.run, chosen)
-    wanted = replace(_wanted(body, order.system, order.target, named, "perform"), follow_up=bool(body.followUp))
+    chosen = _retried(list(records.all_items(store, order.run)), body)
+    if order.is_batch:
+        named = keys.key_of(call, front.actor(call, settings)), keys.fingerprint(call)
+        more = {"parent": order.run, "reason": body.reason}
+        return batching.begin_again(store, call, named, order, chosen, batching.replaced_bodies(call), more)
+    if body.replace:
+        raise NotValid.of(Mistake("is for batches of operations", "/replace"))
+    items = _named(store, order.run, chosen)
+    wanted = replace(_wanted(body, order.system, order.target, items, "perform"), follow_up=bool(body.followUp))
     app_targets().choose(wanted.system, wanted.target)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
@@ -242,13 +266,20 @@ def _chosen(items: list[Item], body: ApplyBody) -> list[Item]:
     return chosen
 
 
-def _retried(items: list[Item], only: list[str] | None) -> list[Item]:
+def _retried(items: list[Item], body: RetryBody) -> list[Item]:
     """Return what a retry is about; what is done is never done again."""
     allowed = {item.id for item in items if item.outcome is not Ending.DONE}
-    _refuse_unknown("only", only, allowed, "is not an item of the run, or it is done")
-    if only is not None:
-        return [item for item in items if item.id in set(only)]
-    chosen = [item for item in items if item.outcome in _RETRIED]
+    _refuse_unknown("only", body.only, allowed, "is not an item of the run, or it is done")
+    replaced = set(body.replace or {})
+    mistakes = [
+        Mistake("is not an item of the run, or it is done", pointer(("replace", one)))
+        for one in sorted(replaced - allowed)
+    ]
+    if mistakes:
+        raise NotValid.of(*mistakes)
+    if body.only is not None:
+        return [item for item in items if item.id in set(body.only)]
+    chosen = [item for item in items if item.outcome in _RETRIED or item.id in replaced]
     if not chosen:
         raise NotValid(
             "The run left nothing failed or not attempted.", mistakes=(Mistake("name the ids that you mean", "/only"),)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from shared.records import Order
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back
-from shared.sweeping import last_sweep
+from shared.sweeping import last_sweep, read_a_little
 from shared.systems import finance_operations as fo
 from shared.targets import Target, app_targets
 from shared.transport import connection
@@ -197,11 +197,10 @@ def _failure(named: Any, target: Target, policy: control.PolicyDocument) -> dict
 
 
 def _checked(target: Target) -> dict[str, Any]:
-    """Ask a target for one job, which takes a token and a right."""
+    """Ask a target for one record, which takes a token and a right."""
     told: dict[str, Any] = {"target": target.name, "system": target.system, "state": "ok"}
     try:
-        now = clock.now()
-        fo.failed_jobs_page(connection(target), now - timedelta(days=1), now, 0, 1)
+        read_a_little(target)
     except ItemProblem as problem:
         state = _TROUBLES.get(type(problem), "not reachable")
         return {**told, "state": state, "reason": problem.detail, "next": problem.next_step}

@@ -24,6 +24,7 @@ from shared.following import Step, Ways
 from shared.outcomes import State
 from shared.parts import Desk
 from shared.problems import NotReady
+from shared.progress import read as read_progress
 from shared.settings import app_settings
 from shared.store import app_store
 from shared.sweeping import app_watch, quiet_pause, work_for
@@ -44,29 +45,29 @@ def carry_out_run(context: OrchestrationContext, order: Reference) -> Turns:
     run = {"run": order["run"]}
     cancelled = context.wait_for_external_event(CANCEL)
     try:
-        found = yield from _until_done(context, "prepare_run", run, cancelled)
+        found = yield from until_done(context, "prepare_run", run, cancelled)
         send = _waves if found.get("careful") else _parts
         if (yield from send(context, run, found, cancelled)):
-            return (yield from _until_done(context, "break_run", run, cancelled))
-        done = yield from _until_done(context, "finish_run", run, cancelled)
+            return (yield from until_done(context, "break_run", run, cancelled))
+        done = yield from until_done(context, "finish_run", run, cancelled)
     except TaskFailedError:
-        return (yield from _until_done(context, "break_run", run, cancelled))
+        return (yield from until_done(context, "break_run", run, cancelled))
     # A run of version 1 ends here: it knows of no follow-up.
     if not done.get("follow"):
         return done
     context.set_custom_status(WATCHING)
     try:
-        yield from _until_done(context, "watch_run", {**run, "turn": _LAST_TURN}, cancelled)
+        yield from until_done(context, "watch_run", {**run, "turn": _LAST_TURN}, cancelled)
     except TaskFailedError:
         # A defect of ours while looking changes no outcome: the report says what is known.
-        return (yield from _until_done(context, "end_run", run, cancelled))
-    return (yield from _until_done(context, "end_run", run, cancelled))
+        return (yield from until_done(context, "end_run", run, cancelled))
+    return (yield from until_done(context, "end_run", run, cancelled))
 
 
 def _waves(context: OrchestrationContext, run: Reference, found: Reference, cancelled: Task[Any]) -> Turns:
     """Send one wave after the other, as what became of those before allows; tell whether one of them broke."""
     for turn in count():
-        told = yield from _until_done(context, "watch_run", {**run, "turn": turn}, cancelled)
+        told = yield from until_done(context, "watch_run", {**run, "turn": turn}, cancelled)
         if "over" in told:
             return False
         if (yield from _parts(context, {**run, "wave": told["wave"]}, {**found, **told}, cancelled)):
@@ -74,7 +75,7 @@ def _waves(context: OrchestrationContext, run: Reference, found: Reference, canc
     return True
 
 
-def _until_done(context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any]) -> Turns:
+def until_done(context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any]) -> Turns:
     """Call an activity again after each wait that it asks for, and at once when the run is cancelled."""
     tries = 0
     while True:
@@ -145,7 +146,7 @@ def _after(
     return True
 
 
-def _patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference], Reference]:
+def patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference], Reference]:
     """Let an activity wait for a store that doesn't answer: claims make it safe to begin it again."""
 
     @wraps(activity)
@@ -161,7 +162,7 @@ def _patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference]
 
 
 @blueprint.activity_trigger(input_name="work")
-@_patient
+@patient
 def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Find what a run is to do: what it names, or what a sweep selects."""
     store = app_store()
@@ -176,7 +177,7 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 
 
 @blueprint.activity_trigger(input_name="work")
-@_patient
+@patient
 def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Perform one part of a run; `{"wait": seconds}` asks to be called again."""
     desk = _desk(str(work["run"]), cancelled=bool(work["cancelled"]), wave=work.get("wave"))
@@ -189,12 +190,12 @@ def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 
 
 @blueprint.activity_trigger(input_name="work")
-@_patient
+@patient
 def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Write a run's report and answer; `follow` says that it is to be watched what becomes of its items."""
     store = app_store()
     order = records.read_order(store, str(work["run"]))
-    head = runs.answer(store, order, _retention(), sweeping.candidate)
+    head = runs.answer(store, order, retention(), sweeping.candidate)
     sweeping.remember(store, order)
     notices.of_run(store, order, head)
     if order.is_night:
@@ -205,7 +206,7 @@ def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 
 
 @blueprint.activity_trigger(input_name="work")
-@_patient
+@patient
 def watch_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Look what became of a run's items, and say what is next: `wait` seconds, a `wave` of parts, or `over`."""
     store = app_store()
@@ -217,7 +218,7 @@ def watch_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 
 
 @blueprint.activity_trigger(input_name="work")
-@_patient
+@patient
 def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Write a run's report with what became of its items."""
     store = app_store()
@@ -229,7 +230,7 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 
 
 @blueprint.activity_trigger(input_name="work")
-@_patient
+@patient
 def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """End a run that broke by a defect of ours; what was sent is unknown."""
     desk = _desk(str(work["run"]))
@@ -237,22 +238,24 @@ def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     found = records.read_prepared(desk.store, desk.order.run) or sweeping.nothing_found(desk.store, desk.order)
     if desk.order.is_careful:
         following.break_off(desk.store, desk.order)
-        for wave in records.waves_of(desk.store, desk.order.run):
+        for wave in read_progress(desk.store, desk.order.run)[0].sent:
             for number in wave.parts:
                 parts.break_off(replace(desk, wave=wave), wave.items, number)
     else:
         for number in range(records.parts_of(found.count)):
             parts.break_off(desk, found.items, number)
-    runs.answer(desk.store, desk.order.model_copy(update={"follow_up": timedelta()}), _retention(), sweeping.candidate)
+    runs.answer(desk.store, desk.order.model_copy(update={"follow_up": timedelta()}), retention(), sweeping.candidate)
     return {"broken": True}
 
 
 def _desk(run: str, *, cancelled: bool = False, wave: int | None = None) -> Desk:
     store = app_store()
-    found = records.read_wave(store, run, int(wave)) if wave else None
+    sent = read_progress(store, run)[0].sent if wave else []
+    found = next((one for one in sent if one.number == wave), None)
     order = records.read_order(store, run)
     return Desk(store, app_watch(), order, work_for, quiet_pause, cancelled=cancelled, wave=found)
 
 
-def _retention() -> timedelta:
+def retention() -> timedelta:
+    """Return how long an answer is kept."""
     return timedelta(hours=app_settings().result_retention_hours)

@@ -3,7 +3,6 @@
     runs/{run}/order              what was asked for, by whom, and the ticket that opens the result
     runs/{run}/{items}/{page}     what is to be done: up to 1,000 items a page
     runs/{run}/prepared           which pages those are, and how many items they hold
-    runs/{run}/waves/{wave}       which of them are tried together, in careful waves
     runs/{run}/outcomes/{part}    how the items of a part ended: up to 20
     runs/{run}/report             the run's model, when every item has an outcome
     runs/{run}/report/{page}      its items: up to 1,000 a page
@@ -86,6 +85,11 @@ class Order(Stored):
         return self.sweep is not None and self.sweep.night is not None
 
     @property
+    def is_batch(self) -> bool:
+        """Whether it fans a batch of operations out."""
+        return self.system == "business-central"
+
+    @property
     def is_careful(self) -> bool:
         """Whether its items are tried in careful waves."""
         return self.waves == "careful" and self.mode == "perform"
@@ -129,7 +133,7 @@ class Tasks(Stored):
     tasks: list[Task]
 
 
-class Wave(Stored):
+class Wave(Plain):
     """Which items are tried together, and in which parts."""
 
     number: int
@@ -182,13 +186,10 @@ class Kept(Stored):
     content_type: str
     headers: dict[str, str]
     body: str
+    apart: bool = False
+    """The body is large, and kept by itself."""
     sent: bool
     expires: datetime
-
-    @property
-    def answer(self) -> Answer:
-        """Return it as it was answered first."""
-        return Answer(self.status, self.body.encode(), self.content_type, self.headers)
 
 
 def new_id() -> str:
@@ -237,31 +238,16 @@ def read_prepared(store: Store, run: str) -> Prepared | None:
 
 
 def write_wave(store: Store, run: str, number: int, first: int, tasks: Sequence[Task]) -> Wave:
-    """Write which items are tried together; a second delivery gets what the first one wrote."""
+    """Write items that are to be tried together, under a name of their own."""
     wave = Wave(number=number, items=f"wave-{number}-{secrets.token_hex(4)}", count=len(tasks), first=first)
     write_tasks(store, run, wave.items, tasks)
-    create(store, f"runs/{run}/waves/{number}", wave)
-    return read_wave(store, run, number) or wave
+    return wave
 
 
 def tasks_of_wave(store: Store, run: str, wave: Wave) -> Iterator[Task]:
     """Yield the items that are tried together."""
     for page in range(-(-wave.count // PAGE)):
         yield from read_tasks(store, run, wave.items, page)
-
-
-def read_wave(store: Store, run: str, number: int) -> Wave | None:
-    """Return a wave, if there was one of that number."""
-    found = store.read(f"runs/{run}/waves/{number}")
-    return Wave.read(found.data) if found else None
-
-
-def waves_of(store: Store, run: str) -> Iterator[Wave]:
-    """Yield a run's waves in their order."""
-    number = 1
-    while wave := read_wave(store, run, number):
-        yield wave
-        number += 1
 
 
 def read_order(store: Store, run: str) -> Order:
@@ -274,6 +260,14 @@ def read_order(store: Store, run: str) -> Order:
     if found is None:
         raise UnknownRun("There is no run of this id.")
     return Order.read(found.data)
+
+
+def known_order(store: Store, run: str) -> Order | None:
+    """Return what a run was asked for; None if the call that began it died before it wrote that."""
+    try:
+        return read_order(store, run)
+    except UnknownRun:
+        return None
 
 
 def read_order_of(store: Store, key: str) -> Order | None:
@@ -325,6 +319,19 @@ def write_report(store: Store, head: Run, items: Sequence[Item], name: Report) -
     for page, some in enumerate(batched(items, PAGE, strict=False)):
         create(store, f"runs/{head.id}/{name}/{page}", ReportPage(items=list(some)))
     create(store, f"runs/{head.id}/{name}", head)
+
+
+def keep_apart(store: Store, run: str, kept: Kept, body: bytes) -> None:
+    """Write an answer whose body is large, the body first; a second delivery finds the first one's."""
+    with contextlib.suppress(Exists):
+        store.create(f"runs/{run}/body", body)
+    create(store, f"runs/{run}/answer", kept)
+
+
+def answer_of(store: Store, run: str, kept: Kept) -> Answer:
+    """Return a kept answer as it was answered first."""
+    found = store.read(f"runs/{run}/body") if kept.apart else None
+    return Answer(kept.status, found.data if found else kept.body.encode(), kept.content_type, kept.headers)
 
 
 def read_report(store: Store, run: str, *names: Report) -> Run | None:

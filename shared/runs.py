@@ -1,13 +1,13 @@
 """Runs: from the ends of their parts to a report and an answer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from shared import clock, control, records
 from shared.answers import Answer, to_json
 from shared.following import rest_of
-from shared.outcomes import Became, Counts, Ending, Item, Outcome, Run, State
+from shared.outcomes import Became, Counts, Ending, Item, Note, Outcome, Run, State
 from shared.parts import would
 from shared.progress import Progress
 from shared.progress import read as read_progress
@@ -27,16 +27,17 @@ def answer(store: Store, order: Order, retention: timedelta, candidate: Candidat
     progress, _ = read_progress(store, order.run)
     ended = list(_ends(store, order, progress, candidate))
     follows = order.follow_up > timedelta() and any(one.outcome.ending is Ending.DONE for one in ended)
+    follows = follows and not control.is_cancelled(store, order.run)
     known = progress.known() if follows else progress.final()
     items = [_item(one, known.get(one.id, Became() if follows else None)) for one in ended]
     follows = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
-    report = _report(store, order, items, progress)
+    report = report_of(store, order, items, progress.notes)
     if follows and report.state is State.ENDED:
         report = report.model_copy(update={"state": State.WATCHING, "ended": None})
     records.write_report(store, report, items, "report")
     head = records.read_report(store, order.run, "report") or report
     records.create(store, f"runs/{order.run}/answer", _kept(order, head, ended, items, retention))
-    _close(store, head)
+    close(store, head)
     return head
 
 
@@ -51,7 +52,7 @@ def end(store: Store, order: Order) -> Run:
     told = {"state": State.ENDED, "ended": clock.now(), "counts": Counts.of(items), "notes": progress.notes}
     records.write_report(store, first.model_copy(update=told), items, "final")
     head = records.read_report(store, order.run) or first
-    _close(store, head)
+    close(store, head)
     return head
 
 
@@ -122,19 +123,16 @@ def _ends(store: Store, order: Order, progress: Progress, candidate: Candidates)
 def _ends_of_waves(store: Store, order: Order, progress: Progress, candidate: Candidates) -> Iterator[Ended]:
     """Yield how every item ended: in the last wave that did it, or by what kept it from being tried."""
     found: dict[str, Ended] = {}
-    for wave in records.waves_of(store, order.run):
+    for wave in progress.sent:
         for number in wave.parts:
             part = records.read_part(store, order.run, number)
             for one in part.ended if part else ():
-                if one.id not in found or found[one.id].outcome.ending is not Ending.DONE or _is_done(one):
+                # What was sent a second time is the truth, also where nobody knows how it ended.
+                if one.id not in found or found[one.id].outcome.ending is not Ending.DONE or one.outcome.sent:
                     found[one.id] = one
     for task in records.all_tasks(store, order.run):
         rest = task.outcome or rest_of(progress, candidate(order, task).cause)
         yield found.get(task.id) or Ended(id=task.id, outcome=rest, episode=task.episode, about=task.about)
-
-
-def _is_done(one: Ended) -> bool:
-    return one.outcome.ending is Ending.DONE
 
 
 def _item(one: Ended, became: Became | None) -> Item:
@@ -147,18 +145,19 @@ def _with(item: Item, became: Became | None) -> Item:
     return item.model_copy(update={"recovery": became.recovery, "recoveryReason": became.reason})
 
 
-def _close(store: Store, head: Run) -> None:
+def close(store: Store, head: Run) -> None:
     """Take a run that has ended out of those that are open."""
     if head.state is not State.WATCHING:
         store.delete(f"{records.OPEN}{head.id}")
 
 
-def _report(store: Store, order: Order, items: list[Item], progress: Progress) -> Run:
+def report_of(store: Store, order: Order, items: list[Item], notes: Sequence[Note] = ()) -> Run:
+    """Return the head of the report of a run all of whose items have ended."""
     now = clock.now()
     state = State.PLANNED if order.mode == "plan" else State.ENDED
     if control.is_cancelled(store, order.run):
         state = State.CANCELLED
-    return told(order, state, counts=Counts.of(items), notes=progress.notes, answered=now, ended=now)
+    return told(order, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now)
 
 
 def _kept(order: Order, head: Run, ended: list[Ended], items: list[Item], retention: timedelta) -> Kept:

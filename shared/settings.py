@@ -91,6 +91,11 @@ class Settings(BaseModel):
         description="How many items a night tries at once: `careful` starts with 5 and grows as they recover, `all` "
         "tries all of them.",
     )
+    batch_retry: Literal["off", "on"] = Field(
+        default="off",
+        description="`on`: at night, what the day's batches (business-central) left failed or not attempted goes "
+        "again, as far as the policy allows it.",
+    )
     sweep_cap: int = Field(
         default=1000, ge=1, le=10_000, description="The most items that a night touches on a target."
     )

@@ -6,6 +6,7 @@ from functools import cache
 
 from shared import clock, control, records, sweep
 from shared.attempts import Wait, patience
+from shared.batch_records import Terms
 from shared.claims import Claim, ClaimRecord
 from shared.control import PolicyDocument, Watch
 from shared.judging import permitted
@@ -17,11 +18,12 @@ from shared.records import Order, Prepared, Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back, within_cap
+from shared.systems import business_central as bc
 from shared.systems import finance_operations as fo
-from shared.targets import app_targets
+from shared.targets import Target, app_targets
 from shared.transport import Connection, connection
 from shared.waves import Candidate
-from shared.work import Look, Work
+from shared.work import Look, Sender, Work
 
 _LONGEST_SLEEP = 900.0
 
@@ -54,6 +56,34 @@ def candidate(order: Order, task: Task) -> Candidate:
     """Return by which cause an item is tried: Finance & Operations tells none, so all of a target are one."""
     del order
     return Candidate(task.id, "", (task.about.get("job", ""), task.about.get("company", "")))
+
+
+def sender_of(order: Order, terms: Terms) -> Sender:
+    """Return what a run does with a chunk of operations.
+
+    Raises:
+        TargetLost: the target isn't there any more.
+    """
+    return bc.Sending(connected(order.target), terms.root, terms.settle_by, order.run, snapshot=terms.snapshot)
+
+
+def places_of(order: Order) -> int:
+    """Return how many batches may be in flight at a run's target."""
+    known = {target.name: target for target in app_targets().on}
+    return known[order.target].in_flight if order.target in known else 1
+
+
+def read_a_little(target: Target) -> None:
+    """Read one record of a target, which takes a token and a right.
+
+    Raises:
+        ItemProblem: it can't be read.
+    """
+    now = clock.now()
+    if target.system == "business-central":
+        bc.read_companies(connection(target))
+    else:
+        fo.failed_jobs_page(connection(target), now - timedelta(days=1), now, 0, 1)
 
 
 def connected(target: str) -> Connection:

@@ -1,0 +1,119 @@
+"""Ask the system again about what a run left unknown, and write down what it shows."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from shared import batch_records, clock, front, keys, records, runs
+from shared.answers import Answer
+from shared.claims import Claim
+from shared.outcomes import Ending, Item, Outcome
+from shared.problems import ItemProblem, Mistake, NotTaken, NotValid, OutcomeUnknown, RunOpen
+from shared.records import Kept, Order
+from shared.settings import app_settings
+from shared.store import Store, app_store
+from shared.sweeping import sender_of, work_for
+from shared.validation import Call, Strict, checked, read_json
+
+_MOST = 1000
+
+
+class CheckBody(Strict):
+    """The body of `check`."""
+
+    reason: str = Field(min_length=1, max_length=500, description="Why; kept in the report.")
+    settleBy: list[Annotated[str, Field(min_length=1, max_length=128)]] | None = Field(  # noqa: N815 - as callers write it
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="Fields by which a created record is found again, for a batch that was sent without them.",
+    )
+
+
+async def check(call: Call) -> Answer:
+    """Answer `check`: a run of its own, whose items are those that were unknown, with what the system shows now.
+
+    Raises:
+        NotValid: nothing is unknown in the run.
+        RunOpen: it has not ended.
+    """
+    body = checked(CheckBody, read_json(call))
+    return await asyncio.to_thread(_check, app_store(), call, body)
+
+
+def _check(store: Store, call: Call, body: CheckBody) -> Answer:
+    former = records.read_order(store, call.route_params.get("id", ""))
+    if records.read_report(store, former.run) is None:
+        raise RunOpen("The run has not ended.", run=former.run)
+    unknown = [item for item in records.all_items(store, former.run) if item.outcome is Ending.UNKNOWN][:_MOST]
+    if not unknown:
+        raise NotValid("Nothing is unknown in the run.", mistakes=(Mistake("names a run without unknown items"),))
+    order = _order(call, former, body)
+    shown = _batch(store, former, unknown, body) if former.is_batch else _jobs(store, former, unknown)
+    items = [Item.of(item.id, shown[item.id], item.about, item.episode) for item in unknown]
+    records.write_order(store, order, [])
+    head = runs.report_of(store, order, items)
+    records.write_report(store, head, items, "report")
+    answer = Answer(200, runs.run_json(runs.with_items(head, items, more=False)))
+    told = answer.with_headers({"Nightshift-Run": order.run, "Nightshift-Outcome": runs.outcome_of(head)})
+    expires = clock.now() + timedelta(hours=app_settings().result_retention_hours)
+    kept = Kept(
+        status=200,
+        content_type=told.content_type,
+        headers=dict(told.headers),
+        body=told.body.decode(),
+        sent=False,
+        expires=expires,
+    )
+    records.create(store, f"runs/{order.run}/answer", kept)
+    runs.close(store, head)
+    return told
+
+
+def _order(call: Call, former: Order, body: CheckBody) -> Order:
+    """Return the order of the check: as the former one, but that it only reads."""
+    settings, record = app_settings(), keys.fresh("")
+    told = {"run": record.run, "ticket": record.ticket, "created": record.created, "give_up": record.created}
+    told |= {"function": call.function, "parent": former.run, "reason": body.reason, "origin": "http"}
+    told |= {"actor": front.actor(call, settings), "base": front.base(call, settings), "sweep": None, "native": False}
+    return former.model_copy(update=told | {"waves": "all", "follow_up": timedelta(), "event_waits": None})
+
+
+def _jobs(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome]:
+    """Return what the system shows of jobs, and settle their claims."""
+    tasks = {task.id: task for task in records.all_tasks(store, former.run)}
+    found = {}
+    for item in unknown:
+        claim = Claim(store, former.target, item.id, former.run, timedelta())
+        try:
+            outcome = work_for(former, tasks[item.id]).check(claim.record.episode)
+            found[item.id] = claim.settle(outcome)
+        except ItemProblem as problem:
+            found[item.id] = Outcome.of(OutcomeUnknown(problem.detail))
+    return found
+
+
+def _batch(store: Store, former: Order, unknown: list[Item], body: CheckBody) -> dict[str, Outcome]:
+    """Return what the system shows of records that operations may have created."""
+    terms = batch_records.read_terms(store, former.run)
+    found = {item.id: Outcome.of(OutcomeUnknown("What was sent is kept no longer.")) for item in unknown}
+    if terms is None:
+        return found
+    sender = sender_of(former, terms.model_copy(update={"settle_by": body.settleBy or terms.settle_by}))
+    for piece in batch_records.pieces(store, former.run):
+        if piece.id in found:
+            try:
+                found[piece.id] = _shown(sender.settle(piece))
+            except ItemProblem as problem:
+                found[piece.id] = Outcome.of(OutcomeUnknown(problem.detail))
+    return found
+
+
+def _shown(settled: bool | None) -> Outcome:  # noqa: FBT001 - the three answers of `Sender.settle`
+    if settled is None:
+        return Outcome.of(OutcomeUnknown("The fields of settleBy don't tell, or none were named."))
+    if settled:
+        return Outcome(ending=Ending.DONE, reason="The system has exactly one record with these fields.", sent=True)
+    return Outcome.of(NotTaken("The system has no record with these fields."))
