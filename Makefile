@@ -4,10 +4,10 @@ ifeq ($(strip $(PYTHON)),)
 $(error Nightshift needs Python 3.13 on the PATH, or: make demo PYTHON=/path/to/python3.13)
 endif
 
-.PHONY: demo serve test lint check docs
+.PHONY: demo serve test lint check docs bench
 demo:
 	$(PYTHON) -m local demo $(if $(JSON),--json $(JSON))
 serve:
 	$(PYTHON) -m local serve $(if $(PORT),--port $(PORT))
-test lint check docs:
+test lint check docs bench:
 	$(PYTHON) -m local $@

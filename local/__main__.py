@@ -13,6 +13,7 @@ COMMANDS = {
     "test": "run the tests and print the coverage of shared/ [pytest's arguments]",
     "lint": "ruff, mypy and import-linter",
     "check": "what takes longer: the slow tests, and the store's contract on Azurite where that is installed",
+    "bench": "measure what a fanned-out batch costs, as ratios, into benchmarks/results.json",
     "docs": "write the generated parts of README.md and docs/",
 }
 

@@ -17,9 +17,15 @@ _PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 
 def run(name: str, arguments: list[str]) -> int:
     """Run one command; return its exit code."""
-    return {"demo": _demo, "serve": _serve, "test": _test, "lint": _lint, "check": _check, "docs": _docs}[name](
-        arguments
-    )
+    return {
+        "demo": _demo,
+        "serve": _serve,
+        "test": _test,
+        "lint": _lint,
+        "check": _check,
+        "docs": _docs,
+        "bench": _bench,
+    }[name](arguments)
 
 
 def _demo(arguments: list[str]) -> int:
@@ -76,6 +82,12 @@ def _docs(_: list[str]) -> int:
 
     docs.write()
     return 0
+
+
+def _bench(_: list[str]) -> int:
+    from benchmarks import batch  # noqa: PLC0415 - as above
+
+    return batch.run()
 
 
 def _python(*arguments: str) -> int:

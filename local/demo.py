@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from local.machine import Machine
-from local.scenes import recovery, requeue
+from local.scenes import business_central, recovery, requeue
 from local.scenes.stage import Scene, Stage
 
 _WIDTH = 100
 Play = Callable[[Stage], Scene]
 _ACTS: tuple[tuple[Mapping[str, str], Sequence[Play]], ...] = (
-    ({}, (*requeue.SCENES, *recovery.SCENES)),
+    ({}, (*requeue.SCENES, *recovery.SCENES, *business_central.SCENES)),
     ({"SWEEP_MODE": "apply"}, recovery.AT_NIGHT),
 )
 """The settings of an app, and the scenes that are played with it."""
@@ -27,7 +27,7 @@ _ACTS: tuple[tuple[Mapping[str, str], Sequence[Play]], ...] = (
 def run(json_file: Path | None) -> int:
     """Play every scene, print what was seen, and return 0 only if every promise was kept."""
     console = Console(width=_WIDTH)
-    console.print("[bold]Nightshift[/] in the local host, with a simulated Finance & Operations (a development tool)\n")
+    console.print("[bold]Nightshift[/] in the local host, with simulated systems (a development tool)\n")
     scenes = [scene for settings, plays in _ACTS for scene in _act(settings, plays)]
     for scene in scenes:
         console.print(_table(scene))

@@ -9,6 +9,7 @@ import requests
 
 from local.machine import Machine
 
+_LONGEST = 300
 REQUEUE = "/api/finance-operations/requeue"
 
 
@@ -38,7 +39,7 @@ class Stage:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         response = self._session.post(self.machine.host.url + path, json=body, headers=named, timeout=130)
         told = " ".join(f"{name}: {value}" for name, value in named.items())
-        scene.call = f"POST {path.rpartition('/')[2]} {json.dumps(body)} {told}".strip()
+        scene.call = f"POST {path.rpartition('/')[2]} {_short(json.dumps(body))} {told}".strip()
         scene.status, scene.answer = response.status_code, content(response)
         return response
 
@@ -82,6 +83,10 @@ class Stage:
         """Return the job's status in the system at this moment."""
         found = self.system.jobs.get(job)
         return str(found.status) if found else "gone"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def lines(items: list[dict[str, Any]]) -> list[str]:

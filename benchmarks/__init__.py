@@ -1,0 +1,1 @@
+"""Measurements, as ratios that are taken side by side in one run."""
