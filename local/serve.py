@@ -26,12 +26,16 @@ HTTP_FILE = ROOT / ".local" / "nightshift.http"
 # What a call of a function holds beside its route. A function that is not named here is told without a body.
 _REASON = '{"reason": "Trying it out"}'
 _BODIES = {
-    **dict.fromkeys(("sweep", "apply", "retry", "cancel", "stop", "resume"), _REASON),
+    **dict.fromkeys(("sweep", "apply", "retry", "check", "cancel", "stop", "resume"), _REASON),
+    "batch": '{"requests": [{"id": "1", "method": "GET", "url": "companies"}]}',
+    "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
     **dict.fromkeys(("requeue", "requeue_native"), '{"batchJobId": %d}'),
     "put_policy": '{"rules": [{"name": "all", "action": "allow"}], "reason": "Trying it out"}',
 }
 _QUERIES = {"run_result": "?ticket={ticket}"}
 _VARIABLES = {"id": "run"}
+_ROUTES = {"business-central/{*root}": "business-central/api/v2.0/%24batch"}
+"""Routes whose rest is written out; the dollar sign is encoded, because shells would read a variable."""
 _SOME_JOB = 5637144576
 _JOBS = TypeAdapter(list[JobSettings])
 
@@ -171,7 +175,8 @@ def _path(function: FunctionInfo) -> str:
     def variable(found: re.Match[str]) -> str:
         return f"{{{_VARIABLES.get(found[1], found[1])}}}"
 
-    return re.sub(r"\{\**(\w+)\}", variable, function.route or "") + _QUERIES.get(function.name, "")
+    route = function.route or ""
+    return re.sub(r"\{\**(\w+)\}", variable, _ROUTES.get(route, route)) + _QUERIES.get(function.name, "")
 
 
 def _variables(calls: list[Call]) -> list[str]:
