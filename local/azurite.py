@@ -38,7 +38,7 @@ def running() -> Iterator[str]:
     node, port = shutil.which("node") or "node", _free_port()
     command = [
         *(node, str(_MAIN), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
-        *("--inMemoryPersistence", "--skipApiVersionCheck", "--silent"),
+        *("--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"),
     ]
     with subprocess.Popen(command) as process:  # noqa: S603 - Azurite itself
         try:

@@ -196,12 +196,20 @@ class BlobStore:
 
     def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
-        condition = MatchConditions.IfNotModified if etag else MatchConditions.Unconditionally
         with _azure_errors(), contextlib.suppress(ResourceNotFoundError):
             try:
-                self._blobs().get_blob_client(key).delete_blob(etag=etag, match_condition=condition)
+                self._delete(key, etag)
             except ResourceModifiedError:
-                raise Changed(key) from None
+                # A condition on a blob that is gone is answered like one that doesn't hold.
+                if self.read(key):
+                    raise Changed(key) from None
+
+    def _delete(self, key: str, etag: str | None) -> None:
+        blob = self._blobs().get_blob_client(key)
+        if etag:
+            blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
+        else:
+            blob.delete_blob()
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
         """As `Store.list`."""
