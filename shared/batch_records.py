@@ -183,11 +183,11 @@ def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
 def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
     """Return what the tries of a chunk tell of its operations; None of those that were sent, and have no end."""
     found: dict[int, Outcome | None] = {}
-    number = 0
-    while sent := read_sent(store, run, chunk, number):
-        told = read_try(store, run, chunk, number)
-        found |= dict.fromkeys(sent.places) if told is None else {one.place: one.outcome for one in told.said}
-        number += 1
+    # A call that only waited leaves no record, so the numbers have gaps.
+    for number in sorted(int(key.rpartition("/")[2]) for key in _keys(store, f"sent/{run}/{chunk}/")):
+        sent, told = read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
+        found |= dict.fromkeys(sent.places if sent else ())
+        found |= {one.place: one.outcome for one in told.said} if told else {}
     return found
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import batch_records as kept
-from shared import batches, clock
+from shared import batch_report, batches, clock, records
 from shared.attempts import Wait
 from shared.batch_records import Layout, Payload, Plan, Terms
 from shared.batches import Desk
@@ -305,3 +305,20 @@ def test_a_cancelled_run_sends_nothing(turned: TurnedClock, store: SqliteStore) 
     found = World(turned, store, server, terms()).run(3)
     assert {outcome.problem for outcome in found.values()} == {"cancelled"}
     assert not server.sent
+
+
+def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
+    turned: TurnedClock, store: SqliteStore
+) -> None:
+    """A call that only waited leaves no record, so the numbers of the tries have gaps."""
+    world = World(turned, store, Server(), terms())
+    pieces = [Piece(place=place, id=str(place), method="POST", url="x", text="{}") for place in range(3)]
+    kept.write_batch(store, RUN, world.terms, Plan(chunks=[Layout(operations=[0, 1, 2])]), [Payload(operations=pieces)])
+    for number, places in ((0, [0]), (3, [1]), (12, [2])):
+        kept.begin_try(store, RUN, 0, number, kept.Sent(until=turned.now(), places=places))
+    done = Outcome(ending=Ending.DONE, reason="Done.", sent=True)
+    kept.end_try(store, RUN, 0, 0, kept.Try(said=[kept.Said(place=0, outcome=done)], at=turned.now()), [])
+    batch_report.break_off(store, world.desk().order)
+    part = records.read_part(store, RUN, 0)
+    assert part is not None
+    assert [one.outcome.ending for one in part.ended] == [Ending.DONE, Ending.UNKNOWN, Ending.UNKNOWN]
