@@ -70,7 +70,6 @@ class _Segment:
         self._context = context
         self._work = work
         self._cancelled = cancelled
-        self._told_cancelled = False
         after = {int(chunk): set(others) for chunk, others in told["after"].items()}
         chunks = range(told["first"], told["first"] + told["chunks"])
         self._ready = deque(chunk for chunk in chunks if chunk not in after)
