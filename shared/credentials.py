@@ -1,7 +1,8 @@
-"""Bearer tokens by MSAL, as `requests.auth.AuthBase` classes.
+"""What signs the requests to a target, as `requests.auth.AuthBase` classes.
 
-A token is asked for once, shared by all threads, renewed before it expires, and on a 401 dropped and asked for once
-more. Secrets and tokens never enter an error's text.
+MSAL's bearer tokens are asked for once, shared by all threads, renewed before they expire, and on a 401 dropped and
+asked for once more. What a setting holds as it stands (a user's password, a token) can't be renewed, so there a 401 is
+an answer like any other. Secrets and tokens never enter an error's text.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import Any
 
 import msal
 import requests
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from shared import clock
 from shared.problems import CredentialsRefused, IssuerUnavailable
@@ -201,6 +202,39 @@ class BearerAuth(AuthBase):
         return by_code or ("scope" if answered.get("error") == "invalid_scope" else "client_secret")
 
 
+class UnsignedAuth(AuthBase):
+    """Adds nothing. It is no `None`, at which requests would look for a password in the URL and in a netrc file."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
+class StaticBearerAuth(AuthBase):
+    """Puts the token of the target's settings on a request (RFC 6750, 2.1)."""
+
+    def __init__(self, target: Target) -> None:
+        self._token = target.token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
+
+
+def _basic_auth(target: Target) -> AuthBase:
+    """Return HTTP's Basic scheme in UTF-8, the one encoding that RFC 7617 (2.1) names; requests would take Latin-1."""
+    return HTTPBasicAuth(target.username.encode(), target.password.get_secret_value().encode())
+
+
 def auth_for(target: Target) -> AuthBase:
     """Return what signs the requests to a target."""
-    return BearerAuth(target)
+    match target.auth:
+        case "none":
+            return UnsignedAuth()
+        case "basic":
+            return _basic_auth(target)
+        case "bearer":
+            return StaticBearerAuth(target)
+        case "client-secret" | "managed-identity":
+            return BearerAuth(target)

@@ -6,7 +6,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from shared.problems import Mistake, NotValid, TargetOff, UnknownTarget
 from shared.sweep import quiet_until
 
-System = Literal["finance-operations", "business-central"]
+System = Literal["finance-operations", "business-central", "camunda"]
+Auth = Literal["none", "basic", "bearer", "client-secret", "managed-identity"]
 
+_STATIC = ("none", "basic", "bearer")
+"""The kinds that ask nobody for a token. Only engines of Camunda take them: the other systems insist on Entra's."""
+
+_NEEDED: Mapping[Auth, tuple[str, ...]] = {
+    "basic": ("username", "password"),
+    "bearer": ("token",),
+    "client-secret": ("tenant", "client_id", "client_secret"),
+}
 _PREFIX = "TARGETS__"
 _BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -42,21 +51,31 @@ def _checked_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _without_controls(value: str) -> None:
+    """Refuse what neither a user's name nor a password may hold (RFC 7617, 2)."""
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("must have no control characters, such as a line's end")
+
+
 class Target(BaseModel):
     """One connection: a system, its address and a credential; each name here is the last part of the setting's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(exclude=True)
-    system: System = Field(description="Which system it is: `finance-operations` or `business-central`.")
+    system: System = Field(description="Which system it is: `finance-operations`, `business-central` or `camunda`.")
     url: str = Field(
         description=(
-            "The system's base URL, such as `https://contoso.operations.dynamics.com`, or "
-            "`https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}`."
+            "The system's base URL, such as `https://contoso.operations.dynamics.com`, "
+            "`https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}`, or "
+            "`https://camunda.example.com/engine-rest`; another engine there is `.../engine-rest/engine/{name}`."
         )
     )
-    auth: Literal["client-secret", "managed-identity"] = Field(
-        description="How a token is got: `client-secret`, or `managed-identity` of this app."
+    auth: Auth = Field(
+        description=(
+            "The kind of credential: `client-secret`, or `managed-identity` of this app; for camunda also `none`, "
+            "`basic` or `bearer`."
+        )
     )
     tenant: str = Field(default="", description="The Entra tenant's id (client-secret).")
     client_id: str = Field(
@@ -72,8 +91,15 @@ class Target(BaseModel):
         default="",
         description=(
             "The token's scope. Empty: `{URL}/.default`, in lower case; for Business Central online "
-            "`https://api.businesscentral.dynamics.com/.default`."
+            "`https://api.businesscentral.dynamics.com/.default`. A camunda engine behind Entra needs one."
         ),
+    )
+    username: str = Field(default="", description="The user's name, without a colon (basic).")
+    password: SecretStr = Field(
+        default=SecretStr(""), description="The user's password; best a Key Vault reference (basic)."
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="The token, which is sent as it stands; best a Key Vault reference (bearer)."
     )
     ca_file: str = Field(default="", description="A file of certificates to trust instead of the public ones.")
     quiet: str = Field(
@@ -99,6 +125,11 @@ class Target(BaseModel):
     in_flight: int = Field(
         default=5, ge=1, le=50, description="How many batches are sent at the same time (business-central)."
     )
+    engine_version: str = Field(
+        default="",
+        description="The engine's version, such as `7.24.0`, where `GET /version` can't be called (camunda).",
+    )
+    retries: int = Field(default=1, ge=1, le=100, description="How many retries a night gives a failed job (camunda).")
 
     @field_validator("url", "authority")
     @classmethod
@@ -118,11 +149,52 @@ class Target(BaseModel):
         quiet_until(value, ZoneInfo("UTC"), datetime.now(UTC))
         return value
 
+    @field_validator("username")
+    @classmethod
+    def _check_username(cls, value: str) -> str:
+        if ":" in value:
+            # It would end there, and the password begin (RFC 7617, 2).
+            raise ValueError("must have no colon")
+        _without_controls(value)
+        return value
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, value: SecretStr) -> SecretStr:
+        _without_controls(value.get_secret_value())
+        return value
+
+    @field_validator("token")
+    @classmethod
+    def _check_token(cls, value: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
+            raise ValueError("must be visible ASCII characters without blanks: the token alone, without `Bearer`")
+        return value
+
+    @field_validator("engine_version")
+    @classmethod
+    def _check_engine_version(cls, value: str) -> str:
+        if value and not re.match(r"[0-9]+\.[0-9]+", value):
+            raise ValueError("must begin with two numbers, such as 7.24.0")
+        return value
+
     @model_validator(mode="after")
-    def _check_secret(self) -> Self:
-        if self.auth == "client-secret" and not (self.tenant and self.client_id and self.client_secret):
-            raise ValueError("AUTH client-secret needs TENANT, CLIENT_ID and CLIENT_SECRET")
+    def _check_credential(self) -> Self:
+        if mistakes := [*self._wrong_pair(), *self._missing()]:
+            raise ValueError("; ".join(mistakes))
         return self
+
+    def _wrong_pair(self) -> Iterator[str]:
+        if self.auth in _STATIC and self.system != "camunda":
+            yield f"AUTH {self.auth} is for camunda only; {self.system} takes client-secret or managed-identity"
+
+    def _missing(self) -> Iterator[str]:
+        needed = _NEEDED.get(self.auth, ())
+        if not all(getattr(self, field) for field in needed):
+            *others, last = (field.upper() for field in needed)
+            yield f"AUTH {self.auth} needs {' and '.join([', '.join(others), last] if others else [last])}"
+        if self.system == "camunda" and self.auth not in _STATIC and not self.scope:
+            yield f"AUTH {self.auth} needs SCOPE for camunda, since an engine's URL is no audience of Entra"
 
     @property
     def token_scope(self) -> str:
