@@ -51,10 +51,11 @@ def _checked_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _without_controls(value: str) -> None:
-    """Refuse what neither a user's name nor a password may hold (RFC 7617, 2)."""
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise ValueError("must have no control characters, such as a line's end")
+def _check_basic(value: str) -> None:
+    """Refuse what neither a user's name nor a password may hold (RFC 7617, 2), and bytes that are no UTF-8 at all."""
+    # The environment's odd bytes come as surrogates, at which the encoder's error would hold the whole password.
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise ValueError("must be text in UTF-8 without control characters, such as a line's end")
 
 
 class Target(BaseModel):
@@ -155,13 +156,13 @@ class Target(BaseModel):
         if ":" in value:
             # It would end there, and the password begin (RFC 7617, 2).
             raise ValueError("must have no colon")
-        _without_controls(value)
+        _check_basic(value)
         return value
 
     @field_validator("password")
     @classmethod
     def _check_password(cls, value: SecretStr) -> SecretStr:
-        _without_controls(value.get_secret_value())
+        _check_basic(value.get_secret_value())
         return value
 
     @field_validator("token")
@@ -180,13 +181,13 @@ class Target(BaseModel):
 
     @model_validator(mode="after")
     def _check_credential(self) -> Self:
-        if mistakes := [*self._wrong_pair(), *self._missing()]:
-            raise ValueError("; ".join(mistakes))
-        return self
-
-    def _wrong_pair(self) -> Iterator[str]:
         if self.auth in _STATIC and self.system != "camunda":
-            yield f"AUTH {self.auth} is for camunda only; {self.system} takes client-secret or managed-identity"
+            raise ValueError(
+                f"AUTH {self.auth} is for camunda only; {self.system} takes client-secret or managed-identity"
+            )
+        if missing := list(self._missing()):
+            raise ValueError("; ".join(missing))
+        return self
 
     def _missing(self) -> Iterator[str]:
         needed = _NEEDED.get(self.auth, ())

@@ -18,6 +18,9 @@ GOOD = {
     "CLIENT_SECRET": SECRET,
 }
 IDENTITY = {name: GOOD[name] for name in ("SYSTEM", "URL")} | {"AUTH": "managed-identity"}
+ENGINE = {"SYSTEM": "camunda", "URL": "https://camunda.example.com/engine-rest"}
+BASIC = {**ENGINE, "AUTH": "basic", "USERNAME": "demo", "PASSWORD": SECRET}
+BEARER = {**ENGINE, "AUTH": "bearer", "TOKEN": SECRET}
 WRONG = {
     "SYSTEM": "business-central-2",
     "URL": "http://contoso.operations.dynamics.com",
@@ -274,3 +277,105 @@ def test_an_unknown_target_is_refused_with_the_names_that_there_are(name: str) -
 
 def test_a_target_tells_the_name_of_its_settings() -> None:
     assert only(GOOD).setting("client_secret") == "TARGETS__FO__CLIENT_SECRET"
+
+
+@pytest.mark.parametrize("fields", [{**ENGINE, "AUTH": "none"}, BASIC, BEARER], ids=["none", "basic", "bearer"])
+def test_an_engine_takes_a_credential_that_nobody_issues(fields: dict[str, str]) -> None:
+    target = only(fields)
+    assert (target.system, target.auth) == ("camunda", fields["AUTH"])
+    assert (target.engine_version, target.retries) == ("", 1)
+
+
+@pytest.mark.parametrize("auth", ["client-secret", "managed-identity"])
+def test_an_engine_behind_entra_needs_a_scope(auth: str) -> None:
+    fields = {**GOOD, **ENGINE, "AUTH": auth}
+    assert f"AUTH {auth} needs SCOPE" in complaint(fields)
+    assert only(fields, SCOPE="api://engine/.default").token_scope == "api://engine/.default"
+
+
+def test_an_engine_behind_entra_is_told_all_that_it_lacks() -> None:
+    text = complaint({**ENGINE, "AUTH": "client-secret"})
+    assert "needs TENANT, CLIENT_ID and CLIENT_SECRET; " in text
+    assert "needs SCOPE" in text
+
+
+@pytest.mark.parametrize("system", ["finance-operations", "business-central"])
+@pytest.mark.parametrize("fields", [{**ENGINE, "AUTH": "none"}, BASIC, BEARER], ids=["none", "basic", "bearer"])
+def test_the_other_systems_take_entras_tokens_only(system: str, fields: dict[str, str]) -> None:
+    text = complaint({**fields, "SYSTEM": system})
+    assert text.endswith(f"AUTH {fields['AUTH']} is for camunda only; {system} takes client-secret or managed-identity")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "sentence"),
+    [
+        (BASIC, "USERNAME", "AUTH basic needs USERNAME and PASSWORD"),
+        (BASIC, "PASSWORD", "AUTH basic needs USERNAME and PASSWORD"),
+        (BEARER, "TOKEN", "AUTH bearer needs TOKEN"),
+    ],
+)
+def test_a_credential_needs_its_parts(fields: dict[str, str], field: str, sentence: str) -> None:
+    text = complaint({**fields, field: ""})
+    assert text.endswith(sentence)
+    assert SECRET not in text
+
+
+def test_no_credential_refuses_the_parts_of_none() -> None:
+    assert only({**BASIC, **BEARER, "AUTH": "none"}).auth == "none"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("USERNAME", f"demo{odd}{SECRET}") for odd in (":", "\n", "\x00", "\x7f", "\udc80")],
+        *[("PASSWORD", f"{SECRET}{odd}") for odd in ("\n", "\r", "\t", "\x7f", "\udc80")],
+        *[("TOKEN", f"{SECRET}{odd}") for odd in ("\n", " ", "\x7f", "é", "\udc80")],
+        ("TOKEN", f"Bearer {SECRET}"),
+        ("ENGINE_VERSION", SECRET),
+        ("ENGINE_VERSION", "v7.24"),
+        ("RETRIES", "0"),
+        ("RETRIES", "101"),
+        ("RETRIES", SECRET),
+    ],
+)
+def test_a_wrong_setting_of_an_engine_is_named_and_not_quoted(field: str, value: str) -> None:
+    text = complaint({**BASIC, **BEARER, field: value})
+    assert text.startswith(f"TARGETS__FO__{field}: ")
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("password", ["a:b", ":", " ", "é€ß", "p" * 500])
+def test_a_password_may_be_any_text(password: str) -> None:
+    assert only(BASIC, PASSWORD=password).password.get_secret_value() == password
+
+
+@pytest.mark.parametrize("version", ["7.24", "7.24.0", "7.24.0-ee", "2.1.4-SNAPSHOT"])
+def test_an_engine_has_a_version_and_retries(version: str) -> None:
+    target = only(BASIC, ENGINE_VERSION=version, RETRIES="100")
+    assert (target.engine_version, target.retries) == (version, 100)
+
+
+@pytest.mark.parametrize("url", ["http://camunda.example.com/engine-rest", f"https://demo:{SECRET}@h/engine-rest"])
+def test_an_engine_gets_its_password_over_tls_and_not_in_its_address(url: str) -> None:
+    text = complaint({**BASIC, "URL": url})
+    assert text.startswith("TARGETS__FO__URL: ")
+    assert SECRET not in text
+
+
+def test_another_engine_is_a_part_of_the_address() -> None:
+    assert only(BASIC, URL=f"{ENGINE['URL']}/engine/two/").url == "https://camunda.example.com/engine-rest/engine/two"
+
+
+@pytest.mark.parametrize("fields", [BASIC, BEARER], ids=["basic", "bearer"])
+def test_an_engine_as_text_holds_no_secret(fields: dict[str, str]) -> None:
+    target = only(fields)
+    assert SECRET not in repr(target) + str(target) + target.model_dump_json() + repr(target.model_dump())
+
+
+def test_an_engine_that_is_off_is_no_default_of_another_system() -> None:
+    targets = Targets({**settings("FO", GOOD), **settings("ENGINE", {**BASIC, "PASSWORD": ""})})
+    assert targets.choose("finance-operations", None).name == "fo"
+    with pytest.raises(TargetOff, match="needs USERNAME and PASSWORD"):
+        targets.choose("camunda", None)
+    with pytest.raises(NotValid, match="not of camunda"):
+        targets.choose("camunda", "fo")
