@@ -87,7 +87,7 @@ def test_systems_know_nothing_of_each_other() -> None:
     folder = ROOT / "shared" / "systems"
     files = [file for file in SHARED if file.is_relative_to(folder) and file.parent != folder]
     names = {(file.relative_to(folder).parts[0], name) for file in files for name in imported(file.read_text("utf-8"))}
-    assert {system for system, _ in names} == {"finance_operations", "business_central"}
+    assert {system for system, _ in names} == {"finance_operations", "business_central", "camunda"}
     assert [
         (system, name)
         for system, name in names

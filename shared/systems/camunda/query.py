@@ -1,0 +1,151 @@
+"""A job query (`POST /job`, `/job/count`, and `jobQuery` of `/job/retries`), read so that it never means more jobs.
+
+What the engine makes of each filter, and of two that stand together, is in its JobQueryDto, JobQueryImpl and Job.xml.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from shared.systems.camunda.dates import engine_date
+from shared.systems.camunda.strict import MORE_JOBS, Fault, Sent, an_id, filled, nulls, plain, seconds, whole
+
+MOST_IDS = 10_000
+SORTING = frozenset({"sorting", "sortBy", "sortOrder"})
+"""What only orders jobs, and chooses none."""
+
+_PAIRS = (
+    ("timers", "messages", "the engine refuses both together"),
+    ("withRetriesLeft", "noRetriesLeft", "no job has both"),
+    ("executable", "noRetriesLeft", "no job has both: an executable one has retries left"),
+    ("active", "suspended", "no job has both, and the engine would take suspended alone"),
+    ("tenantIdIn", "withoutTenantId", "the engine would take withoutTenantId alone"),
+)
+
+
+def _only_true(value: object) -> object:
+    if value is not None and value is not True:
+        raise ValueError(f"may only be true, or left out: the engine ignores false, {MORE_JOBS}, or all of them")
+    return value
+
+
+def _operator(value: object) -> object:
+    if value not in ("gt", "lt"):
+        raise ValueError("must be gt or lt: the engine knows no other operator for dates")
+    return value
+
+
+Flag = Annotated[Literal[True] | None, BeforeValidator(_only_true)]
+Id = Annotated[str, BeforeValidator(an_id)]
+Ids = Annotated[list[Id] | None, BeforeValidator(filled), Field(max_length=MOST_IDS)]
+Date = Annotated[str, AfterValidator(engine_date)]
+Whole = Annotated[int | None, BeforeValidator(whole), Field(ge=-(2**63), lt=2**63)]
+Message = Annotated[str, AfterValidator(plain), Field(max_length=4_000)]
+SortBy = Literal[
+    "jobId",
+    "executionId",
+    "processInstanceId",
+    "processDefinitionId",
+    "processDefinitionKey",
+    "jobPriority",
+    "jobRetries",
+    "jobDueDate",
+    "tenantId",
+]
+SortOrder = Literal["asc", "desc"]
+
+
+class Condition(Sent):
+    """A bound of a date: after it (`gt`), or before it (`lt`)."""
+
+    operator: Annotated[Literal["gt", "lt"], BeforeValidator(_operator)]
+    value: Date
+
+
+class Sorting(Sent):
+    """An order of jobs, which has no effect on which are chosen."""
+
+    sortBy: SortBy  # noqa: N815 - as Camunda spells it
+    sortOrder: SortOrder  # noqa: N815 - as above
+
+
+Conditions = Annotated[list[Condition] | None, BeforeValidator(filled)]
+
+
+class JobQuery(Sent):
+    """Filters of jobs, which must all hold; every name as Camunda spells it."""
+
+    jobId: Id | None = None  # noqa: N815 - as Camunda spells it
+    jobIds: Ids = None  # noqa: N815 - as above
+    jobDefinitionId: Id | None = None  # noqa: N815 - as above
+    processInstanceId: Id | None = None  # noqa: N815 - as above
+    processInstanceIds: Ids = None  # noqa: N815 - as above
+    executionId: Id | None = None  # noqa: N815 - as above
+    processDefinitionId: Id | None = None  # noqa: N815 - as above
+    processDefinitionKey: Id | None = None  # noqa: N815 - as above
+    activityId: Id | None = None  # noqa: N815 - as above
+    failedActivityId: Id | None = None  # noqa: N815 - as above
+    withRetriesLeft: Flag = None  # noqa: N815 - as above
+    noRetriesLeft: Flag = None  # noqa: N815 - as above
+    executable: Flag = None
+    timers: Flag = None
+    messages: Flag = None
+    dueDates: Conditions = None  # noqa: N815 - as above
+    createTimes: Conditions = None  # noqa: N815 - as above
+    withException: Flag = None  # noqa: N815 - as above
+    exceptionMessage: Message | None = None  # noqa: N815 - as above
+    active: Flag = None
+    suspended: Flag = None
+    priorityLowerThanOrEquals: Whole = None  # noqa: N815 - as above
+    priorityHigherThanOrEquals: Whole = None  # noqa: N815 - as above
+    tenantIdIn: Ids = None  # noqa: N815 - as above
+    withoutTenantId: Flag = None  # noqa: N815 - as above
+    includeJobsWithoutTenantId: Flag = None  # noqa: N815 - as above
+    acquired: Flag = None
+    sorting: list[Sorting] | None = None
+    sortBy: SortBy | None = None  # noqa: N815 - as above
+    sortOrder: SortOrder | None = None  # noqa: N815 - as above
+
+    @classmethod
+    def faults(cls, value: Mapping[str, Any]) -> Iterator[Fault]:
+        """Yield filters that are null, and filters that may not stand together or alone."""
+        yield from nulls(value, list(cls.model_fields))
+        yield from _pairs(value)
+        yield from _alone(value)
+        for name in ("dueDates", "createTimes"):
+            for place in seconds(_operators(value.get(name))):
+                yield (name, place, "operator"), "comes twice: the engine would take the last one alone"
+
+    def wire(self) -> dict[str, Any]:
+        """Return what is sent: the filters that were given, dates as the engine reads them; empty means every job."""
+        return self.model_dump(exclude_unset=True, exclude=set(SORTING))
+
+
+def chooses(query: Mapping[str, Any]) -> bool:
+    """Tell whether a query as it came names any filter, right or wrong."""
+    return bool(query.keys() - SORTING)
+
+
+def _pairs(value: Mapping[str, Any]) -> Iterator[Fault]:
+    for one, other, reason in _PAIRS:
+        if _acts(value.get(one)) and _acts(value.get(other)):
+            yield (other,), f"stands beside {one}: {reason}"
+
+
+def _acts(value: object) -> bool:
+    """Tell whether the engine would choose by it: what it ignores is told as a mistake of its own."""
+    return value is True or (isinstance(value, list) and bool(value))
+
+
+def _alone(value: Mapping[str, Any]) -> Iterator[Fault]:
+    if "includeJobsWithoutTenantId" in value and "tenantIdIn" not in value:
+        yield ("includeJobsWithoutTenantId",), "needs tenantIdIn: without it, the engine would choose nothing by it"
+    if ("sortBy" in value) != ("sortOrder" in value):
+        missing = "sortOrder" if "sortBy" in value else "sortBy"
+        yield (missing,), "is missing: the engine wants both of sortBy and sortOrder, or neither"
+
+
+def _operators(conditions: object) -> list[object]:
+    found = conditions if isinstance(conditions, list) else []
+    return [one.get("operator") if isinstance(one, dict) else None for one in found]
