@@ -25,7 +25,7 @@ _PAIRS = (
 
 
 def _only_true(value: object) -> object:
-    if value is not None and value is not True:
+    if value is not True:
         raise ValueError(f"may only be true, or left out: the engine ignores false, {MORE_JOBS}, or all of them")
     return value
 
@@ -36,11 +36,11 @@ def _operator(value: object) -> object:
     return value
 
 
-Flag = Annotated[Literal[True] | None, BeforeValidator(_only_true)]
+Flag = Annotated[Literal[True], BeforeValidator(_only_true)]
 Id = Annotated[str, BeforeValidator(an_id)]
-Ids = Annotated[list[Id] | None, BeforeValidator(filled), Field(max_length=MOST_IDS)]
+Ids = Annotated[list[Id], BeforeValidator(filled), Field(max_length=MOST_IDS)]
 Date = Annotated[str, AfterValidator(engine_date)]
-Whole = Annotated[int | None, BeforeValidator(whole), Field(ge=-(2**63), lt=2**63)]
+Whole = Annotated[int, BeforeValidator(whole), Field(ge=-(2**63), lt=2**63)]
 Message = Annotated[str, AfterValidator(plain), Field(max_length=4_000)]
 SortBy = Literal[
     "jobId",
@@ -70,39 +70,39 @@ class Sorting(Sent):
     sortOrder: SortOrder  # noqa: N815 - as above
 
 
-Conditions = Annotated[list[Condition] | None, BeforeValidator(filled)]
+Conditions = Annotated[list[Condition], BeforeValidator(filled)]
 
 
 class JobQuery(Sent):
     """Filters of jobs, which must all hold; every name as Camunda spells it."""
 
     jobId: Id | None = None  # noqa: N815 - as Camunda spells it
-    jobIds: Ids = None  # noqa: N815 - as above
+    jobIds: Ids | None = None  # noqa: N815 - as above
     jobDefinitionId: Id | None = None  # noqa: N815 - as above
     processInstanceId: Id | None = None  # noqa: N815 - as above
-    processInstanceIds: Ids = None  # noqa: N815 - as above
+    processInstanceIds: Ids | None = None  # noqa: N815 - as above
     executionId: Id | None = None  # noqa: N815 - as above
     processDefinitionId: Id | None = None  # noqa: N815 - as above
     processDefinitionKey: Id | None = None  # noqa: N815 - as above
     activityId: Id | None = None  # noqa: N815 - as above
     failedActivityId: Id | None = None  # noqa: N815 - as above
-    withRetriesLeft: Flag = None  # noqa: N815 - as above
-    noRetriesLeft: Flag = None  # noqa: N815 - as above
-    executable: Flag = None
-    timers: Flag = None
-    messages: Flag = None
-    dueDates: Conditions = None  # noqa: N815 - as above
-    createTimes: Conditions = None  # noqa: N815 - as above
-    withException: Flag = None  # noqa: N815 - as above
+    withRetriesLeft: Flag | None = None  # noqa: N815 - as above
+    noRetriesLeft: Flag | None = None  # noqa: N815 - as above
+    executable: Flag | None = None
+    timers: Flag | None = None
+    messages: Flag | None = None
+    dueDates: Conditions | None = None  # noqa: N815 - as above
+    createTimes: Conditions | None = None  # noqa: N815 - as above
+    withException: Flag | None = None  # noqa: N815 - as above
     exceptionMessage: Message | None = None  # noqa: N815 - as above
-    active: Flag = None
-    suspended: Flag = None
-    priorityLowerThanOrEquals: Whole = None  # noqa: N815 - as above
-    priorityHigherThanOrEquals: Whole = None  # noqa: N815 - as above
-    tenantIdIn: Ids = None  # noqa: N815 - as above
-    withoutTenantId: Flag = None  # noqa: N815 - as above
-    includeJobsWithoutTenantId: Flag = None  # noqa: N815 - as above
-    acquired: Flag = None
+    active: Flag | None = None
+    suspended: Flag | None = None
+    priorityLowerThanOrEquals: Whole | None = None  # noqa: N815 - as above
+    priorityHigherThanOrEquals: Whole | None = None  # noqa: N815 - as above
+    tenantIdIn: Ids | None = None  # noqa: N815 - as above
+    withoutTenantId: Flag | None = None  # noqa: N815 - as above
+    includeJobsWithoutTenantId: Flag | None = None  # noqa: N815 - as above
+    acquired: Flag | None = None
     sorting: list[Sorting] | None = None
     sortBy: SortBy | None = None  # noqa: N815 - as above
     sortOrder: SortOrder | None = None  # noqa: N815 - as above
@@ -139,7 +139,7 @@ def _acts(value: object) -> bool:
 
 
 def _alone(value: Mapping[str, Any]) -> Iterator[Fault]:
-    if "includeJobsWithoutTenantId" in value and "tenantIdIn" not in value:
+    if value.get("includeJobsWithoutTenantId") is True and "tenantIdIn" not in value:
         yield ("includeJobsWithoutTenantId",), "needs tenantIdIn: without it, the engine would choose nothing by it"
     if ("sortBy" in value) != ("sortOrder" in value):
         missing = "sortOrder" if "sortBy" in value else "sortBy"

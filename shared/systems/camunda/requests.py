@@ -24,8 +24,12 @@ def _job_id(value: object) -> str:
     except ValueError as error:
         # The engine also takes 5,000 characters, an empty text and null.
         raise ValueError(
-            f"{error}: the engine takes any id, and a job that is not there is a batch without end"
+            f"{error}: the engine takes any id, and a batch with a job that is not there never ends"
         ) from None
+
+
+JobId = Annotated[str, BeforeValidator(_job_id)]
+JobIds = Annotated[list[JobId], BeforeValidator(filled), Field(max_length=MOST_IDS)]
 
 
 class Options(Strict):
@@ -51,9 +55,7 @@ class RetriesBody(Sent):
     """The body of `POST /job/retries`; `nightshift` is ours, and isn't sent on."""
 
     retries: Annotated[int, BeforeValidator(whole)] = Field(ge=0, lt=2**31, description="How often each may be tried.")
-    jobIds: Annotated[list[Annotated[str, BeforeValidator(_job_id)]] | None, BeforeValidator(filled)] = Field(  # noqa: N815 - as Camunda spells it
-        default=None, max_length=MOST_IDS, description="The jobs' ids."
-    )
+    jobIds: JobIds | None = Field(default=None, description="The jobs' ids.")  # noqa: N815 - as Camunda spells it
     jobQuery: JobQuery | None = Field(default=None, description="Which jobs, by filters.")  # noqa: N815 - as above
     dueDate: Date | None = Field(  # noqa: N815 - as above
         default=None, description="When they are due; null is now, and without it each keeps its own (7.19 and newer)."

@@ -95,12 +95,12 @@ def filled(value: object) -> object:
 
 
 def whole(value: object) -> object:
-    """Return a whole number, or null.
+    """Return a whole number.
 
     Raises:
         ValueError: it is anything else.
     """
-    if value is not None and type(value) is not int:
+    if type(value) is not int:
         raise ValueError('must be a whole number: the engine would take "2" for 2, and 1.5 for 1')
     return value
 

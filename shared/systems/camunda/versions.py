@@ -23,7 +23,7 @@ class Version:
     @classmethod
     def read(cls, text: object) -> Self | None:
         """Return the version in a text such as `7.24.0`, `7.24.0-SNAPSHOT` or `1.0.3`; None where there is none."""
-        shape = r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:[-.+][0-9A-Za-z.+-]{1,64})?"
+        shape = r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:[-+][0-9A-Za-z.+-]{1,64})?"
         found = re.fullmatch(shape, text) if isinstance(text, str) else None
         return cls(int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
