@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import requests
 
 from shared.credentials import auth_for
 from shared.problems import NoAnswer, Problem, TargetUnreachable
@@ -144,6 +145,10 @@ def test_a_netrc_file_adds_nothing(
     called(engine.target(credential))
     assert b64encode(b"somebody:else").decode() not in str(engine.received)
     assert [len(sent) for sent in engine.received] == [0 if credential is NONE else 1]
+    # Nor does it where a session would look into that file.
+    request = requests.Request("GET", engine.target(credential).url, auth=auth_for(engine.target(credential)))
+    sent = requests.Session().prepare_request(request).headers.get("Authorization")
+    assert engine.received == [[sent] if sent else []]
 
 
 @KINDS
