@@ -20,7 +20,7 @@ from shared import (
     orchestrators,
 )
 from shared.durable import Engine
-from shared.systems import finance_operations
+from shared.systems import camunda, finance_operations
 from shared.validation import served
 
 # Azure's own HTTP log tells every call to the store.
@@ -28,6 +28,7 @@ logging.getLogger("azure.core").setLevel(logging.WARNING)
 
 FUNCTION, ANONYMOUS = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
 GET, POST, PUT = [func.HttpMethod.GET], [func.HttpMethod.POST], [func.HttpMethod.PUT]
+DELETE = [func.HttpMethod.DELETE]
 # CloudEvents asks by OPTIONS whether an endpoint wants its events.
 EVENTS = [func.HttpMethod.POST, func.HttpMethod.OPTIONS]
 
@@ -75,6 +76,24 @@ async def batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
     return await served(req, "batch", lambda call: batching.batch(call, Engine(client)))
 
 
+@app.route("camunda/job/retries", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def set_retries(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Set the retries of jobs of Camunda, with the body and the answer of the engine itself."""
+    return await served(
+        req, "set_retries", lambda call: front.carry_out(call, camunda.set_retries(call), Engine(client))
+    )
+
+
+@app.route("camunda/batch/{id}", methods=DELETE, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def delete_batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Delete a batch of Camunda that sets retries and can never end, because a job of it vanished."""
+    return await served(
+        req, "delete_batch", lambda call: front.carry_out(call, camunda.delete_batch(call), Engine(client))
+    )
+
+
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
@@ -87,6 +106,13 @@ async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Sweep the failed jobs of Finance & Operations, once a night."""
     await night.tick("finance-operations", "nightly_requeue", Engine(client))
+
+
+@app.timer_trigger("timer", "15 */5 * * * *", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
+    """Give the failed jobs of Camunda retries, once a night."""
+    await night.tick("camunda", "nightly_retries", Engine(client))
 
 
 @app.timer_trigger("timer", "30 */5 * * * *", use_monitor=True)

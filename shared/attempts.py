@@ -82,7 +82,7 @@ def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     try:
         # Asked before the look as well: what is cancelled must not wait for a system that is throttling.
         terms.switch()
-        seen = looked(work, claim)
+        seen = looked(work.look, claim)
         rule = terms.judge(seen, claim.record)
         terms.switch()
     except ItemProblem as problem:
@@ -96,8 +96,8 @@ def _looked_and_sent(claim: Claim, work: Work, terms: Terms) -> Outcome | Wait:
     return _sent(claim, work, terms, seen.episode, rule)
 
 
-def looked(work: Work, claim: Claim) -> Look:
-    """Read an item, and learn from what is seen what became of an earlier attempt.
+def looked(look: Callable[[], Look], claim: Claim) -> Look:
+    """Look at an item, and learn from what is seen what became of an earlier attempt.
 
     Raises:
         ItemProblem: nothing may be done to it, or it can't be read.
@@ -105,7 +105,7 @@ def looked(work: Work, claim: Claim) -> Look:
     record = claim.record
     attempt = record.attempt
     try:
-        seen = work.look()
+        seen = look()
     except ItemNotFound:
         claim.learn(Became(recovery=Recovery.GONE, reason="The system has it no longer."))
         raise

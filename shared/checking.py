@@ -6,15 +6,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared import batch_records, clock, front, keys, records, runs
+from shared import batch_records, clock, front, keys, records, runs, together
 from shared.answers import Answer
-from shared.claims import Claim
+from shared.claims import Claim, try_of
 from shared.outcomes import Ending, Item, Outcome
 from shared.problems import ItemProblem, Mistake, NotTaken, NotValid, OutcomeUnknown, RunOpen
-from shared.records import Kept, Order
+from shared.progress import read as read_progress
+from shared.records import Kept, Order, Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
-from shared.sweeping import sender_of, work_for
+from shared.sweeping import bundle_for, sender_of, work_for
 from shared.validation import Call, Strict, checked, read_json
 
 _MOST = 1000
@@ -51,7 +52,9 @@ def _check(store: Store, call: Call, body: CheckBody) -> Answer:
     if not unknown:
         raise NotValid("Nothing is unknown in the run.", mistakes=(Mistake("names a run without unknown items"),))
     order = _order(call, former, body)
-    shown = _batch(store, former, unknown, body) if former.is_batch else _jobs(store, former, unknown)
+    shown = _batch(store, former, unknown, body) if former.is_batch else _together(store, former, unknown)
+    left = [item for item in unknown if item.id not in shown]
+    shown |= {} if former.is_batch else _jobs(store, former, left)
     items = [Item.of(item.id, shown[item.id], item.about, item.episode) for item in unknown]
     records.write_order(store, order, [])
     head = runs.report_of(store, order, items)
@@ -81,6 +84,34 @@ def _order(call: Call, former: Order, body: CheckBody) -> Order:
     return former.model_copy(update=told | {"waves": "all", "follow_up": timedelta(), "event_waits": None})
 
 
+def _together(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome]:
+    """Return what the system shows of calls that were about many items, and settle their claims."""
+    asked = {item.id for item in unknown}
+    waves = {part: wave.number for wave in read_progress(store, former.run)[0].sent for part in wave.parts}
+    found: dict[str, Outcome] = {}
+    for key in store.list(together.prefix_of(former.run)).keys:
+        sending = together.read(store, key)
+        about = asked & sending.items.keys() if sending else set()
+        if about:
+            claimant = try_of(former.run, waves.get(together.part_of(key)))
+            shown = _shown_together(store, former, claimant, key)
+            found |= {one: shown[one] for one in about & shown.keys()}
+    return found
+
+
+def _shown_together(store: Store, former: Order, claimant: str, key: str) -> dict[str, Outcome]:
+    sending = together.read(store, key)
+    items = sending.items if sending else {}
+    tasks = [task for task in records.all_tasks(store, former.run) if task.id in items]
+    try:
+        bundle = bundle_for(former, tasks)
+        if bundle:
+            return dict(together.checked(store, former.target, claimant, key, bundle))
+    except ItemProblem as problem:
+        return {one: Outcome.of(OutcomeUnknown(problem.detail)) for one in items}
+    return {}
+
+
 def _jobs(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome]:
     """Return what the system shows of jobs, and settle their claims."""
     tasks = {task.id: task for task in records.all_tasks(store, former.run)}
@@ -88,11 +119,16 @@ def _jobs(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome
     for item in unknown:
         claim = Claim(store, former.target, item.id, former.run, timedelta())
         try:
-            outcome = work_for(former, tasks[item.id]).check(claim.record.episode)
-            found[item.id] = claim.settle(outcome)
+            found[item.id] = claim.settle(_asked(former, tasks[item.id], claim.record.episode))
         except ItemProblem as problem:
             found[item.id] = Outcome.of(OutcomeUnknown(problem.detail))
     return found
+
+
+def _asked(former: Order, task: Task, episode: str | None) -> Outcome:
+    if bundle_for(former, [task]):
+        return Outcome.of(NotTaken("The call of which it was to be a part was never made."))
+    return work_for(former, task).check(episode)
 
 
 def _batch(store: Store, former: Order, unknown: list[Item], body: CheckBody) -> dict[str, Outcome]:

@@ -163,7 +163,7 @@ class Claim:
     def __init__(self, store: Store, target: str, item: str, run: str, hold: timedelta) -> None:
         self._store = store
         self._key = f"claims/{target}/{hashlib.sha256(item.encode()).hexdigest()}"
-        self._item = item
+        self.item = item
         self._run = run
         self._hold = hold
         self._learned = Became()
@@ -210,28 +210,35 @@ class Claim:
             if self._written(record.knowing(became), etag):
                 return became
 
-    def mark_sent(self, episode: str | None) -> None:
+    def mark_sent(self, episode: str | None, sender: str = "") -> None:
         """Write that it is being sent, just before it is.
+
+        Args:
+            episode: Which failure is answered by the sending.
+            sender: Who sends, where something else than this mark keeps two deliveries from sending both
+                (`together.py`); they share it.
 
         Raises:
             Lost: another delivery of this work, or another run, was first; it must not be sent.
         """
-        sender = secrets.token_hex(8)
+        own, shared = secrets.token_hex(8), sender
         while True:
-            record, etag = self._read_unsent(sender)
-            if record.open and record.open.sender == sender:
+            record, etag = self._read_unsent(shared or own)
+            marked = record.open is not None and record.open.sender == (shared or own)
+            if marked and not shared:
                 return
-            if self._written(self._sending(record, episode, sender), etag):
+            counted = record.model_copy(update={"attempts": record.attempts - 1}) if marked else record
+            if self._written(self._sending(counted, episode, shared or own), etag):
                 return
 
-    def give_up(self, outcome: Outcome) -> Outcome:
-        """Close the claim without having sent.
+    def give_up(self, outcome: Outcome, sender: str = "") -> Outcome:
+        """Close the claim without having sent; `sender` as it is in `mark_sent`.
 
         Raises:
             Lost: another delivery of this work has sent meanwhile, so this outcome is not the run's.
         """
         while True:
-            record, etag = self._read_unsent()
+            record, etag = self._read_unsent(sender)
             if self._written(self._closed(record, outcome), etag):
                 return outcome
 
@@ -293,7 +300,7 @@ class Claim:
         """Return the record and its ETag; what was read or written before will do, until a write finds it changed."""
         if self._seen is None or fresh:
             found = self._store.read(self._key)
-            record = ClaimRecord.read(found.data) if found else ClaimRecord(item=self._item)
+            record = ClaimRecord.read(found.data) if found else ClaimRecord(item=self.item)
             self._seen = record, found.etag if found else ""
         record, etag = self._seen
         others = record.attempt is None or record.attempt.run != self._run
@@ -314,7 +321,7 @@ class Claim:
     def _claimed(self, record: ClaimRecord) -> ClaimRecord:
         now = clock.now()
         if record.open and now < record.open.until:
-            refusal = ItemClaimed(f"Run {run_of(record.open.run)} is at work on item {self._item}.")
+            refusal = ItemClaimed(f"Run {run_of(record.open.run)} is at work on item {self.item}.")
             return self._closed(record, Outcome.of(refusal))
         mine = Open(run=self._run, claimed=now, until=now + self._hold)
         return record.model_copy(update={"open": mine, "settled": _with_orphan(record, now)})

@@ -16,7 +16,7 @@ from shared.claims import Claim, try_of
 from shared.outcomes import Became, Ending, Note, Outcome
 from shared.parts import broken
 from shared.problems import Cancelled, CauseStopped, ItemProblem, WindowEnded
-from shared.progress import Progress, Watched, read, save
+from shared.progress import Following, Progress, Watched, read, save
 from shared.records import Ended, Order, Task, Wave
 from shared.store import Store
 from shared.waves import Candidate, Seen, Track
@@ -33,6 +33,10 @@ _log = logging.getLogger("nightshift")
 Told = dict[str, Any]
 
 
+def _not_followed(_order: Order, _sendings: Iterable[str]) -> Iterable[tuple[str, Following, str | None]]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Ways:
     """What a system can tell of the items of a run.
@@ -40,10 +44,13 @@ class Ways:
     Attributes:
         became: What became of some items since they were sent, as far as it is known; raises ItemProblem.
         candidate: By which cause an item is tried, and over which groups.
+        followed: How far the system is with calls that are about many items, by its own names for them, and what a
+            person should know of that; raises ItemProblem.
     """
 
     became: Callable[[Order, Mapping[str, str | None], datetime], Iterable[tuple[str, Became]]]
     candidate: Callable[[Order, Task], Candidate]
+    followed: Callable[[Order, Iterable[str]], Iterable[tuple[str, Following, str | None]]] = _not_followed
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def step(store: Store, order: Order, done: Step, ways: Ways) -> Told:
     progress, etag = read(store, order.run)
     if progress.step >= done.name or _is_told(progress, done):
         return progress.told
-    progress = _taken_in(store, order, _looked(store, order, progress, ways), ways)
+    progress = _taken_in(store, order, _followed_up(order, _looked(store, order, progress, ways), ways), ways)
     progress, told = _followed(order, progress, done) if done.answered else _sent(store, order, progress, done, ways)
     return save(store, order.run, progress.model_copy(update={"step": done.name, "told": told}), etag).told
 
@@ -106,17 +113,18 @@ def _taken_in(store: Store, order: Order, progress: Progress, ways: Ways) -> Pro
     if progress.taken:
         return progress
     prepared = records.read_prepared(store, order.run)
-    numbers = range(records.parts_of(prepared.count if prepared else 0))
     now = clock.now()
-    watched = {one.id: _watched(one, None, Candidate(one.id, ""), now) for one in _ends(store, order.run, numbers)}
-    return progress.model_copy(update={"taken": 1, "watched": watched})
+    ends = list(_ends(store, order.run, records.parts_in(order, prepared)))
+    watched = {one.id: _watched(one, None, Candidate(one.id, ""), now) for one in ends}
+    return progress.model_copy(update={"taken": 1, "watched": watched, "sendings": _sendings(progress, ends)})
 
 
 def _with_wave(store: Store, order: Order, progress: Progress, wave: Wave, ways: Ways) -> Progress:
     now = clock.now()
     named = {task.id: ways.candidate(order, task) for task in records.tasks_of_wave(store, order.run, wave)}
     watched = dict(progress.watched)
-    for one in _ends(store, order.run, wave.parts):
+    ends = list(_ends(store, order.run, wave.parts))
+    for one in ends:
         new, old = _watched(one, wave.number, named[one.id], now), watched.get(one.id)
         # What was refused a second time keeps the first one's end, and is not tried a third time.
         refused = old is not None and old.done and not one.outcome.sent
@@ -125,7 +133,13 @@ def _with_wave(store: Store, order: Order, progress: Progress, wave: Wave, ways:
         cause: track.model_copy(update={"sent": now}) if track.wave == wave.number else track
         for cause, track in progress.tracks.items()
     }
-    return progress.model_copy(update={"taken": wave.number, "watched": watched, "tracks": tracks})
+    more = {"taken": wave.number, "watched": watched, "tracks": tracks, "sendings": _sendings(progress, ends)}
+    return progress.model_copy(update=more)
+
+
+def _sendings(progress: Progress, ends: Iterable[Ended]) -> dict[str, Following]:
+    """Return the calls that were about many items each, those that went out just now too."""
+    return {one.sending: Following.OPEN for one in ends if one.sending} | progress.sendings
 
 
 def _ends(store: Store, run: str, numbers: Iterable[int]) -> Iterator[Ended]:
@@ -167,6 +181,21 @@ def _looked(store: Store, order: Order, progress: Progress, ways: Ways) -> Progr
     return progress.model_copy(update={"watched": watched})
 
 
+def _followed_up(order: Order, progress: Progress, ways: Ways) -> Progress:
+    """Look how far the system is with what was sent for many items at once."""
+    waiting = [one for one, state in progress.sendings.items() if state is Following.OPEN]
+    if not waiting:
+        return progress
+    sendings, notes = dict(progress.sendings), list(progress.notes)
+    try:
+        for one, state, text in ways.followed(order, waiting):
+            sendings[one] = state
+            notes += [Note(at=clock.now(), text=text)] if text else []
+    except ItemProblem as problem:
+        _log.warning("run %s: how far the system is can't be read (%s)", order.run, problem.slug)
+    return progress.model_copy(update={"sendings": sendings, "notes": notes})
+
+
 def _closed(store: Store, order: Order, item: str, one: Watched, shown: Became) -> Became:
     return Claim(store, order.target, item, try_of(order.run, one.wave), timedelta()).close(shown)
 
@@ -176,7 +205,7 @@ def _followed(order: Order, progress: Progress, done: Step) -> tuple[Progress, T
     now = clock.now()
     until = progress.follow_until or now + order.follow_up
     progress = progress.model_copy(update={"follow_until": until})
-    if done.cancelled or now >= until or not any(one.is_open for one in progress.watched.values()):
+    if done.cancelled or now >= until or not progress.is_open:
         return progress, {"over": True}
     return progress, {"wait": min(_pause(done.tries), (until - now).total_seconds())}
 

@@ -107,6 +107,7 @@ def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRec
         waves=wanted.waves,
         waves_until=record.created + watched,
         follow_up=watched if wanted.follow_up else timedelta(),
+        selects=wanted.selection is not None,
     )
 
 
@@ -159,7 +160,10 @@ def _begin(store: Store, settings: Settings, call: Call, wanted: Wanted) -> Begu
     key = keys.key_of(call, actor(call, settings))
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
-        return order_of(call, wanted, settings, record), tasks_of(wanted.items, wanted.cap)
+        if wanted.selection is None:
+            return order_of(call, wanted, settings, record), tasks_of(wanted.items, wanted.cap)
+        records.write_selection(store, record.run, wanted.selection)
+        return order_of(call, wanted, settings, record), None
 
     return begin(store, key, keys.fingerprint(call), make)
 

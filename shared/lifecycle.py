@@ -20,6 +20,7 @@ from shared.records import Order, Task, Window
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import Preset
+from shared.sweeping import swept_system
 from shared.targets import System, app_targets
 from shared.validation import Call, Strict, checked, pointer, read_json
 
@@ -46,11 +47,13 @@ class _Options(Strict):
 class SweepBody(_Options):
     """The body of `sweep`: which failures to look for, and whether to do more than plan."""
 
-    system: Literal["finance-operations"] = "finance-operations"
+    system: Literal["finance-operations", "camunda"] | None = Field(
+        default=None, description="Which system; without it the target's own, or `finance-operations`."
+    )
     target: str | None = Field(default=None, min_length=1, max_length=64)
     since: Annotated[AwareDatetime | None, Field(strict=False)] = None
     until: Annotated[AwareDatetime | None, Field(strict=False)] = None
-    apply: bool = Field(default=False, description="Requeue at once; otherwise answer a plan.")
+    apply: bool = Field(default=False, description="Do it at once; otherwise answer a plan.")
     waves: Preset = Field(default="careful", description="How many items are tried at once.")
 
 
@@ -125,7 +128,7 @@ def _segments(store: Store, order: Order) -> int:
 def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) -> Begun:
     settings = app_settings()
     wanted = replace(
-        _wanted(body, body.system, target, [], "perform" if body.apply else "plan"),
+        _wanted(body, body.system or swept_system(target), target, [], "perform" if body.apply else "plan"),
         waves=body.waves,
         follow_up=body.followUp is not False,
     )

@@ -18,9 +18,9 @@ from shared.records import Order
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back
-from shared.sweeping import last_sweep, read_a_little
-from shared.systems import finance_operations as fo
-from shared.targets import Target, app_targets
+from shared.sweeping import last_sweep, read_a_little, swept_system
+from shared.swept import SWEPT, swept
+from shared.targets import System, Target, app_targets
 from shared.transport import connection
 from shared.validation import Call
 
@@ -78,14 +78,15 @@ async def failures(call: Call) -> Answer:
     until, since = _instant(call, "until") or clock.now(), _instant(call, "since")
     skip, limit = _number(call, "after", 0), _number(call, "limit", _PAGE, most=1000)
     name = call.params.get("target") or call.headers.get("nightshift-target")
-    target = app_targets().choose("finance-operations", name)
+    target = app_targets().choose(_swept(call, name), name)
     since = since or look_back(until, await asyncio.to_thread(last_sweep, app_store(), target.name))
     if since > until:
         raise _wrong("since", "must be before until, or before now")
-    jobs = await asyncio.to_thread(fo.failed_jobs_page, connection(target), since, until, skip, limit + 1)
+    page = swept(target.system).page
+    failed, more = await asyncio.to_thread(page, connection(target), since, until, skip, limit)
     policy = await asyncio.to_thread(control.policy, app_store().read)
-    items = [_failure(fo.named(job), target, policy) for job in jobs[:limit]]
-    links = {"next": _next(call, str(skip + limit))} if len(jobs) > limit else {}
+    items = [_failure(named, target, policy) for named in failed]
+    links = {"next": _next(call, str(skip + limit))} if more else {}
     return Answer.of(200, {"target": target.name, "policyVersion": policy.version, "items": items, "links": links})
 
 
@@ -186,8 +187,17 @@ def _matches(call: Call, one: Run) -> bool:
     return all(call.params.get(name) in (None, value) for name, value in told.items())
 
 
+def _swept(call: Call, target: str | None) -> System:
+    """Return the system that a call names, or means by its target."""
+    named = call.params.get("system") or swept_system(target)
+    found = next((system for system in SWEPT if system == named), None)
+    if found is None:
+        raise _wrong("system", f"must be one of {', '.join(SWEPT)}")
+    return found
+
+
 def _failure(named: Any, target: Target, policy: control.PolicyDocument) -> dict[str, Any]:  # noqa: ANN401 - a Named
-    facts: Facts = fo.facts(named, target.name)
+    facts: Facts = swept(target.system).facts(named, target.name)
     decision = decide(policy.rules, facts, By.MACHINE)
     told = {"id": named.id, "about": dict(named.about), "episode": named.episode, "allowed": decision.allowed}
     told |= {"rule": decision.rule, "reason": decision.reason}

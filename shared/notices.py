@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -13,13 +13,14 @@ from shared.claims import Claim
 from shared.outcomes import Run, Stored
 from shared.policy import By
 from shared.problems import AttemptsUsedUp, CauseStopped, Exists
+from shared.progress import Following
 from shared.records import Order
 from shared.store import Store
 
 _PREFIX = "notices/"
 _KEPT = timedelta(days=7)
 _MOST = 1000
-Kind = Literal["attempts-used-up", "cause-stopped", "event-storm"]
+Kind = Literal["attempts-used-up", "batch-stuck", "cause-stopped", "event-storm"]
 
 _log = logging.getLogger("nightshift")
 
@@ -63,6 +64,15 @@ def of_run(store: Store, order: Order, head: Run) -> None:
     if stopped:
         text = f"{stopped} items were not attempted. {' '.join(note.text for note in head.notes[-1:])}"
         raise_notice(store, Notice(kind="cause-stopped", text=text, **about), order.run)
+
+
+def of_sendings(store: Store, order: Order, sendings: Mapping[str, Following]) -> None:
+    """Tell people of calls about many items that the system can never bring to their end."""
+    for one, state in sendings.items():
+        if state is Following.STUCK:
+            text = f"Batch {one} can never end: what it is about is gone. Look at it in the system, and delete it."
+            told = Notice(kind="batch-stuck", target=order.target, run=order.run, item=one, text=text, at=clock.now())
+            raise_notice(store, told, one)
 
 
 def current(store: Store) -> Iterator[Notice]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.problems import Mistake, NotValid
+from shared.problems import ItemProblem, Mistake, NotValid
 from shared.sweep import Preset
 from shared.targets import System
 from shared.validation import Call
@@ -30,6 +30,23 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a system has of what a run looks for.
+
+    Attributes:
+        items: The items.
+        refused: Those that are there and are left alone, or were named and are not there, and why.
+        notes: What a report should say of it.
+        over: Why none of them may be touched: they are more than was meant.
+    """
+
+    items: Sequence[Named]
+    refused: Sequence[tuple[Named, ItemProblem]] = ()
+    notes: Sequence[str] = ()
+    over: ItemProblem | None = None
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Operations on items of one target, with their options.
 
@@ -40,6 +57,7 @@ class Wanted:
         waves: How many items are tried at once (`waves.py`).
         follow_up: It is to be watched what becomes of what is done.
         give_up_after: Minutes; None is the app's setting.
+        selection: By what the run itself finds its items, where they aren't named.
     """
 
     system: System
@@ -55,6 +73,7 @@ class Wanted:
     waves: Preset = "all"
     follow_up: bool = False
     give_up_after: int | None = None
+    selection: Mapping[str, Any] | None = None
 
 
 def named_target(call: Call, in_body: str | None, pointer: str) -> str | None:

@@ -27,7 +27,7 @@ from shared.problems import NotReady
 from shared.progress import read as read_progress
 from shared.settings import app_settings
 from shared.store import app_store
-from shared.sweeping import app_watch, quiet_pause, work_for
+from shared.sweeping import app_watch, bundle_for, quiet_pause, work_for
 
 Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
@@ -170,8 +170,7 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     found = sweeping.prepare(store, order, int(work["tries"]), cancelled=bool(work["cancelled"]))
     if isinstance(found, Wait):
         return {"wait": found.seconds}
-    decided = order.sweep and order.mode == "plan"
-    number = 0 if decided else records.parts_of(found.count)
+    number = 0 if order.is_decided else len(records.parts_in(order, found))
     careful = {"careful": True} if order.is_careful else {}
     return {"items": found.items, "parts": number, "parallel": order.max_parallel, **careful}
 
@@ -214,7 +213,7 @@ def watch_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     turn, tries = int(work["turn"]), int(work["tries"])
     name = f"{turn:06}-{tries:06}"
     step = Step(name, tries, cancelled=bool(work["cancelled"]), answered=turn == _LAST_TURN)
-    return following.step(store, order, step, Ways(sweeping.became, sweeping.candidate))
+    return following.step(store, order, step, Ways(sweeping.became, sweeping.candidate, sweeping.followed))
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -224,6 +223,7 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     store = app_store()
     order = records.read_order(store, str(work["run"]))
     head = runs.end(store, order)
+    notices.of_sendings(store, order, read_progress(store, order.run)[0].sendings)
     told = {str(recovery): count for recovery, count in head.counts.recovery.items()}
     _log.info("run %s ended: %s", order.run, told)
     return {"recovery": told}
@@ -242,7 +242,7 @@ def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
             for number in wave.parts:
                 parts.break_off(replace(desk, wave=wave), wave.items, number)
     else:
-        for number in range(records.parts_of(found.count)):
+        for number in records.parts_in(desk.order, found):
             parts.break_off(desk, found.items, number)
     runs.answer(desk.store, desk.order.model_copy(update={"follow_up": timedelta()}), retention(), sweeping.candidate)
     return {"broken": True}
@@ -253,7 +253,7 @@ def _desk(run: str, *, cancelled: bool = False, wave: int | None = None) -> Desk
     sent = read_progress(store, run)[0].sent if wave else []
     found = next((one for one in sent if one.number == wave), None)
     order = records.read_order(store, run)
-    return Desk(store, app_watch(), order, work_for, quiet_pause, cancelled=cancelled, wave=found)
+    return Desk(store, app_watch(), order, work_for, bundle_for, quiet_pause, cancelled=cancelled, wave=found)
 
 
 def retention() -> timedelta:

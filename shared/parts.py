@@ -1,15 +1,15 @@
 """The items of one part of a run, one after the other."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from shared import clock, control, records
+from shared import clock, control, records, together
 from shared.attempts import Terms, Wait, looked, perform
-from shared.claims import Claim, ClaimRecord, try_of
+from shared.claims import Claim, ClaimRecord, Settled, try_of
 from shared.control import Watch
 from shared.judging import judge
 from shared.outcomes import Ending, Outcome
@@ -17,7 +17,8 @@ from shared.policy import Facts
 from shared.problems import Cancelled, ItemProblem, RunBroken, TooSoon, WindowEnded
 from shared.records import Ended, Order, Part, Task, Wave
 from shared.store import Store
-from shared.work import Look, Work
+from shared.together import Round, Sending
+from shared.work import Bundle, Look, Work
 
 _BUDGET = timedelta(seconds=60)
 """How long a part works before it lets its run look up; far below the platform's limit, after which it would begin
@@ -26,6 +27,11 @@ again and again."""
 _log = logging.getLogger("nightshift")
 
 WorkFor = Callable[[Order, Task], Work]
+BundleFor = Callable[[Order, Sequence[Task]], Bundle | None]
+
+
+def _by_themselves(_order: Order, _tasks: Sequence[Task]) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Desk:
     watch: Watch
     order: Order
     work_for: WorkFor
+    bundle_for: BundleFor = _by_themselves
+    """What does the items of a part by one call; None where each is done by itself."""
     quiet_pause: Callable[[Order], Wait | None] = lambda _: None
     cancelled: bool = False
     """The run knows already that it is cancelled; what was read a moment ago may not tell yet."""
@@ -49,6 +57,8 @@ class Desk:
 
     def tasks(self, items: str, number: int) -> list[Task]:
         """Return the items of a part."""
+        if self.order.is_whole:
+            return list(records.all_tasks(self.store, self.order.run))
         return records.tasks_of_part(self.store, self.order.run, items, number - (self.wave.first if self.wave else 0))
 
 
@@ -57,10 +67,25 @@ def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
     done = records.read_part(desk.store, desk.order.run, number)
     if done:
         return done
+    tasks = desk.tasks(items, number)
+    try:
+        bundle = desk.bundle_for(desk.order, tasks)
+    except ItemProblem as problem:
+        ended: list[Ended] | Wait = [_ended(task, Outcome.of(problem)) for task in tasks]
+    else:
+        ended = _together(desk, bundle, tasks, number, tries) if bundle else _one_by_one(desk, tasks, tries)
+    if isinstance(ended, Wait):
+        return ended
+    part = Part(ended=ended)
+    records.write_part(desk.store, desk.order.run, number, part)
+    return part
+
+
+def _one_by_one(desk: Desk, tasks: Sequence[Task], tries: int) -> list[Ended] | Wait:
     ended: list[Ended] = []
     waits: list[Wait] = []
     until = clock.now() + _BUDGET
-    for task in desk.tasks(items, number):
+    for task in tasks:
         result = _pause(desk, until) or _one(desk, task, tries)
         if isinstance(result, Ended):
             ended.append(result)
@@ -68,18 +93,39 @@ def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
             waits.append(result)
         else:
             return result
-    if waits:
-        return min(waits, key=lambda wait: wait.seconds)
-    part = Part(ended=ended)
-    records.write_part(desk.store, desk.order.run, number, part)
-    return part
+    return min(waits, key=lambda wait: wait.seconds) if waits else ended
+
+
+def _together(desk: Desk, bundle: Bundle, tasks: Sequence[Task], number: int, tries: int) -> list[Ended] | Wait:
+    """Do the items by one call; a call that was made is seen to its end, also in quiet hours."""
+    key = together.key_of(desk.order.run, number)
+    judges = {task.id: _terms(desk, task, tries) for task in tasks if task.outcome is None}
+    made = together.read(desk.store, key) is not None
+    pause = None if made else _pause(desk, clock.now() + _BUDGET)
+    if pause and judges:
+        return pause
+    some = Round(desk.store, key, desk.order.target, desk.claimant, bundle, judges, desk.order.give_up, tries)
+    known = together.send(some) if judges else {}
+    if isinstance(known, Wait):
+        return known
+    sending = together.read(desk.store, key)
+    return [_ended_together(task, known.get(task.id), sending) for task in tasks]
+
+
+def _ended_together(task: Task, known: Settled | None, sending: Sending | None) -> Ended:
+    if known is None:
+        return _ended(task, task.outcome or broken(sent=False))
+    sent = sending if sending and task.id in sending.items else None
+    named = sent.id if sent and known.outcome.ending is Ending.DONE else None
+    about = {**task.about, **({"batch": named} if named else {})}
+    return Ended(id=task.id, outcome=known.outcome, episode=known.episode or task.episode, about=about, sending=named)
 
 
 def break_off(desk: Desk, items: str, number: int) -> None:
     """End the items of a part whose run broke: those that were sent are unknown."""
     if records.read_part(desk.store, desk.order.run, number):
         return
-    ended = [Ended(id=task.id, outcome=_abandoned(desk, task), about=task.about) for task in desk.tasks(items, number)]
+    ended = [_ended(task, _abandoned(desk, task)) for task in desk.tasks(items, number)]
     records.write_part(desk.store, desk.order.run, number, Part(ended=ended))
 
 
@@ -97,15 +143,19 @@ def would(rule: str) -> Outcome:
 
 def _one(desk: Desk, task: Task, tries: int) -> Ended | Wait:
     if task.outcome:
-        return Ended(id=task.id, outcome=task.outcome, episode=task.episode, about=task.about)
+        return _ended(task, task.outcome)
     try:
         seen: list[Look] = []
         result = _done(desk, task, tries, seen)
     except ItemProblem as problem:
-        return Ended(id=task.id, outcome=Outcome.of(problem), episode=task.episode, about=task.about)
+        return _ended(task, Outcome.of(problem))
     if isinstance(result, Wait):
         return result
     return _told(task, result, seen[-1] if seen else _seen_before(desk, task))
+
+
+def _ended(task: Task, outcome: Outcome) -> Ended:
+    return Ended(id=task.id, outcome=outcome, episode=task.episode, about=task.about)
 
 
 def _pause(desk: Desk, until: datetime) -> Wait | None:
@@ -136,11 +186,15 @@ def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wai
         if desk.cancelled:
             raise Cancelled("The run was cancelled before it came to this item.")
         claim = Claim(desk.store, order.target, work.item, order.run, work.hold)
-        return would(judged(looked(work, claim), claim.record) or "")
+        return would(judged(looked(work.look, claim), claim.record) or "")
     if order.event_waits is not None and (wait := _too_early(desk, work, judged)):
         return wait
-    terms = Terms(judged, lambda: _refuse_switched_off(desk), order.give_up, tries)
-    return perform(desk.store, order.target, desk.claimant, work, terms)
+    return perform(desk.store, order.target, desk.claimant, work, _terms(desk, task, tries))
+
+
+def _terms(desk: Desk, task: Task, tries: int) -> Terms:
+    judged = judge(desk.order, lambda: control.policy(desk.watch.read), task.episode)
+    return Terms(judged, lambda: _refuse_switched_off(desk), desk.order.give_up, tries)
 
 
 def _too_early(desk: Desk, work: Work, judged: Callable[[Look, ClaimRecord], str | None]) -> Wait | None:
@@ -151,7 +205,7 @@ def _too_early(desk: Desk, work: Work, judged: Callable[[Look, ClaimRecord], str
     try:
         # Asked behind the claim: what was sent already is done, whoever has cancelled it since.
         _refuse_switched_off(desk)
-        judged(looked(work, claim), claim.record)
+        judged(looked(work.look, claim), claim.record)
     except TooSoon as problem:
         return Wait(float(problem.members["wait"]), alone=True)
     except ItemProblem:

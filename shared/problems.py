@@ -32,6 +32,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- ItemRunning           wait for the item's end
         |   |-- ItemWaiting           nothing: it is about to run
         |   |-- ItemNotFailed         allow its state by the option, or leave it
+        |   |-- ItemOfBatch           nothing: look at the batch that it belongs to
         |   |-- ItemChanged           make a new plan
         |   |-- ItemClaimed           wait for the other run
         |   |-- PolicyDenied          change the policy, or override it with a reason
@@ -48,6 +49,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   `-- Cancelled             retry the run, if it should go on
         |-- Rejected             422  the system said no
         |   |-- ItemNotFound          look at the id
+        |   |-- NotSupported          leave out what the system is too old for
         |   `-- RefusedBySystem       read what the system said
         |-- Failed               424  it never took effect: mend the cause, then call again
         |   |-- CredentialsRefused    mend the target's credential
@@ -347,6 +349,13 @@ class ItemNotFailed(Skipped):
     next_step = "Leave it, or name the states that you mean in fromStatuses."
 
 
+class ItemOfBatch(Skipped):
+    """The item is a part of a batch's own machinery, which no machine starts again."""
+
+    slug, status, title = "item-of-batch", 409, "The item is a batch's own"
+    next_step = "Look at the batch: what it is about may be gone, and then it can only be deleted."
+
+
 class ItemChanged(Skipped):
     """The item shows another failure than the planned one."""
 
@@ -455,6 +464,13 @@ class ItemNotFound(Rejected):
     next_step = "Look at the id, and at the target: the system may have cleaned up the item."
 
 
+class NotSupported(Rejected):
+    """The system is too old for what was asked, and would ignore it."""
+
+    slug, status, title = "not-supported", 422, "The system's version does not have it"
+    next_step = "Leave it out, or update the system; where its version can't be read, name it in the target's settings."
+
+
 class RefusedBySystem(Rejected):
     """The system refused to do it."""
 
@@ -483,8 +499,11 @@ class IssuerUnavailable(Failed):
 class AccessDenied(Failed):
     """The system doesn't let our token in, or not that far."""
 
-    slug, status, title = "access-denied", 424, "The system does not accept the app's token"
-    next_step = "Register the app's client id in the system, with a user who may do this, then call again."
+    slug, status, title = "access-denied", 424, "The system does not let the app in, or not that far"
+    next_step = (
+        "In Dynamics 365, register the app's client id with a user who may do this; in Camunda, look at the target's "
+        "credential and its user's rights. Then call again."
+    )
 
 
 class TargetLost(Failed):

@@ -6,6 +6,7 @@ once, and both deliveries answer the same.
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
@@ -50,6 +51,15 @@ class Watched(Plain):
         return NOT_WATCHED.model_copy(update={"reason": "The system could not be read."})
 
 
+class Following(StrEnum):
+    """How far a system is with a call that is about many items."""
+
+    OPEN = "open"
+    OVER = "over"
+    STUCK = "stuck"
+    """It can never come to its end by itself."""
+
+
 class Progress(Stored):
     """Where a run is.
 
@@ -65,6 +75,7 @@ class Progress(Stored):
         over: How the items ended that were never tried, where that is the same for all.
         follow_until: When the follow-up ends.
         notes: What a report should say.
+        sendings: How far the system is with the calls that are about many items, by its own names for them.
     """
 
     step: str = ""
@@ -78,6 +89,12 @@ class Progress(Stored):
     over: Outcome | None = None
     follow_until: datetime | None = None
     notes: list[Note] = Field(default=[])
+    sendings: dict[str, Following] = Field(default={})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not known yet what became of an item, or of what was sent for many at once."""
+        return any(one.is_open for one in self.watched.values()) or Following.OPEN in self.sendings.values()
 
     @property
     def waves(self) -> int:

@@ -2,7 +2,9 @@
 
     runs/{run}/order              what was asked for, by whom, and the ticket that opens the result
     runs/{run}/{items}/{page}     what is to be done: up to 1,000 items a page
+    runs/{run}/selection          by what the run finds its items, where it does that itself
     runs/{run}/prepared           which pages those are, and how many items they hold
+    runs/{run}/sending/{part}     the one call that is about all items of a part (`together.py`)
     runs/{run}/outcomes/{part}    how the items of a part ended: up to 20
     runs/{run}/report             the run's model, when every item has an outcome
     runs/{run}/report/{page}      its items: up to 1,000 a page
@@ -12,12 +14,12 @@
     index/{day}/{name}            the run's name in the list of runs, the newest first
 
 Each is created once and never changed, so work that is delivered twice writes nothing twice; `runs/{run}/progress`
-(`following.py`) alone is changed by compare-and-set.
+(`following.py`) and the sendings are changed by compare-and-set.
 """
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Literal
@@ -27,7 +29,7 @@ from pydantic import Field
 from shared import clock
 from shared.answers import Answer
 from shared.operations import Mode
-from shared.outcomes import Item, Outcome, Plain, Run, Stored
+from shared.outcomes import Item, Note, Outcome, Plain, Run, Stored
 from shared.policy import By
 from shared.problems import Exists, Expired, UnknownRun
 from shared.store import Store
@@ -78,6 +80,8 @@ class Order(Stored):
     """How many failed attempts in a row a machine may make where no rule says it."""
     event_waits: tuple[int, ...] | None = None
     """Minutes before each attempt, where an event made the run."""
+    selects: bool = False
+    """The run itself finds its items, by the selection that is kept beside the order."""
 
     @property
     def is_night(self) -> bool:
@@ -88,6 +92,16 @@ class Order(Stored):
     def is_batch(self) -> bool:
         """Whether it fans a batch of operations out."""
         return self.system == "business-central"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its items are one part: the system does them by one call, and answers one thing for all."""
+        return self.system == "camunda" and not self.is_careful
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether all its items are decided on once they are found: a plan of what a run itself finds."""
+        return self.mode == "plan" and (self.sweep is not None or self.selects)
 
     @property
     def is_careful(self) -> bool:
@@ -156,6 +170,14 @@ class Prepared(Stored):
 
     items: str
     count: int
+    notes: list[Note] = Field(default=[])
+    """What a report should say of what it found."""
+
+
+class Chosen(Stored):
+    """By what a run finds its items: a request, as the system's file reads it again."""
+
+    selection: dict[str, Any]
 
 
 class Ended(Plain):
@@ -165,6 +187,8 @@ class Ended(Plain):
     outcome: Outcome
     episode: str | None = None
     about: dict[str, str] = Field(default={})
+    sending: str | None = None
+    """The system's name for the call by which it was done together with others."""
 
 
 class Part(Stored):
@@ -207,6 +231,12 @@ def parts_of(count: int) -> int:
     return -(-count // PART)
 
 
+def parts_in(order: Order, prepared: "Prepared | None") -> range:
+    """Return the numbers of the parts in which a run does what it found."""
+    count = prepared.count if prepared else 0
+    return range(min(count, 1) if order.is_whole else parts_of(count))
+
+
 def write_order(store: Store, order: Order, tasks: Sequence[Task] | None) -> None:
     """Write what a run is to do; that it is there already is no error."""
     if tasks is not None:
@@ -223,12 +253,30 @@ def write_tasks(store: Store, run: str, items: str, tasks: Sequence[Task]) -> No
         create(store, f"runs/{run}/{items}/{page}", Tasks(tasks=list(some)))
 
 
-def prepare(store: Store, run: str, tasks: Sequence[Task]) -> Prepared:
+def prepare(store: Store, run: str, tasks: Sequence[Task], notes: Sequence[Note] = ()) -> Prepared:
     """Write what a run found to be done; a second delivery gets what the first one wrote."""
     items = f"items-{secrets.token_hex(4)}"
     write_tasks(store, run, items, tasks)
-    create(store, f"runs/{run}/prepared", Prepared(items=items, count=len(tasks)))
-    return read_prepared(store, run) or Prepared(items=items, count=len(tasks))
+    found = Prepared(items=items, count=len(tasks), notes=list(notes))
+    create(store, f"runs/{run}/prepared", found)
+    return read_prepared(store, run) or found
+
+
+def write_selection(store: Store, run: str, selection: Mapping[str, Any]) -> None:
+    """Write by what a run finds its items; that it is there already is no error."""
+    create(store, f"runs/{run}/selection", Chosen(selection=dict(selection)))
+
+
+def read_selection(store: Store, run: str) -> dict[str, Any]:
+    """Return by what a run finds its items.
+
+    Raises:
+        UnknownRun: it has none.
+    """
+    found = store.read(f"runs/{run}/selection")
+    if found is None:
+        raise UnknownRun("The run has no selection.")
+    return Chosen.read(found.data).selection
 
 
 def read_prepared(store: Store, run: str) -> Prepared | None:

@@ -13,6 +13,7 @@ from shared.progress import Progress
 from shared.progress import read as read_progress
 from shared.records import Ended, Kept, Order, Task
 from shared.store import Store
+from shared.together import sendings
 from shared.waves import Candidate
 
 Candidates = Callable[[Order, Task], Candidate]
@@ -30,13 +31,14 @@ def answer(store: Store, order: Order, retention: timedelta, candidate: Candidat
     follows = follows and not control.is_cancelled(store, order.run)
     known = progress.known() if follows else progress.final()
     items = [_item(one, known.get(one.id, Became() if follows else None)) for one in ended]
-    follows = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
-    report = report_of(store, order, items, progress.notes)
-    if follows and report.state is State.ENDED:
+    is_open = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
+    report = report_of(store, order, items, _notes(store, order, progress))
+    if (is_open or (follows and progress.is_open)) and report.state is State.ENDED:
         report = report.model_copy(update={"state": State.WATCHING, "ended": None})
     records.write_report(store, report, items, "report")
     head = records.read_report(store, order.run, "report") or report
-    records.create(store, f"runs/{order.run}/answer", _kept(order, head, ended, items, retention))
+    answer = _answer(store, order, head, ended, items)
+    records.create(store, f"runs/{order.run}/answer", _kept(order, answer, ended, retention))
     close(store, head)
     return head
 
@@ -49,7 +51,8 @@ def end(store: Store, order: Order) -> Run:
     first = records.read_report(store, order.run, "report")
     if first is None:
         raise ValueError("a run has answered before it ends")
-    told = {"state": State.ENDED, "ended": clock.now(), "counts": Counts.of(items), "notes": progress.notes}
+    told = {"state": State.ENDED, "ended": clock.now(), "counts": Counts.of(items)}
+    told |= {"notes": _notes(store, order, progress)}
     records.write_report(store, first.model_copy(update=told), items, "final")
     head = records.read_report(store, order.run) or first
     close(store, head)
@@ -74,7 +77,7 @@ def under_way(store: Store, order: Order, state: State) -> Run:
     """Return a run that has no report yet, as far as it is known."""
     progress, _ = read_progress(store, order.run)
     known = Counter(one.became.recovery for one in progress.watched.values() if one.became.recovery)
-    return told(order, state, notes=progress.notes, counts=Counts(recovery=dict(known)))
+    return told(order, state, notes=_notes(store, order, progress), counts=Counts(recovery=dict(known)))
 
 
 def told(order: Order, state: State, **more: object) -> Run:
@@ -106,14 +109,14 @@ def _ends(store: Store, order: Order, progress: Progress, candidate: Candidates)
     if order.is_careful:
         yield from _ends_of_waves(store, order, progress, candidate)
         return
-    if order.sweep and order.mode == "plan":
+    if order.is_decided:
         yield from (
             Ended(id=task.id, outcome=task.outcome or would(""), episode=task.episode, about=task.about)
             for task in records.all_tasks(store, order.run)
         )
         return
     prepared = records.read_prepared(store, order.run)
-    for number in range(records.parts_of(prepared.count if prepared else 0)):
+    for number in records.parts_in(order, prepared):
         part = records.read_part(store, order.run, number)
         if part is None:
             raise ValueError("a run is finished when its parts have ended")
@@ -160,8 +163,32 @@ def report_of(store: Store, order: Order, items: list[Item], notes: Sequence[Not
     return told(order, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now)
 
 
-def _kept(order: Order, head: Run, ended: list[Ended], items: list[Item], retention: timedelta) -> Kept:
-    answer = _single(order, ended[0].outcome) if order.single else _many(order, head, items)
+def _notes(store: Store, order: Order, progress: Progress) -> list[Note]:
+    """Return what a report should say: of what the run found, and of what came then."""
+    prepared = records.read_prepared(store, order.run)
+    return [*(prepared.notes if prepared else ()), *progress.notes]
+
+
+def _answer(store: Store, order: Order, head: Run, ended: list[Ended], items: list[Item]) -> Answer:
+    if order.native and order.selects and order.mode == "perform":
+        return _of_one_call(store, order, head, ended, items)
+    return _single(order, ended[0].outcome) if order.single else _many(order, head, items)
+
+
+def _of_one_call(store: Store, order: Order, head: Run, ended: list[Ended], items: list[Item]) -> Answer:
+    """Return what the system answered to the one call for all items; without one, the problem that most of them are."""
+    well = outcome_of(head)
+    if order.strict and well == "partial":
+        return _many(order, head, items)
+    sent = next((one for one in sendings(store, order.run) if one.outcome and one.outcome.ending is Ending.DONE), None)
+    if sent and sent.outcome:
+        return Answer(200, to_json(sent.outcome.answer), headers={"Nightshift-Outcome": well})
+    usual, _ = Counter(one.outcome.problem for one in ended).most_common(1)[0]
+    told = next(one.outcome for one in ended if one.outcome.problem == usual)
+    return told.raised(order.run).answer().with_headers({"Nightshift-Outcome": well})
+
+
+def _kept(order: Order, answer: Answer, ended: list[Ended], retention: timedelta) -> Kept:
     answer = answer.with_headers({"Nightshift-Run": order.run})
     return Kept(
         status=answer.status,

@@ -99,6 +99,13 @@ class Settings(BaseModel):
     sweep_cap: int = Field(
         default=1000, ge=1, le=10_000, description="The most items that a night touches on a target."
     )
+    selection_cap: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="The most jobs that a call of `set_retries` may mean unless it names a `cap` of its own; more are "
+        "refused as a whole.",
+    )
     trust_client_principal: bool = Field(
         default=False,
         description="`true` only if App Service authentication is on and lets nobody in without signing in: then the "

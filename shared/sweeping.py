@@ -1,29 +1,42 @@
 """What a sweep finds, and what each function does to an item: where runs meet the systems."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 
-from shared import clock, control, records, sweep
+from shared import clock, control, progress, records, sweep
 from shared.attempts import Wait, patience
 from shared.batch_records import Terms
 from shared.claims import Claim, ClaimRecord
 from shared.control import PolicyDocument, Watch
 from shared.judging import permitted
-from shared.operations import Named
-from shared.outcomes import Became, Ending, Item, Outcome, Stored
+from shared.operations import Found, Named
+from shared.outcomes import Became, Ending, Item, Note, Outcome, Stored
 from shared.parts import broken, would
-from shared.problems import Cancelled, Changed, Exists, ItemProblem, OverCap, Refused, TargetLost, TooSoon
-from shared.records import Order, Prepared, Task
+from shared.problems import (
+    Cancelled,
+    Changed,
+    Exists,
+    ItemNotFound,
+    ItemProblem,
+    OverCap,
+    Refused,
+    TargetLost,
+    TooSoon,
+)
+from shared.progress import Following
+from shared.records import Order, Prepared, Task, Window
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back, within_cap
+from shared.swept import SWEPT, Follow, swept
 from shared.systems import business_central as bc
-from shared.systems import finance_operations as fo
-from shared.targets import Target, app_targets
+from shared.systems import camunda
+from shared.targets import System, Target, app_targets
 from shared.transport import Connection, connection
 from shared.waves import Candidate
-from shared.work import Look, Sender, Work
+from shared.work import Bundle, Look, Sender, Work
 
 _LONGEST_SLEEP = 900.0
 
@@ -40,7 +53,19 @@ def work_for(order: Order, task: Task) -> Work:
     Raises:
         TargetLost: the target isn't there any more.
     """
-    return fo.Requeueing(connected(order.target), fo.Requeue.model_validate(task.operation), order.run)
+    return swept(order.system).work(connected(order.target), task.operation, order.run)
+
+
+def bundle_for(order: Order, tasks: Sequence[Task]) -> Bundle | None:
+    """Return what a run does to many items by one call; None where each is done by itself.
+
+    Raises:
+        TargetLost: the target isn't there any more.
+    """
+    bundle = swept(order.system).bundle
+    # All items of a run come from one request, so what is to be done is the same for all that have anything to do.
+    operation = next((task.operation for task in tasks if task.outcome is None), None)
+    return bundle(connected(order.target), operation, order.run) if operation else None
 
 
 def became(order: Order, watched: Mapping[str, str | None], since: datetime) -> Iterable[tuple[str, Became]]:
@@ -49,13 +74,36 @@ def became(order: Order, watched: Mapping[str, str | None], since: datetime) -> 
     Raises:
         ItemProblem: it can't be read.
     """
-    return fo.became_of(connected(order.target), watched, since, order.run)
+    store = app_store()
+
+    @cache
+    def about() -> Mapping[str, Mapping[str, str]]:
+        return {task.id: task.about for task in records.all_tasks(store, order.run)}
+
+    @cache
+    def is_over() -> bool:
+        states = progress.read(store, order.run)[0].sendings.values()
+        return bool(states) and all(state is Following.OVER for state in states)
+
+    follow = Follow(watched, since, order.run, about, is_over)
+    return swept(order.system).became(connected(order.target), follow)
+
+
+def followed(order: Order, sendings: Iterable[str]) -> Iterable[tuple[str, Following, str | None]]:
+    """Yield how far the system is with calls that are about many items, and what a person should know of that.
+
+    Raises:
+        ItemProblem: it can't be read.
+    """
+    link = connected(order.target)
+    for batch in sendings:
+        state, why = camunda.state_of(link, batch, order.run)
+        yield batch, Following(state), _stuck(batch, why) if why else None
 
 
 def candidate(order: Order, task: Task) -> Candidate:
-    """Return by which cause an item is tried: Finance & Operations tells none, so all of a target are one."""
-    del order
-    return Candidate(task.id, "", (task.about.get("job", ""), task.about.get("company", "")))
+    """Return by which cause an item is tried, and over which groups."""
+    return Candidate(task.id, *swept(order.system).cause(task.about))
 
 
 def sender_of(order: Order, terms: Terms) -> Sender:
@@ -83,7 +131,16 @@ def read_a_little(target: Target) -> None:
     if target.system == "business-central":
         bc.read_companies(connection(target))
     else:
-        fo.failed_jobs_page(connection(target), now - timedelta(days=1), now, 0, 1)
+        swept(target.system).page(connection(target), now - timedelta(days=1), now, 0, 1)
+
+
+def swept_system(target: str | None) -> System:
+    """Return which system a call means that names a target, or none, but no system.
+
+    Raises:
+        UnknownTarget, TargetOff: the target can't be used.
+    """
+    return app_targets().named(target).system if target else SWEPT[0]
 
 
 def connected(target: str) -> Connection:
@@ -111,20 +168,18 @@ def prepare(store: Store, order: Order, tries: int, *, cancelled: bool) -> Prepa
     A sweep that can't list, or is cancelled before it could, has one item: itself.
     """
     found = records.read_prepared(store, order.run)
-    if found or order.sweep is None:
+    if found or not (order.sweep or order.selects):
         return found or Prepared(items="items", count=0)
     if cancelled:
         return _itself(store, order, Cancelled("The run was cancelled before it had looked."))
     pause = quiet_pause(order)
     if pause:
         return pause
-    until = order.sweep.until or order.created
-    since = order.sweep.since or look_back(until, last_sweep(store, order.target))
     try:
-        tasks = _selected(store, order, since, until)
+        tasks, notes = _selected(store, order) if order.sweep else _chosen(store, order)
     except ItemProblem as problem:
         return patience(problem, order.give_up, tries) or _itself(store, order, problem)
-    return records.prepare(store, order.run, tasks)
+    return records.prepare(store, order.run, tasks, [Note(at=clock.now(), text=text) for text in notes])
 
 
 def nothing_found(store: Store, order: Order) -> Prepared:
@@ -182,23 +237,70 @@ def _is_owed(item: Item) -> bool:
 
 def decided(store: Store, order: Order, policy: PolicyDocument, named: Named) -> Task:
     """Return an item of a sweep with what the policy says of it."""
-    task = Task(id=named.id, operation=dict(named.operation), episode=named.episode, about=dict(named.about))
+    task, facts = _task(named), swept(order.system).facts
 
     def claim() -> ClaimRecord:
         return Claim(store, order.target, named.id, order.run, timedelta()).record
 
     try:
-        rule = permitted(order, policy, Look(named.episode, fo.facts(named, order.target), named.about), claim)
+        rule = permitted(order, policy, Look(named.episode, facts(named, order.target), named.about), claim)
     except ItemProblem as problem:
         return task.model_copy(update={"outcome": Outcome.of(problem)})
     return task.model_copy(update={"outcome": would(rule)})
 
 
-def _selected(store: Store, order: Order, since: datetime, until: datetime) -> list[Task]:
+def _selected(store: Store, order: Order) -> tuple[list[Task], Sequence[str]]:
+    """Return what a sweep finds, with what the policy says of each."""
+    known, window = swept(order.system), order.sweep or Window()
+    since, until = window.since, window.until
+    if known.looks_back:
+        until = until or order.created
+        since = since or look_back(until, last_sweep(store, order.target))
+    found = known.failures(connected(order.target), since, until, order.run)
     policy = control.policy(store.read)
-    jobs = fo.failed_jobs(connected(order.target), since, until, order.run)
-    tasks = [decided(store, order, policy, fo.named(job)) for job in jobs]
-    return list(_capped(order, tasks))
+    tasks = [decided(store, order, policy, named) for named in found.items]
+    return [*_capped(order, tasks), *_refused(found)], found.notes
+
+
+def _chosen(store: Store, order: Order) -> tuple[list[Task], Sequence[str]]:
+    """Return what a person's selection means; more than its cap is refused as a whole.
+
+    Raises:
+        OverCap, ItemNotFound: they are too many, or none.
+    """
+    choose = swept(order.system).chosen
+    if choose is None:
+        raise ValueError(f"{order.system} knows no selections")
+    selection = records.read_selection(store, order.run)
+    found = choose(connected(order.target), selection, order.cap, app_settings().selection_cap, order.run)
+    if found.over and order.mode == "perform":
+        raise found.over
+    if not (found.items or found.refused):
+        raise ItemNotFound("Nothing in the system is meant by the selection.", members={"sent": False})
+    return [*_meant(store, order, found), *_refused(found)], found.notes
+
+
+def _meant(store: Store, order: Order, found: Found) -> Iterable[Task]:
+    """Yield what is to be done; a plan says of each item what the policy does, and freezes its failure."""
+    over = Outcome.of(found.over) if found.over else None
+    policy = control.policy(store.read)
+    for named in found.items:
+        if order.mode == "perform":
+            yield _task(replace(named, episode=None))
+        else:
+            yield _task(named).model_copy(update={"outcome": over}) if over else decided(store, order, policy, named)
+
+
+def _refused(found: Found) -> Iterable[Task]:
+    return (_task(named).model_copy(update={"outcome": Outcome.of(problem)}) for named, problem in found.refused)
+
+
+def _task(named: Named) -> Task:
+    return Task(id=named.id, operation=dict(named.operation), episode=named.episode, about=dict(named.about))
+
+
+def _stuck(batch: str, why: str) -> str:
+    return f"Batch {batch} can never end: {why} Delete it: DELETE /api/camunda/batch/{batch}."
 
 
 def _capped(order: Order, tasks: Iterable[Task]) -> Iterable[Task]:

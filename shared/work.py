@@ -128,3 +128,50 @@ class Sender(Protocol):
     def facts(self, one: Piece) -> Facts:
         """Return what a rule may see of an operation."""
         ...
+
+
+class Bundle(Protocol):
+    """What a system does to many items by one call. It knows nothing of claims, runs or the engine."""
+
+    @property
+    def hold(self) -> timedelta:
+        """How long a sending may take before its sender counts as gone."""
+        ...
+
+    def look(self, items: Sequence[str]) -> Mapping[str, Look | ItemProblem]:
+        """Read some items; a problem stands for one that can't be read, or isn't there.
+
+        Raises:
+            ItemProblem: none of them can be read.
+        """
+        ...
+
+    def mark(self) -> str:
+        """Return what the system shows before a sending, so that a sending whose answer gets lost can be told from it.
+
+        Raises:
+            ItemProblem: it can't be read.
+        """
+        ...
+
+    def send(self, items: Sequence[str]) -> Outcome:
+        """Do it to all of them; the system's own answer has an `id`, by which the sending is known from then on.
+
+        Raises:
+            NoAnswer: it may have happened.
+            ItemProblem: it didn't happen.
+        """
+        ...
+
+    def check(self, items: Mapping[str, str | None], mark: str) -> Outcome:
+        """Look at what became of a sending that got no answer.
+
+        Args:
+            items: The items, with the failure that each showed before.
+            mark: What `mark` returned before the sending.
+
+        Raises:
+            NotTaken: the system shows that it didn't happen.
+            ItemProblem: nothing shows what became of it, or nothing can be read.
+        """
+        ...

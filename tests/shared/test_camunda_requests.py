@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.problems import NotJson, NotValid
-from shared.systems.camunda import Asked, JobQuery, Options, RetriesBody, Selection, engine_date, set_retries
+from shared.systems.camunda import Asked, JobQuery, Options, RetriesBody, Selection, engine_date, read_retries
 from shared.validation import Call
 
 SEED = b"""{
@@ -48,11 +48,11 @@ def call(body: object, **headers: str) -> Call:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     url = "http://localhost/api/camunda/job/retries"
-    return Call("POST", "set_retries", url, {"content-type": "application/json", **named}, {}, {}, raw)
+    return Call("POST", "read_retries", url, {"content-type": "application/json", **named}, {}, {}, raw)
 
 
 def asked(**members: Any) -> Asked:  # noqa: ANN401 - any JSON value
-    return set_retries(call({"retries": 1, **members}))
+    return read_retries(call({"retries": 1, **members}))
 
 
 def queried(**filters: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
@@ -64,7 +64,7 @@ def queried(**filters: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
 def told(body: object, **headers: str) -> dict[str, str]:
     """Return the mistakes of a body by their pointers."""
     with pytest.raises(NotValid) as caught:
-        set_retries(call(body, **headers))
+        read_retries(call(body, **headers))
     mistakes = caught.value.mistakes
     found = {mistake.pointer or "": mistake.detail for mistake in mistakes}
     assert len(found) == len(mistakes), "no place is told twice"
@@ -84,7 +84,7 @@ def test_the_documented_example_is_asked_as_it_is_printed() -> None:
         {"operator": "lt", "value": "2012-07-17T16:00:00.000+0000"},
     ]
     selection = Selection(retries=5, job_ids=("aJob", "secondJob"), query={"dueDates": conditions})
-    assert set_retries(call(SEED)) == Asked(selection, Options(), None)
+    assert read_retries(call(SEED)) == Asked(selection, Options(), None)
     assert selection.wire() == {"retries": 5, "jobIds": ["aJob", "secondJob"], "jobQuery": {"dueDates": conditions}}
     assert selection.needs == {"dates"}
 
@@ -336,7 +336,7 @@ def test_a_hundred_mistakes_are_told_and_all_are_counted() -> None:
 
 def test_a_name_that_comes_twice_is_refused_whichever_was_meant() -> None:
     with pytest.raises(NotJson) as caught:
-        set_retries(call(b'{"retries": 1, "jobQuery": {"active": true, "active": true}}'))
+        read_retries(call(b'{"retries": 1, "jobQuery": {"active": true, "active": true}}'))
     assert [mistake.pointer for mistake in caught.value.mistakes] == ["/jobQuery/active"]
 
 
@@ -379,9 +379,9 @@ def test_options_are_kept_and_are_not_sent() -> None:
 def test_a_target_may_be_named_in_the_body_or_in_the_header_but_not_two() -> None:
     body = {"retries": 1, "jobIds": ["x"]}
     named = {**body, "nightshift": {"target": "c7"}}
-    assert set_retries(call(body)).target is None
-    assert set_retries(call(body, nightshift_target="c7")).target == "c7"
-    assert set_retries(call(named, nightshift_target="C7")).target == "c7"
+    assert read_retries(call(body)).target is None
+    assert read_retries(call(body, nightshift_target="c7")).target == "c7"
+    assert read_retries(call(named, nightshift_target="C7")).target == "c7"
     assert told(named, nightshift_target="other").keys() == {"/nightshift/target"}
 
 
@@ -424,7 +424,7 @@ def values(content: object) -> Iterator[object]:
 @given(body=BODIES)
 def test_what_is_sent_is_never_wider_than_what_was_asked(body: dict[str, Any]) -> None:
     try:
-        found = set_retries(call(body))
+        found = read_retries(call(body))
     except NotValid as problem:
         assert problem.mistakes  # noqa: PT017 - most bodies are wrong
         return

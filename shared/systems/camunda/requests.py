@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.operations import named_target
+from shared.operations import Wanted, named_target
 from shared.systems.camunda.query import MOST_IDS, Date, JobQuery, chooses
 from shared.systems.camunda.strict import Fault, Sent, an_id, filled, nulls, seconds, whole
 from shared.systems.camunda.versions import Feature
@@ -161,7 +161,31 @@ class Asked:
     target: str | None
 
 
-def set_retries(call: Call) -> Asked:
+def set_retries(call: Call) -> Wanted:
+    """Return what a call of `POST /job/retries` asks for, as a run carries it out.
+
+    Raises:
+        Refused: the request isn't readable or valid.
+    """
+    found = read_retries(call)
+    options = found.options
+    return Wanted(
+        system="camunda",
+        target=found.target,
+        reason=options.reason,
+        items=(),
+        native=True,
+        mode="plan" if options.dryRun else "perform",
+        override=options.override,
+        cap=options.cap,
+        # A job that is to have no retries does not run: nothing becomes of it.
+        follow_up=options.followUp and found.selection.retries > 0,
+        give_up_after=options.giveUpAfter,
+        selection=found.selection.model_dump(mode="json"),
+    )
+
+
+def read_retries(call: Call) -> Asked:
     """Return what a call of `POST /job/retries` asks for.
 
     Raises:

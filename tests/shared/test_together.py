@@ -1,0 +1,404 @@
+"""Many items by one call: whatever dies, gets lost or comes twice, nothing is sent twice, and the report is true."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared import together
+from shared.attempts import Terms, Wait
+from shared.claims import Claim, ClaimRecord, Settled
+from shared.outcomes import Became, Ending, Outcome, Recovery
+from shared.policy import Facts
+from shared.problems import (
+    Cancelled,
+    ItemNotFound,
+    ItemProblem,
+    ItemWaiting,
+    NoAnswer,
+    NotTaken,
+    OutcomeUnknown,
+    PolicyDenied,
+    RefusedBySystem,
+    TargetUnreachable,
+    Throttled,
+)
+from shared.store import SqliteStore, Store
+from shared.together import Round
+from shared.work import Look
+from tests.conftest import TurnedClock
+from tests.shared.simulated import Killed, SteppedStore, Steps
+
+MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NEVER = datetime(2100, 1, 1, tzinfo=UTC)
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+ITEMS = ("a", "b", "c")
+FAULTS = ("well", "lost", "cut", "late", "throttled", "unreachable", "refused", "killed before", "killed after")
+
+
+@dataclass
+class Engine:
+    """A system that does many things by one call."""
+
+    clock: TurnedClock
+    faults: list[str] = field(default_factory=list)
+    batches: list[tuple[datetime, tuple[str, ...]]] = field(default_factory=list)
+    calls: int = 0
+    tells: bool = True
+    """It knows all that was ever sent to it."""
+    waiting: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    unreadable: int = 0
+
+    @property
+    def made(self) -> list[tuple[str, ...]]:
+        """What has come of the calls by now."""
+        return [items for at, items in self.batches if at <= self.clock.now()]
+
+    def times(self, item: str) -> int:
+        return sum(item in items for _, items in self.batches)
+
+
+@dataclass
+class Together:
+    """What is done to the items (`shared.work.Bundle`)."""
+
+    engine: Engine
+    steps: Steps
+    hold: timedelta = timedelta(minutes=3)
+
+    def look(self, items: Sequence[str]) -> Mapping[str, Look | ItemProblem]:
+        self.steps.step()
+        self._refuse_unreadable()
+        return {item: self._look(item) for item in items}
+
+    def mark(self) -> str:
+        self.steps.step()
+        return json.dumps(len(self.engine.made))
+
+    def send(self, items: Sequence[str]) -> Outcome:
+        self.steps.step()
+        self.engine.calls += 1
+        fault = self.engine.faults.pop(0) if self.engine.faults else "well"
+        refusals = {"throttled": Throttled, "unreachable": TargetUnreachable, "refused": RefusedBySystem}
+        if fault in refusals:
+            raise refusals[fault](fault)
+        if fault == "killed before":
+            raise Killed
+        if fault == "cut":
+            raise NoAnswer("No answer.")
+        later = timedelta(seconds=40 if fault == "late" else 0)
+        self.engine.batches.append((self.engine.clock.now() + later, tuple(items)))
+        self.steps.step()
+        if fault == "killed after":
+            raise Killed
+        if fault in ("lost", "late"):
+            raise NoAnswer("No answer.")
+        return done(len(self.engine.batches))
+
+    def check(self, items: Mapping[str, str | None], mark: str) -> Outcome:
+        self.steps.step()
+        self._refuse_unreadable()
+        assert set(items) <= set(ITEMS)
+        found = [number for number, made in enumerate(self.engine.made[json.loads(mark) :]) if set(made) == set(items)]
+        if found:
+            return done(json.loads(mark) + found[0] + 1)
+        if self.engine.tells:
+            raise NotTaken("Nothing was made.")
+        raise OutcomeUnknown("Nothing tells.")
+
+    def _look(self, item: str) -> Look | ItemProblem:
+        if item in self.engine.gone:
+            return ItemNotFound("It is gone.")
+        refusal = ItemWaiting("It waits.") if item in self.engine.waiting else None
+        return Look(f"failure of {item}", Facts("t", job=item), {"name": item}, refusal)
+
+    def _refuse_unreadable(self) -> None:
+        if self.engine.unreadable:
+            self.engine.unreadable -= 1
+            raise TargetUnreachable("It can't be reached.")
+
+
+def done(number: int) -> Outcome:
+    return Outcome(ending=Ending.DONE, reason="Done.", sent=True, answer={"id": f"batch-{number}", "more": "of it"})
+
+
+def allowed(_: Look, __: ClaimRecord) -> str:
+    return "the rule"
+
+
+def round_of(  # noqa: PLR0913 - each is what one test changes
+    store: Store,
+    engine: Engine,
+    steps: Steps | None = None,
+    *,
+    run: str = "r1",
+    give_up: datetime = NEVER,
+    tries: int = 0,
+    judge: Callable[[Look, ClaimRecord], str | None] = allowed,
+    switch: Callable[[], None] = lambda: None,
+    items: Sequence[str] = ITEMS,
+) -> Round:
+    steps = steps or Steps()
+    terms = {item: Terms(judge, switch, give_up, tries) for item in items}
+    bundle = Together(engine, steps)
+    return Round(SteppedStore(store, steps), together.key_of(run, 0), "t", run, bundle, terms, give_up, tries)
+
+
+def until_ended(store: Store, engine: Engine, **more: object) -> Mapping[str, Settled]:
+    """Deliver as the orchestrator does: again after each wait, and after each death."""
+    for tries in range(100):
+        try:
+            told = together.send(round_of(store, engine, tries=tries, **more))  # type: ignore[arg-type]  # as round_of
+        except Killed:
+            engine.clock.turn(1)
+            continue
+        if not isinstance(told, Wait):
+            return told
+        assert told.seconds >= 0
+        engine.clock.turn(told.seconds)
+    raise AssertionError("it never ended")
+
+
+def endings(told: Mapping[str, Settled]) -> list[str]:
+    return [told[item].outcome.ending.value for item in ITEMS]
+
+
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
+
+
+@pytest.fixture
+def engine(turned: TurnedClock) -> Engine:
+    return Engine(turned)
+
+
+def test_all_items_are_one_call_and_each_has_its_outcome(store: Store, engine: Engine) -> None:
+    told = until_ended(store, engine)
+    assert (endings(told), engine.made, engine.calls) == (["done"] * 3, [ITEMS], 1)
+    assert {one.outcome.rule for one in told.values()} == {"the rule"}
+    assert [told[item].episode for item in ITEMS] == ["failure of a", "failure of b", "failure of c"]
+    assert {one.outcome.attempt for one in told.values()} == {1}
+    (sending,) = together.sendings(store, "r1")
+    assert (sending.id, sending.outcome and sending.outcome.answer) == ("batch-1", {"id": "batch-1", "more": "of it"})
+    assert all(one.outcome.answer is None for one in told.values())
+
+
+def test_the_same_again_learns_the_outcomes_and_sends_nothing(store: Store, engine: Engine) -> None:
+    first = until_ended(store, engine)
+    assert until_ended(store, engine) == first
+    assert engine.calls == 1
+
+
+def test_what_may_not_be_sent_is_left_out_of_the_call(store: Store, engine: Engine) -> None:
+    engine.waiting, engine.gone = {"a"}, {"b"}
+    told = until_ended(store, engine)
+    assert (endings(told), engine.made) == (["skipped", "rejected", "done"], [("c",)])
+
+
+def test_nothing_is_called_when_nothing_is_left(store: Store, engine: Engine) -> None:
+    def denied(_: Look, __: ClaimRecord) -> str:
+        raise PolicyDenied("No rule allows it.", members={"rule": "none"})
+
+    told = until_ended(store, engine, judge=denied)
+    assert (endings(told), engine.calls) == (["skipped"] * 3, 0)
+    assert together.sendings(store, "r1") == []
+
+
+def test_an_item_of_another_run_is_skipped_and_the_others_are_sent(store: Store, engine: Engine) -> None:
+    Claim(store, "t", "b", "r0", timedelta(minutes=5)).take()
+    told = until_ended(store, engine)
+    assert (endings(told), engine.made) == (["done", "skipped", "done"], [("a", "c")])
+    assert told["b"].outcome.problem == "item-claimed"
+
+
+def test_a_switch_that_is_thrown_sends_nothing(store: Store, engine: Engine) -> None:
+    def cancelled() -> None:
+        raise Cancelled("It was cancelled.")
+
+    assert endings(until_ended(store, engine, switch=cancelled)) == ["not_attempted"] * 3
+    assert engine.calls == 0
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_switch_is_asked_until_just_before_the_call(store: Store, engine: Engine, at: int) -> None:
+    asked = []
+
+    def cancelled() -> None:
+        asked.append(1)
+        if len(asked) >= at:
+            raise Cancelled("It was cancelled.")
+
+    told = until_ended(store, engine, switch=cancelled)
+    if at == 2:
+        assert (endings(told), engine.calls) == (["not_attempted"] * 3, 0)
+        assert {one.outcome.attempt for one in told.values()} == {0}
+    else:
+        assert engine.calls == 1
+
+
+def test_a_lost_answer_is_found_and_nothing_is_sent_again(store: Store, engine: Engine) -> None:
+    engine.faults = ["lost"]
+    assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 1)
+
+
+def test_a_call_that_came_to_nothing_is_made_again_a_minute_later_and_only_once(store: Store, engine: Engine) -> None:
+    engine.faults = ["cut"]
+    began = engine.clock.now()
+    assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 2)
+    assert engine.clock.now() - began >= timedelta(minutes=1)
+
+
+def test_a_call_that_comes_to_nothing_twice_has_failed_and_no_attempt_is_counted(store: Store, engine: Engine) -> None:
+    engine.faults = ["cut", "cut", "well"]
+    told = until_ended(store, engine)
+    assert (endings(told), engine.calls) == (["failed"] * 3, 2)
+    assert {(one.outcome.problem, one.outcome.attempt) for one in told.values()} == {("not-taken", 0)}
+    assert Claim(store, "t", "a", "r2", timedelta()).record.attempts == 0
+
+
+def test_a_call_that_comes_late_is_found(store: Store, engine: Engine) -> None:
+    engine.faults = ["late"]
+    assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 1)
+
+
+def test_what_nothing_tells_of_is_unknown_and_never_sent_again(store: Store, engine: Engine) -> None:
+    engine.faults, engine.tells = ["cut"], False
+    told = until_ended(store, engine)
+    assert (endings(told), engine.calls) == (["unknown"] * 3, 1)
+    assert endings(until_ended(store, engine)) == ["unknown"] * 3
+    assert engine.calls == 1
+
+
+def test_a_system_that_can_not_be_read_after_a_lost_answer_is_asked_again(store: Store, engine: Engine) -> None:
+    engine.faults = ["lost"]
+    told = together.send(round_of(store, engine, steps=_then_unreadable(engine)))
+    assert isinstance(told, Wait)
+    assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 1)
+
+
+def _then_unreadable(engine: Engine) -> Steps:
+    class Unreadable(Steps):
+        def step(self) -> None:
+            engine.unreadable = int(engine.calls == 1)
+
+    return Unreadable()
+
+
+def test_a_lost_answer_can_be_looked_for_again_by_a_person(store: Store, engine: Engine) -> None:
+    engine.faults, engine.tells = ["late"], False
+    engine.clock.turn(1)
+    told = together.send(round_of(store, engine, give_up=AT_ONCE))
+    assert isinstance(told, Wait)
+    engine.batches.clear()
+    assert endings(until_ended(store, engine)) == ["unknown"] * 3
+    engine.batches.append((engine.clock.now(), ITEMS))
+    known = together.checked(store, "t", "r1", together.key_of("r1", 0), Together(engine, Steps()))
+    assert [known[item].ending.value for item in ITEMS] == ["done"] * 3
+    assert endings(until_ended(store, engine)) == ["done"] * 3
+    assert engine.calls == 1
+
+
+def test_a_throttled_call_waits_and_another_run_keeps_away(store: Store, engine: Engine) -> None:
+    engine.faults = ["throttled"]
+    wait = together.send(round_of(store, engine))
+    assert isinstance(wait, Wait)
+    assert not wait.alone
+    assert endings(until_ended(store, engine, run="r2")) == ["skipped"] * 3
+    assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 2)
+
+
+def test_a_system_that_stays_away_has_failed_when_the_run_gives_up(store: Store, engine: Engine) -> None:
+    engine.faults = ["unreachable"] * 50
+    told = until_ended(store, engine, give_up=engine.clock.now() + timedelta(minutes=30))
+    assert {one.outcome.problem for one in told.values()} == {"target-unreachable"}
+    assert engine.times("a") == 0
+
+
+def test_an_attempt_that_failed_again_is_learnt_from_the_look(store: Store, engine: Engine) -> None:
+    until_ended(store, engine)
+    record = Claim(store, "t", "a", "r1", timedelta()).record
+    assert (record.attempts, record.attempt and record.attempt.episode) == (1, "failure of a")
+    closed = Claim(store, "t", "a", "r1", timedelta()).close(Became(recovery=Recovery.FAILED_AGAIN))
+    assert closed.recovery is Recovery.FAILED_AGAIN
+    assert until_ended(store, engine, run="r2")["a"].outcome.attempt == 2
+
+
+@MANY
+@given(deaths=st.lists(st.integers(1, 40), max_size=3), faults=st.lists(st.sampled_from(FAULTS), max_size=3))
+def test_a_worker_that_dies_anywhere_sends_nothing_twice(
+    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, deaths: list[int], faults: list[str]
+) -> None:
+    store, engine = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db")), Engine(turned, list(faults))
+    for at in deaths:
+        try:
+            told = together.send(round_of(store, engine, Steps(at=at, do=_killed)))
+            engine.clock.turn(told.seconds if isinstance(told, Wait) else 0)
+        except Killed:
+            engine.clock.turn(1)
+    told = until_ended(store, engine)
+    _hold_true(engine, told)
+
+
+@MANY
+@given(at=st.integers(1, 40), later=st.sampled_from([0, 30, 400]), faults=st.lists(st.sampled_from(FAULTS), max_size=3))
+def test_a_second_delivery_anywhere_sends_nothing_twice(
+    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, at: int, later: int, faults: list[str]
+) -> None:
+    store, engine = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db")), Engine(turned, list(faults))
+
+    def meddle() -> None:
+        engine.clock.turn(later)
+        try:
+            together.send(round_of(store, engine))
+        except Killed:
+            engine.clock.turn(1)
+
+    try:
+        together.send(round_of(store, engine, Steps(at=at, do=meddle)))
+    except Killed:
+        engine.clock.turn(1)
+    _hold_true(engine, until_ended(store, engine))
+
+
+@MANY
+@given(at=st.integers(1, 40), faults=st.lists(st.sampled_from(FAULTS), max_size=2))
+def test_another_run_anywhere_sends_no_item_that_is_in_hand(
+    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, at: int, faults: list[str]
+) -> None:
+    store, engine = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db")), Engine(turned, list(faults))
+    others: list[str] = []
+
+    def meddle() -> None:
+        others.append("r2")
+        try:
+            together.send(round_of(store, engine, run="r2", items=("b",)))
+        except Killed:
+            engine.clock.turn(1)
+
+    try:
+        together.send(round_of(store, engine, Steps(at=at, do=meddle)))
+    except Killed:
+        engine.clock.turn(1)
+    mine = until_ended(store, engine)
+    other = until_ended(store, engine, run="r2", items=("b",)) if others else {}
+    both = [one["b"].outcome for one in (mine, other) if "b" in one]
+    known = sum(one.ending is Ending.DONE for one in both)
+    assert known <= engine.times("b") <= known + sum(one.ending is Ending.UNKNOWN for one in both)
+
+
+def _hold_true(engine: Engine, told: Mapping[str, Settled]) -> None:
+    """Nothing was done twice, and what is told is what happened; unknown may be either."""
+    for item in ITEMS:
+        ending = told[item].outcome.ending
+        assert engine.times(item) <= 1
+        assert ending is Ending.UNKNOWN or (ending is Ending.DONE) == (engine.times(item) == 1)
+
+
+def _killed() -> None:
+    raise Killed
