@@ -25,8 +25,21 @@ type Effect = Literal[
     "drop",  # acts on an operation and leaves its answer out
     "double",  # acts on an operation and answers it twice
     "foreign-id",  # acts on an operation and answers it under an id that nobody asked for
+    "conflict",  # answers 500 with the engine's OptimisticLockingException
 ]
-type Kind = Literal["read", "list", "action", "other", "token", "managed-identity", "batch", "operation"]
+type Kind = Literal[
+    "read",
+    "list",
+    "action",
+    "other",
+    "token",
+    "managed-identity",
+    "batch",
+    "operation",
+    "history",
+    "incident",
+    "version",
+]
 type Limit = Literal["requests", "time", "concurrent", "resources"]
 
 _OF_OPERATIONS = ("drop", "double", "foreign-id")
@@ -55,7 +68,8 @@ class Fault(BaseModel):
         effect: What happens.
         method: Strikes only this HTTP method.
         kind: Strikes only this kind of call: read, list, action; token, managed-identity at the issuer; batch at
-            Business Central, and operation for single ones inside a batch, which are struck only if this says so.
+            Business Central, and operation for single ones inside a batch, which are struck only if this says so;
+            list, action, batch, history, incident and version at Camunda.
         job: Strikes only calls about this job.
         operation: Strikes only the operation of this id.
         index: Strikes only the operation at this place of its batch, from 0 on.

@@ -11,6 +11,7 @@ import trustme
 
 from local.systems.business_central import BusinessCentral
 from local.systems.business_events import CallAt
+from local.systems.camunda import Camunda
 from local.systems.finance_operations import FinanceOperations
 from local.systems.issuer import Issuer
 
@@ -25,6 +26,7 @@ class Landscape:
     Attributes:
         finance_operations: The simulated environment of Finance & Operations.
         business_central: That of Business Central.
+        camunda: The simulated engine of Camunda 7.
         issuer: The token issuer.
         ca_file: The certificate authority that signed the issuer's certificate.
         settings: The app settings with which the function app finds them.
@@ -38,6 +40,7 @@ class Landscape:
         self.issuer = Issuer(now)
         self.finance_operations = FinanceOperations(now, self.issuer, call_at)
         self.business_central = BusinessCentral(now, self.issuer, call_at)
+        self.camunda = Camunda(now, self.issuer)
         self.settings = self._settings()
 
     def start(self) -> Self:
@@ -46,6 +49,7 @@ class Landscape:
             self.issuer.start(self._certificate)
             self.finance_operations.start()
             self.business_central.start()
+            self.camunda.start()
         except BaseException:
             self.stop()
             raise
@@ -53,9 +57,10 @@ class Landscape:
 
     def stop(self) -> None:
         """End all systems, cut what is held, and remove the certificates."""
-        for system in (self.issuer, self.finance_operations, self.business_central):
+        systems = (self.issuer, self.finance_operations, self.business_central, self.camunda)
+        for system in systems:
             system.ask_to_stop()
-        for system in (self.issuer, self.finance_operations, self.business_central):
+        for system in systems:
             system.stop()
         self._folder.cleanup()
 
@@ -88,8 +93,10 @@ class Landscape:
             "CA_FILE": str(self.ca_file),
         }
         central = {"SYSTEM": "business-central", "URL": self.business_central.url}
+        camunda = {"SYSTEM": "camunda", "URL": self.camunda.url, "AUTH": "none"}
         return {
             **{f"TARGETS__BC__{name}": value for name, value in {**central, **secret}.items()},
+            **{f"TARGETS__CAMUNDA__{name}": value for name, value in camunda.items()},
             **{f"TARGETS__FO__{name}": value for name, value in {**common, **secret}.items()},
             **{f"TARGETS__FO_MI__{name}": value for name, value in {**common, "AUTH": "managed-identity"}.items()},
             "IDENTITY_ENDPOINT": f"{self.issuer.managed_identity_url}/msi/token",

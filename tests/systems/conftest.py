@@ -2,8 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.systems import BusinessCentral, FinanceOperations, Issuer, Landscape
+from local.systems import BusinessCentral, Camunda, FinanceOperations, Issuer, Landscape
 from local.systems.business_central_testing import CentralCaller
+from local.systems.camunda_testing import CamundaCaller
 from local.systems.testing import Caller, Clock, Endpoint
 
 
@@ -22,6 +23,7 @@ def running(clock: Clock) -> Iterator[Landscape]:
 def landscape(running: Landscape) -> Landscape:
     running.finance_operations.reset()
     running.business_central.reset()
+    running.camunda.reset()
     running.issuer.reset()
     return running
 
@@ -34,6 +36,18 @@ def fo(landscape: Landscape) -> FinanceOperations:
 @pytest.fixture
 def bc(landscape: Landscape) -> BusinessCentral:
     return landscape.business_central
+
+
+@pytest.fixture
+def camunda(landscape: Landscape) -> Camunda:
+    return landscape.camunda
+
+
+@pytest.fixture
+def engine(landscape: Landscape) -> Iterator[CamundaCaller]:
+    caller = CamundaCaller(landscape)
+    with caller.session:
+        yield caller
 
 
 @pytest.fixture
