@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shared.systems.camunda import engine_date, read_engine_date
 
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-IN_RANGE = st.datetimes(datetime(1970, 1, 2), datetime(2199, 12, 30), timezones=OFFSETS)  # noqa: DTZ001 - hypothesis adds the zone
+FIRST, LAST = datetime(1970, 1, 2), datetime(2199, 12, 30)  # noqa: DTZ001 - hypothesis adds the zone
+IN_RANGE = st.datetimes(FIRST, LAST, timezones=OFFSETS)
 
 
 @pytest.mark.parametrize(

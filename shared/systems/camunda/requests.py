@@ -37,7 +37,7 @@ class Options(Strict):
 
     target: str | None = Field(default=None, min_length=1, max_length=64, description="The target's name.")
     reason: str | None = Field(default=None, min_length=1, max_length=500, description="Why; kept in the report.")
-    dryRun: bool = Field(default=False, description="Answer a plan, and send nothing.")  # noqa: N815 - as callers write it
+    dryRun: bool = Field(default=False, description="Answer a plan, and send nothing.")  # noqa: N815 - callers write so
     override: bool = Field(default=False, description="Pass the policy's caps and its allow list; needs a reason.")
     followUp: bool = Field(  # noqa: N815 - as above
         default=False, description="Watch for some hours what becomes of the jobs that are done (FOLLOW_UP_HOURS)."
