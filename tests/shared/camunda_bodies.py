@@ -51,26 +51,43 @@ TEXTS = st.text(st.characters(codec="ascii", min_codepoint=32), min_size=1, max_
     lambda text: text.strip()
 )
 NAMES = TEXTS.map(str.strip).filter(lambda text: text.isprintable() and bool(text))
-WRITTEN = st.sampled_from([LATE["value"], EARLY["value"], "2026-03-10", "x", None])
-BOUND = st.fixed_dictionaries({"operator": st.sampled_from(["gt", "lt", "lt", "eq", None]), "value": WRITTEN})
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(IDS, NAMES | st.sampled_from(["", " ", None, 1])),
-    **dict.fromkeys(LISTS, st.lists(NAMES, max_size=3) | st.none() | st.just([""])),
-    **dict.fromkeys(FLAGS, st.sampled_from([True, True, True, False, None, "true"])),
-    **dict.fromkeys(DATES, st.lists(BOUND, max_size=2)),
-    **dict.fromkeys(NUMBERS, st.integers(-(2**64), 2**64) | st.sampled_from([None, True, 1.5, "1"])),
-    "exceptionMessage": TEXTS | st.sampled_from(["", None]),
+BOUNDS: list[list[dict[str, str]]] = [[LATE], [EARLY], [LATE, EARLY], [EARLY, LATE]]
+RIGHT: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(IDS, NAMES),
+    **dict.fromkeys(LISTS, st.lists(NAMES, min_size=1, max_size=3)),
+    **dict.fromkeys(FLAGS, st.just(value=True)),
+    **dict.fromkeys(DATES, st.sampled_from(BOUNDS)),
+    **dict.fromkeys(NUMBERS, st.integers(-(2**63), 2**63 - 1)),
+    "exceptionMessage": TEXTS,
     "sorting": st.lists(st.just(SORTED), max_size=1),
 }
-QUERIES = st.lists(st.sampled_from(sorted(VALUES)), max_size=3, unique=True).flatmap(
-    lambda names: st.fixed_dictionaries({name: VALUES[name] for name in names})
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        *[None, False, True, 0, 1.5, "", " ", "x", "2", [], [""], ["x"], ["x", "x"], [None], {}, [{}]],
+        *[[LATE, LATE], [{**LATE, "operator": "eq"}], {"active": False}, {"allJobs": True}],
+        *["2026-03-10", "2026-13-45T00:00:00Z", LATE["value"]],
+    ]
 )
-BODIES = st.fixed_dictionaries(
-    {"retries": st.sampled_from([0, 1, 5, 5, -1, "2", None])},
+SOME = st.lists(st.sampled_from(sorted(RIGHT)), max_size=3, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: RIGHT[name] for name in names})
+)
+QUERIES = SOME | SOME.flatmap(
+    lambda query: st.dictionaries(st.sampled_from(sorted(RIGHT)), ODD, max_size=1).map(lambda odd: {**query, **odd})
+)
+WHOLE = st.fixed_dictionaries(
+    {"retries": st.integers(0, 2**31 - 1)},
     optional={
-        "jobIds": st.lists(NAMES, max_size=3) | st.none(),
-        "jobQuery": QUERIES | st.none(),
-        "dueDate": WRITTEN,
-        "nightshift": st.fixed_dictionaries({}, optional={"allJobs": st.booleans(), "cap": st.integers(0, 9)}),
+        "jobIds": st.lists(NAMES, min_size=1, max_size=3, unique=True),
+        "jobQuery": QUERIES,
+        "dueDate": st.sampled_from([LATE["value"], EARLY["value"], None]),
+        "nightshift": st.fixed_dictionaries({}, optional={"cap": st.integers(1, 9), "dryRun": st.booleans()}),
     },
 )
+EVERY = st.fixed_dictionaries(
+    {"retries": st.just(1), "jobQuery": st.just({}) | QUERIES, "nightshift": st.just({"allJobs": True})}
+)
+MEMBERS = st.sampled_from(["retries", "jobIds", "jobQuery", "dueDate", "nightshift"])
+BODIES = (WHOLE | WHOLE | EVERY).flatmap(
+    lambda body: st.dictionaries(MEMBERS, ODD, max_size=1).map(lambda odd: {**body, **odd})
+)
+"""Bodies of which about a quarter are right; the rest have something odd in them, mostly in one place."""
