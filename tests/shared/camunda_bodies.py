@@ -68,11 +68,15 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
         *["2026-03-10", "2026-13-45T00:00:00Z", LATE["value"]],
     ]
 )
+IGNORED: st.SearchStrategy[Any] = st.sampled_from([None, False, "", []])
+"""What the engine reads as no filter at all, or as one that it may ignore."""
 SOME = st.lists(st.sampled_from(sorted(RIGHT)), max_size=3, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: RIGHT[name] for name in names})
 )
 QUERIES = SOME | SOME.flatmap(
-    lambda query: st.dictionaries(st.sampled_from(sorted(RIGHT)), ODD, max_size=1).map(lambda odd: {**query, **odd})
+    lambda query: st.dictionaries(st.sampled_from(sorted(RIGHT)), IGNORED | ODD, max_size=1).map(
+        lambda odd: {**query, **odd}
+    )
 )
 WHOLE = st.fixed_dictionaries(
     {"retries": st.integers(0, 2**31 - 1)},
