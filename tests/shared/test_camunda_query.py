@@ -14,11 +14,13 @@ from tests.shared.camunda_bodies import (
     FILTERS,
     FLAGS,
     IDS,
+    IGNORED,
     LATE,
     LISTS,
     NO_NUMBERS,
     NUMBERS,
     QUERIES,
+    SOME,
     SORTED,
     SORTING,
     asked,
@@ -196,3 +198,10 @@ def test_a_query_that_is_sent_is_read_again_as_itself(query: dict[str, Any]) -> 
     except ValidationError:
         return
     assert JobQuery.model_validate(sent).wire() == sent
+
+
+@given(query=SOME, name=st.sampled_from(FILTERS), value=IGNORED)
+def test_nothing_that_the_engine_ignores_is_let_through(query: dict[str, Any], name: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        JobQuery.model_validate({**query, name: value})
+    assert (name,) in [error["loc"] for error in caught.value.errors()]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic import ValidationError
 
 from shared.problems import NotJson, NotValid
@@ -196,7 +196,6 @@ def values(content: object) -> Iterator[object]:
         yield from values(child)
 
 
-@settings(max_examples=1000)
 @given(body=BODIES)
 def test_what_is_sent_is_never_wider_than_what_was_asked(body: dict[str, Any]) -> None:
     try:
