@@ -51,6 +51,8 @@ _FIELDS = (
 """The members of a Batch."""
 _RECENT = 100
 """How many of the latest batches the history is asked for; more than can begin while one call is under way."""
+_NOT_TOLD = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+"""What says nothing of what the engine has done, whoever answers it."""
 _CONFLICT_PAUSES = (0.2, 1.0, 3.0)
 _CONFLICT_LATER = 15.0
 
@@ -151,7 +153,7 @@ def _made(reply: Reply, change: Change) -> Outcome:
     if reply.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         not_understood(reply, "setting retries")
     refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
-    if (refused and reply.status != HTTPStatus.REQUEST_TIMEOUT) or (is_error(reply) and reply.status != HTTPStatus.OK):
+    if reply.status not in _NOT_TOLD and (refused or (is_error(reply) and reply.status != HTTPStatus.OK)):
         raise RefusedBySystem(f"{NAME} says: {said(reply) or shape(reply)}", members=upstream(reply))
     raise NoAnswer(f"The answer to setting retries was {shape(reply)}.", members=upstream(reply))
 
