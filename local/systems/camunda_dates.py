@@ -11,6 +11,7 @@ _PATTERN = re.compile(
     r"\s*(?P<year>\d+)-\s*(?P<month>\d+)-\s*(?P<day>\d+)T\s*(?P<hour>\d+):\s*(?P<minute>\d+):\s*(?P<second>\d+)"
     r"\.\s*(?P<milli>\d+)(?:(?P<sign>[+-])(?P<zone_hour>[01]\d|2[0-3])(?P<zone_minute>[0-5]\d)|GMT|UTC)"
 )
+_FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -29,8 +30,16 @@ def read_date(text: str) -> datetime:
         begin = datetime(part["year"] + years, month + 1, 1, tzinfo=UTC)
         return begin + _rest(part) - _zone(match["sign"], part)
     except (ValueError, OverflowError):
-        # Java counts on beyond the year 9999; here this is as late as can be.
-        return _LAST
+        # Java knows years before 1 and after 9999; here this is as early or as late as can be.
+        return _LAST if years + part["year"] > 1 else _FIRST
+
+
+def later(instant: datetime, seconds: float) -> datetime:
+    """Return an instant so much later, or the last or first that can be."""
+    try:
+        return instant + timedelta(seconds=seconds)
+    except OverflowError:
+        return _LAST if seconds > 0 else _FIRST
 
 
 def write_date(instant: datetime | None) -> str | None:

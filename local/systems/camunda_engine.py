@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from local.systems.camunda_batch import JOBS_PER_SEED, Batch
 from local.systems.camunda_behaviour import CamundaBehaviour
+from local.systems.camunda_dates import later
 from local.systems.camunda_history import Event
 from local.systems.camunda_job import DEFAULT_MESSAGE, Job, JobSettings
 from local.systems.camunda_store import Store
@@ -229,7 +230,7 @@ class Engine:
         if job.retries == 0 or job.suspended:
             return None
         wait = self._behaviour().queue_seconds if job.work == "process" else 0
-        return max(job.since, job.due or job.since) + timedelta(seconds=wait)
+        return later(max(job.since, job.due or job.since), wait)
 
     def _step(self, job: Job, at: datetime) -> None:
         steps = {

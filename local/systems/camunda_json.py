@@ -7,11 +7,11 @@ MapperFeature.ALLOW_COERCION_OF_SCALARS is on).
 import json
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from local.systems.camunda_answers import MistypedError
-from local.systems.camunda_dates import read_date
+from local.systems.camunda_dates import later, read_date
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -108,7 +108,7 @@ def date(value: object) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
-        return _EPOCH + timedelta(milliseconds=value)
+        return later(_EPOCH, value / 1000)
     if not isinstance(value, str):
         raise _wrong("java.util.Date", value)
     try:

@@ -47,7 +47,7 @@ def camunda(landscape: Landscape) -> Camunda:
 
 
 @pytest.fixture
-def engine(landscape: Landscape) -> Iterator[CamundaCaller]:
+def rest(landscape: Landscape) -> Iterator[CamundaCaller]:
     caller = CamundaCaller(landscape)
     with caller.session:
         yield caller

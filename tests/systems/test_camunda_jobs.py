@@ -19,15 +19,15 @@ def _job(camunda: Camunda, job: str) -> Job:
     return found
 
 
-def _events(engine: CamundaCaller, job: str) -> list[str]:
+def _events(rest: CamundaCaller, job: str) -> list[str]:
     sorting = [{"sortBy": "timestamp", "sortOrder": "asc"}]
-    logs = engine.post("/history/job-log", {"jobId": job, "sorting": sorting})
+    logs = rest.post("/history/job-log", {"jobId": job, "sorting": sorting})
     return [name for log in logs for name in log if name.endswith("Log") and log[name]]
 
 
-def test_a_failed_job_stays_as_it_is(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_a_failed_job_stays_as_it_is(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job = camunda.engine.add_job(id="a", instance="i", tenant="t", priority=7)
-    shown = engine.get("/job/a")
+    shown = rest.get("/job/a")
     assert shown == {
         "id": "a",
         "jobDefinitionId": _job(camunda, job).definition,
@@ -46,16 +46,16 @@ def test_a_failed_job_stays_as_it_is(camunda: Camunda, engine: CamundaCaller, cl
         "batchId": None,
     }
     clock.forward(_NIGHT)
-    assert (engine.get("/job/a"), camunda.engine.executions("a")) == (shown, 0)
+    assert (rest.get("/job/a"), camunda.engine.executions("a")) == (shown, 0)
 
 
-def test_a_job_that_gets_retries_runs_once_and_is_gone(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_a_job_that_gets_retries_runs_once_and_is_gone(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job, begin = camunda.engine.add_job(run_seconds=5), clock()
-    assert engine.call("PUT", f"/job/{job}/retries", {"retries": 3}).status_code == 204
+    assert rest.call("PUT", f"/job/{job}/retries", {"retries": 3}).status_code == 204
     clock.forward(5)
-    assert (engine.get(f"/job/{job}")["retries"], engine.count(acquired=True)) == (3, 1)
+    assert (rest.get(f"/job/{job}")["retries"], rest.count(acquired=True)) == (3, 1)
     clock.forward(0.1)
-    missing = engine.call("GET", f"/job/{job}")
+    missing = rest.call("GET", f"/job/{job}")
     assert (missing.status_code, missing.json()["message"]) == (404, f"Job with id {job} does not exist")
     clock.forward(_NIGHT)
     assert camunda.engine.executions(job) == 1
@@ -75,12 +75,12 @@ def test_a_plan_tells_how_executions_end(camunda: Camunda, clock: Clock) -> None
     assert (camunda.engine.job(job), camunda.engine.executions(job)) == (None, 3)
 
 
-def test_steps_happen_when_due_however_late_anyone_looks(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_steps_happen_when_due_however_late_anyone_looks(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job = camunda.engine.add_job(retries=3, outcomes=["fail"])
     begin = clock()
     clock.forward(_NIGHT)
     assert (_job(camunda, job).failed, _job(camunda, job).retries) == (begin + timedelta(seconds=0.6), 0)
-    assert [one["incidentTimestamp"] for one in engine.get("/incident")] == [
+    assert [one["incidentTimestamp"] for one in rest.get("/incident")] == [
         f"{begin + timedelta(seconds=0.6):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000"
     ]
 
@@ -135,9 +135,9 @@ def test_the_instant_at_which_the_execution_ends_decides(camunda: Camunda, clock
     assert camunda.engine.job(job) is None
 
 
-def test_a_job_without_retries_has_an_incident(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_a_job_without_retries_has_an_incident(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job = _job(camunda, camunda.engine.add_job(tenant="t"))
-    (incident,) = engine.get(
+    (incident,) = rest.get(
         "/incident", configuration=job.id, incidentType="failedJob", processDefinitionKeyIn="invoice"
     )
     assert incident == {
@@ -157,86 +157,86 @@ def test_a_job_without_retries_has_an_incident(camunda: Camunda, engine: Camunda
         "jobDefinitionId": job.definition,
         "annotation": None,
     }
-    assert engine.get(f"/incident/{job.incident}") == incident
-    assert engine.get("/incident/count", incidentType="failedExternalTask") == {"count": 0}
+    assert rest.get(f"/incident/{job.incident}") == incident
+    assert rest.get("/incident/count", incidentType="failedExternalTask") == {"count": 0}
 
 
-def test_incidents_come_and_go_with_the_retries(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_incidents_come_and_go_with_the_retries(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     failed = camunda.engine.add_job(outcomes=["fail"])
     fresh = camunda.engine.add_job(retries=3, suspended=True)
-    (first,) = engine.get("/incident")
+    (first,) = rest.get("/incident")
     camunda.engine.set_retries(failed, 1)
-    assert engine.get("/incident") == []
+    assert rest.get("/incident") == []
     clock.forward(0.2)
-    (second,) = engine.get("/incident")
+    (second,) = rest.get("/incident")
     assert (second["configuration"], second["id"] == first["id"]) == (failed, False)
     camunda.engine.set_retries(fresh, 0)
-    assert engine.get("/incident/count") == {"count": 2}
+    assert rest.get("/incident/count") == {"count": 2}
     camunda.engine.set_retries(fresh, 0)
-    assert engine.get("/incident/count") == {"count": 2}
+    assert rest.get("/incident/count") == {"count": 2}
 
 
-def test_an_engine_may_make_no_incidents(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_an_engine_may_make_no_incidents(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     camunda.behaviour.incidents = False
     camunda.engine.add_job()
     camunda.engine.add_job(retries=1, outcomes=["fail"])
     clock.forward(1)
-    assert (engine.get("/incident"), engine.count(noRetriesLeft=True)) == ([], 2)
+    assert (rest.get("/incident"), rest.count(noRetriesLeft=True)) == ([], 2)
 
 
 @pytest.mark.parametrize(("descending", "order"), [("asc", ["a", "b", "c"]), ("desc", ["c", "b", "a"])])
 def test_incidents_are_sorted_and_paged(
-    camunda: Camunda, engine: CamundaCaller, clock: Clock, descending: str, order: list[str]
+    camunda: Camunda, rest: CamundaCaller, clock: Clock, descending: str, order: list[str]
 ) -> None:
     for job in ("a", "b", "c"):
         camunda.engine.add_job(id=job)
         clock.forward(60)
     by = {"sortBy": "incidentTimestamp", "sortOrder": descending}
-    assert [one["configuration"] for one in engine.get("/incident", **by)] == order
-    page = engine.get("/incident", **by, firstResult="1", maxResults="1")
+    assert [one["configuration"] for one in rest.get("/incident", **by)] == order
+    page = rest.get("/incident", **by, firstResult="1", maxResults="1")
     assert [one["configuration"] for one in page] == ["b"]
 
 
 @pytest.mark.parametrize(("goes_on", "state"), [(False, "COMPLETED"), (True, "ACTIVE")])
 def test_a_job_that_ran_has_a_success_log(
-    camunda: Camunda, engine: CamundaCaller, clock: Clock, *, goes_on: bool, state: str
+    camunda: Camunda, rest: CamundaCaller, clock: Clock, *, goes_on: bool, state: str
 ) -> None:
     job = camunda.engine.add_job(instance="i", goes_on=goes_on)
     camunda.engine.set_retries(job, 1)
     clock.forward(1)
-    assert _events(engine, job) == ["creationLog", "failureLog", "successLog"]
-    assert engine.post("/history/job-log/count", {"jobId": job, "successLog": True}) == {"count": 1}
-    (instance,) = engine.post("/history/process-instance", {"processInstanceIds": ["i"]})
+    assert _events(rest, job) == ["creationLog", "failureLog", "successLog"]
+    assert rest.post("/history/job-log/count", {"jobId": job, "successLog": True}) == {"count": 1}
+    (instance,) = rest.post("/history/process-instance", {"processInstanceIds": ["i"]})
     assert (instance["id"], instance["state"], instance["endTime"] is None) == ("i", state, goes_on)
 
 
-def test_a_job_whose_instance_was_deleted_has_a_deletion_log(camunda: Camunda, engine: CamundaCaller) -> None:
+def test_a_job_whose_instance_was_deleted_has_a_deletion_log(camunda: Camunda, rest: CamundaCaller) -> None:
     job, sibling = camunda.engine.add_job(instance="i"), camunda.engine.add_job(instance="i", retries=3)
     camunda.engine.delete_instance("i")
-    assert (camunda.engine.jobs(), engine.get("/incident")) == ([], [])
-    assert (_events(engine, job), _events(engine, sibling)) == (
+    assert (camunda.engine.jobs(), rest.get("/incident")) == ([], [])
+    assert (_events(rest, job), _events(rest, sibling)) == (
         ["creationLog", "failureLog", "deletionLog"],
         ["creationLog", "deletionLog"],
     )
-    assert engine.get("/history/job-log/count", jobId=job, successLog="true") == {"count": 0}
-    assert engine.get("/history/process-instance/i")["state"] == "EXTERNALLY_TERMINATED"
+    assert rest.get("/history/job-log/count", jobId=job, successLog="true") == {"count": 0}
+    assert rest.get("/history/process-instance/i")["state"] == "EXTERNALLY_TERMINATED"
 
 
-def test_a_job_can_vanish(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_a_job_can_vanish(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job = camunda.engine.add_job(retries=1, goes_on=True)
     camunda.engine.vanish(job)
     clock.forward(_NIGHT)
     assert (camunda.engine.job(job), camunda.engine.executions(job)) == (None, 0)
-    assert _events(engine, job) == ["creationLog", "deletionLog"]
+    assert _events(rest, job) == ["creationLog", "deletionLog"]
 
 
-def test_an_instance_lives_as_long_as_it_has_jobs(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_an_instance_lives_as_long_as_it_has_jobs(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     camunda.engine.add_job(instance="i", retries=1)
     camunda.engine.add_job(instance="i", retries=1, run_seconds=60)
     states = []
     for _ in range(2):
         clock.forward(60)
-        states.append(engine.get("/history/process-instance/i")["state"])
+        states.append(rest.get("/history/process-instance/i")["state"])
     assert states == ["ACTIVE", "COMPLETED"]
 
 
@@ -245,7 +245,7 @@ def test_an_instance_lives_as_long_as_it_has_jobs(camunda: Camunda, engine: Camu
 )
 def test_the_history_level_decides_what_is_written_down(
     camunda: Camunda,
-    engine: CamundaCaller,
+    rest: CamundaCaller,
     clock: Clock,
     level: Literal["full", "activity", "none"],
     logs: int,
@@ -254,22 +254,22 @@ def test_the_history_level_decides_what_is_written_down(
 ) -> None:
     camunda.behaviour.history = level
     job = camunda.engine.add_job(instance="i")
-    batch = engine.retry(jobIds=[job])["id"]
+    batch = rest.retry(jobIds=[job])["id"]
     clock.forward(60)
     assert camunda.engine.job(job) is None
-    assert engine.post("/history/job-log/count", {"jobId": job}) == {"count": logs}
-    assert engine.post("/history/process-instance/count", {"processInstanceIds": ["i"]}) == {"count": instances}
-    assert engine.get("/history/batch/count", batchId=batch) == {"count": batches}
-    assert engine.call("GET", f"/history/batch/{batch}").status_code == (200 if batches else 404)
+    assert rest.post("/history/job-log/count", {"jobId": job}) == {"count": logs}
+    assert rest.post("/history/process-instance/count", {"processInstanceIds": ["i"]}) == {"count": instances}
+    assert rest.get("/history/batch/count", batchId=batch) == {"count": batches}
+    assert rest.call("GET", f"/history/batch/{batch}").status_code == (200 if batches else 404)
 
 
-def test_a_failure_log_tells_when_and_why(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_a_failure_log_tells_when_and_why(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job = camunda.engine.add_job(outcomes=["fail: again"])
     asked = clock()
     camunda.engine.set_retries(job, 1)
     clock.forward(1)
     latest = {"sorting": [{"sortBy": "timestamp", "sortOrder": "desc"}]}
-    logs: list[dict[str, Any]] = engine.post("/history/job-log", {"jobId": job, "failureLog": True, **latest})
+    logs: list[dict[str, Any]] = rest.post("/history/job-log", {"jobId": job, "failureLog": True, **latest})
     assert [(log["jobExceptionMessage"], log["jobRetries"]) for log in logs] == [("again", 1), (DEFAULT_MESSAGE, 1)]
     assert logs[0]["timestamp"] > f"{asked:%Y-%m-%dT%H:%M:%S.%f}" > logs[1]["timestamp"][:-6]
 

@@ -50,12 +50,12 @@ def _params(query: dict[str, Any]) -> dict[str, str]:
     return {name: text(value) for name, value in query.items()}
 
 
-def _found(engine: CamundaCaller, query: dict[str, Any]) -> list[str]:
+def _found(rest: CamundaCaller, query: dict[str, Any]) -> list[str]:
     """Ask in both ways, for the jobs and for their number, and return the one result."""
-    by_body = [job["id"] for job in engine.post("/job", query)]
-    by_params = [job["id"] for job in engine.get("/job", **_params(query))]
+    by_body = [job["id"] for job in rest.post("/job", query)]
+    by_params = [job["id"] for job in rest.get("/job", **_params(query))]
     assert by_body == by_params
-    assert engine.post("/job/count", query) == engine.get("/job/count", **_params(query)) == {"count": len(by_body)}
+    assert rest.post("/job/count", query) == rest.get("/job/count", **_params(query)) == {"count": len(by_body)}
     return by_body
 
 
@@ -97,34 +97,34 @@ def _found(engine: CamundaCaller, query: dict[str, Any]) -> list[str]:
         ({"noRetriesLeft": False, "withException": False, "suspended": False}, _ALL),
     ],
 )
-def test_filters(engine: CamundaCaller, query: dict[str, Any], expected: list[str]) -> None:
-    assert _found(engine, query) == expected
+def test_filters(rest: CamundaCaller, query: dict[str, Any], expected: list[str]) -> None:
+    assert _found(rest, query) == expected
 
 
 @pytest.mark.parametrize(
     ("name", "attribute"),
     [("processDefinitionId", "process_id"), ("jobDefinitionId", "definition"), ("executionId", "execution")],
 )
-def test_filters_by_made_up_ids(camunda: Camunda, engine: CamundaCaller, name: str, attribute: str) -> None:
-    assert _found(engine, {name: _known(camunda, "a", attribute)}) == ["a"]
+def test_filters_by_made_up_ids(camunda: Camunda, rest: CamundaCaller, name: str, attribute: str) -> None:
+    assert _found(rest, {name: _known(camunda, "a", attribute)}) == ["a"]
 
 
 @pytest.mark.parametrize(("name", "hours", "expected"), [("dueDates", 24, ["b"]), ("createTimes", 0, ["b", "c"])])
-def test_conditions(engine: CamundaCaller, clock: Clock, name: str, hours: int, expected: list[str]) -> None:
+def test_conditions(rest: CamundaCaller, clock: Clock, name: str, hours: int, expected: list[str]) -> None:
     def condition(operator: str, minutes: int) -> dict[str, Any]:
         return {"operator": operator, "value": write_date(clock() + timedelta(hours=hours, minutes=minutes))}
 
-    assert _found(engine, {name: [condition("gt", -1)]}) == expected
-    assert _found(engine, {name: [condition("gt", -1), condition("lt", 1)]}) == expected
-    assert _found(engine, {name: [condition("gt", 1)]}) == []
-    assert _found(engine, {name: [condition("gt", 1), condition("gt", -1)]}) == expected
-    assert _found(engine, {name: [condition("lt", -1)]}) == ([] if name == "dueDates" else ["a"])
+    assert _found(rest, {name: [condition("gt", -1)]}) == expected
+    assert _found(rest, {name: [condition("gt", -1), condition("lt", 1)]}) == expected
+    assert _found(rest, {name: [condition("gt", 1)]}) == []
+    assert _found(rest, {name: [condition("gt", 1), condition("gt", -1)]}) == expected
+    assert _found(rest, {name: [condition("lt", -1)]}) == ([] if name == "dueDates" else ["a"])
 
 
-def test_several_names_to_sort_by(engine: CamundaCaller) -> None:
+def test_several_names_to_sort_by(rest: CamundaCaller) -> None:
     def found(*sorting: tuple[str, str]) -> list[str]:
         body = {"sorting": [{"sortBy": by, "sortOrder": order} for by, order in sorting]}
-        return [job["id"] for job in engine.post("/job", body)]
+        return [job["id"] for job in rest.post("/job", body)]
 
     assert found(("processDefinitionKey", "desc"), ("jobId", "desc")) == ["c", "b", "a"]
     assert found(("processDefinitionKey", "asc"), ("jobRetries", "asc")) == ["a", "c", "b"]
@@ -142,25 +142,23 @@ def test_several_names_to_sort_by(engine: CamundaCaller) -> None:
         ({"maxResults": ""}, _ALL),
     ],
 )
-def test_pages(engine: CamundaCaller, params: dict[str, str], expected: list[str]) -> None:
-    assert [job["id"] for job in engine.get("/job", **params)] == expected
-    response = engine.call("POST", "/job", {}, params=params)
+def test_pages(rest: CamundaCaller, params: dict[str, str], expected: list[str]) -> None:
+    assert [job["id"] for job in rest.get("/job", **params)] == expected
+    response = rest.call("POST", "/job", {}, params=params)
     assert [job["id"] for job in response.json()] == expected
 
 
-def test_acquired_came_with_7_24(camunda: Camunda, engine: CamundaCaller) -> None:
+def test_acquired_came_with_7_24(camunda: Camunda, rest: CamundaCaller) -> None:
     seen = []
     for version in ("7.17.0", "7.23.0", "7.24.0", "1.0.3"):
         camunda.behaviour.version = version
-        seen.append(len(_found(engine, {"acquired": True})))
+        seen.append(len(_found(rest, {"acquired": True})))
     assert seen == [3, 3, 1, 1]
 
 
-def test_an_old_engine_takes_dates_in_queries_of_their_own(
-    camunda: Camunda, engine: CamundaCaller, clock: Clock
-) -> None:
+def test_an_old_engine_takes_dates_in_queries_of_their_own(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     camunda.behaviour.version = "7.17.0"
-    assert _found(engine, {"dueDates": [{"operator": "gt", "value": write_date(clock())}]}) == ["b"]
+    assert _found(rest, {"dueDates": [{"operator": "gt", "value": write_date(clock())}]}) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -198,8 +196,8 @@ def test_an_old_engine_takes_dates_in_queries_of_their_own(
         ({"maxResults": "many"}, 404, "HTTP 404 Not Found"),
     ],
 )
-def test_parameters_that_are_refused(engine: CamundaCaller, params: dict[str, str], status: int, message: str) -> None:
-    response = engine.call("GET", "/job", params=params)
+def test_parameters_that_are_refused(rest: CamundaCaller, params: dict[str, str], status: int, message: str) -> None:
+    response = rest.call("GET", "/job", params=params)
     assert (response.status_code, response.json()["message"]) == (status, message)
 
 
@@ -217,22 +215,22 @@ def test_parameters_that_are_refused(engine: CamundaCaller, params: dict[str, st
         (None, 500, "NullPointerException"),
     ],
 )
-def test_bodies_that_are_refused(engine: CamundaCaller, body: object, status: int, kind: str) -> None:
-    response = engine.call("POST", "/job/count", body)
+def test_bodies_that_are_refused(rest: CamundaCaller, body: object, status: int, kind: str) -> None:
+    response = rest.call("POST", "/job/count", body)
     assert (response.status_code, response.json()["type"]) == (status, kind)
 
 
-def test_a_text_may_come_as_a_number(camunda: Camunda, engine: CamundaCaller) -> None:
+def test_a_text_may_come_as_a_number(camunda: Camunda, rest: CamundaCaller) -> None:
     camunda.engine.add_job(id="7")
-    assert [engine.count(jobId=7), engine.count(jobIds=[7, True])] == [1, 1]
+    assert [rest.count(jobId=7), rest.count(jobIds=[7, True])] == [1, 1]
 
 
-def test_history_is_asked_in_both_ways(engine: CamundaCaller, camunda: Camunda) -> None:
+def test_history_is_asked_in_both_ways(rest: CamundaCaller, camunda: Camunda) -> None:
     camunda.engine.delete_instance("i")
-    assert engine.get("/history/process-instance/count", processInstanceIds="i,j") == {"count": 2}
-    assert [one["id"] for one in engine.get("/history/process-instance", finished="true")] == ["i"]
-    assert [one["id"] for one in engine.post("/history/process-instance", {"active": True})] == ["j", "k"]
-    assert engine.get("/history/job-log/count", processInstanceId="i", deletionLog="true") == {"count": 1}
-    assert engine.post("/history/job-log/count", {"creationLog": True, "processDefinitionKey": "order"}) == {"count": 2}
-    assert len(engine.get("/history/job-log", jobId="a", maxResults="2")) == 2
-    assert engine.call("GET", "/history/process-instance/x").status_code == 404
+    assert rest.get("/history/process-instance/count", processInstanceIds="i,j") == {"count": 2}
+    assert [one["id"] for one in rest.get("/history/process-instance", finished="true")] == ["i"]
+    assert [one["id"] for one in rest.post("/history/process-instance", {"active": True})] == ["j", "k"]
+    assert rest.get("/history/job-log/count", processInstanceId="i", deletionLog="true") == {"count": 1}
+    assert rest.post("/history/job-log/count", {"creationLog": True, "processDefinitionKey": "order"}) == {"count": 2}
+    assert len(rest.get("/history/job-log", jobId="a", maxResults="2")) == 2
+    assert rest.call("GET", "/history/process-instance/x").status_code == 404

@@ -105,11 +105,11 @@ def _failure(message: str) -> dict[str, object]:
     ],
 )
 def test_what_the_engine_refuses(
-    camunda: Camunda, engine: CamundaCaller, version: str, body: object, status: int, answer: object
+    camunda: Camunda, rest: CamundaCaller, version: str, body: object, status: int, answer: object
 ) -> None:
     camunda.behaviour.version = version
     text = body if isinstance(body, str) else None
-    response = engine.call("POST", "/job/retries", None if text is not None else body, text=text)
+    response = rest.call("POST", "/job/retries", None if text is not None else body, text=text)
     assert (response.status_code, response.json()) == (status, answer)
     assert camunda.engine.batches() == []
 
@@ -131,10 +131,10 @@ def test_what_the_engine_refuses(
     ],
 )
 def test_what_older_engines_refuse(
-    camunda: Camunda, engine: CamundaCaller, version: str, body: object, status: int, kind: str, message: str | None
+    camunda: Camunda, rest: CamundaCaller, version: str, body: object, status: int, kind: str, message: str | None
 ) -> None:
     camunda.behaviour.version = version
-    response = engine.call("POST", "/job/retries", body)
+    response = rest.call("POST", "/job/retries", body)
     content = response.json()
     assert (response.status_code, content["type"]) == (status, kind)
     assert message in (None, content["message"])
@@ -142,23 +142,23 @@ def test_what_older_engines_refuse(
 
 
 @pytest.mark.parametrize("body", ['{"retries": 1,', '{"retries": "two"}'])
-def test_jackson_may_answer_in_plain_text(camunda: Camunda, engine: CamundaCaller, body: str) -> None:
+def test_jackson_may_answer_in_plain_text(camunda: Camunda, rest: CamundaCaller, body: str) -> None:
     camunda.behaviour.malformed = "text"
-    response = engine.call("POST", "/job/retries", text=body)
+    response = rest.call("POST", "/job/retries", text=body)
     assert (response.status_code, response.headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
     assert response.text
 
 
-def test_what_is_no_json_by_its_header_is_refused(engine: CamundaCaller) -> None:
-    response = engine.call("POST", "/job/retries", {"retries": 1}, headers={"Content-Type": "text/plain"})
+def test_what_is_no_json_by_its_header_is_refused(rest: CamundaCaller) -> None:
+    response = rest.call("POST", "/job/retries", {"retries": 1}, headers={"Content-Type": "text/plain"})
     assert (response.status_code, response.json()["type"]) == (415, "NotSupportedException")
 
 
 @pytest.mark.parametrize(("given", "taken"), [("2", 2), (1.5, 1), ("0", 0), (0, 0), (2147483647, 2147483647), (1.0, 1)])
 def test_what_is_taken_for_a_number(
-    camunda: Camunda, engine: CamundaCaller, clock: Clock, given: object, taken: int
+    camunda: Camunda, rest: CamundaCaller, clock: Clock, given: object, taken: int
 ) -> None:
-    engine.post("/job/retries", {"retries": given, "jobIds": ["a"]})
+    rest.post("/job/retries", {"retries": given, "jobIds": ["a"]})
     clock.forward(0.1)
     assert _job(camunda).retries == taken
 
@@ -175,50 +175,70 @@ def test_what_is_taken_for_a_number(
         '{"retries": 1, "jobIds": [], "jobQuery": {"noRetriesLeft": 1}}',
     ],
 )
-def test_what_the_engine_passes_over_or_widens(camunda: Camunda, engine: CamundaCaller, body: str) -> None:
-    response = engine.call("POST", "/job/retries", text=body)
+def test_what_the_engine_passes_over_or_widens(camunda: Camunda, rest: CamundaCaller, body: str) -> None:
+    response = rest.call("POST", "/job/retries", text=body)
     assert response.status_code == 200
     assert [batch.job_ids for batch in camunda.engine.batches()] == [["a"]]
 
 
-def _retried(camunda: Camunda, engine: CamundaCaller, clock: Clock, **body: object) -> Job:
-    engine.retry(jobIds=["a"], **body)
+def _retried(camunda: Camunda, rest: CamundaCaller, clock: Clock, **body: object) -> Job:
+    rest.retry(jobIds=["a"], **body)
     clock.forward(0.1)
     return _job(camunda)
 
 
-def test_without_a_due_date_a_job_keeps_its_own(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_without_a_due_date_a_job_keeps_its_own(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     due = clock() + timedelta(days=1)
     camunda.engine.set_retries("a", 0, (due,))
-    assert _retried(camunda, engine, clock).due == due
+    assert _retried(camunda, rest, clock).due == due
 
 
 @pytest.mark.parametrize("null", [None, "", " "])
-def test_a_due_date_of_null_is_now(camunda: Camunda, engine: CamundaCaller, clock: Clock, null: object) -> None:
+def test_a_due_date_of_null_is_now(camunda: Camunda, rest: CamundaCaller, clock: Clock, null: object) -> None:
     job = camunda.engine.add_job(due=clock() + timedelta(days=1))
-    engine.retry(jobIds=[job], dueDate=null)
+    rest.retry(jobIds=[job], dueDate=null)
     clock.forward(1)
     assert camunda.engine.executions(job) == 1
 
 
-def test_a_due_date_in_the_future_is_waited_for(camunda: Camunda, engine: CamundaCaller, clock: Clock) -> None:
+def test_a_due_date_in_the_future_is_waited_for(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     job = camunda.engine.add_job()
     due = clock() + timedelta(hours=1)
-    engine.retry(jobIds=[job], dueDate=write_date(due))
+    rest.retry(jobIds=[job], dueDate=write_date(due))
     clock.forward(1)
-    assert (engine.get(f"/job/{job}")["dueDate"], _job(camunda, job).retries) == (write_date(due), 1)
+    assert (rest.get(f"/job/{job}")["dueDate"], _job(camunda, job).retries) == (write_date(due), 1)
     clock.forward(3600)
     assert camunda.engine.executions(job) == 1
+
+
+@pytest.mark.parametrize("given", ["9999-12-31T23:59:59.999+0000", "99999-01-01T00:00:00.000+0000", 10**18])
+def test_a_due_date_may_be_the_last_there_is(
+    camunda: Camunda, rest: CamundaCaller, clock: Clock, given: object
+) -> None:
+    job = camunda.engine.add_job()
+    rest.retry(jobIds=[job], dueDate=given)
+    clock.forward(86_400)
+    assert (_job(camunda, job).retries, camunda.engine.executions(job)) == (1, 0)
+    assert rest.get(f"/job/{job}")["dueDate"] == "9999-12-31T23:59:59.999+0000"
+
+
+def test_a_due_date_may_be_a_number(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
+    future, past = camunda.engine.add_job(), camunda.engine.add_job()
+    rest.retry(jobIds=[future], dueDate=1_900_000_000_000)
+    rest.retry(jobIds=[past], dueDate=-(10**18))
+    clock.forward(1)
+    assert _job(camunda, future).due == datetime(2030, 3, 17, 17, 46, 40, tzinfo=UTC)
+    assert camunda.engine.executions(past) == 1
 
 
 @pytest.mark.parametrize("given", ["2026-03-10T22:00:00.000+0000", "rubbish", {}])
 @pytest.mark.parametrize("version", [_OLD, "7.18.0"])
 def test_before_7_19_a_due_date_is_passed_over(
-    camunda: Camunda, engine: CamundaCaller, clock: Clock, version: str, given: object
+    camunda: Camunda, rest: CamundaCaller, clock: Clock, version: str, given: object
 ) -> None:
     camunda.behaviour.version = version
     job = camunda.engine.add_job()
-    engine.retry(jobIds=[job], dueDate=given)
+    rest.retry(jobIds=[job], dueDate=given)
     clock.forward(1)
     assert camunda.engine.executions(job) == 1
 
@@ -233,6 +253,8 @@ def test_before_7_19_a_due_date_is_passed_over(
         ("2026-01-02T03:04:05.006+0000 and more", datetime(2026, 1, 2, 3, 4, 5, 6000, UTC)),
         ("2026-01-02T03:04:05.6GMT", datetime(2026, 1, 2, 3, 4, 5, 6000, UTC)),
         ("99999-01-02T03:04:05.006+0000", datetime.max.replace(tzinfo=UTC)),
+        ("0000-01-02T03:04:05.006+0000", datetime.min.replace(tzinfo=UTC)),
+        ("0001-01-01T00:00:00.000+0100", datetime.min.replace(tzinfo=UTC)),
     ],
 )
 def test_dates_that_are_taken(text: str, instant: datetime) -> None:
@@ -283,16 +305,16 @@ def test_dates_that_are_not_taken(text: str) -> None:
     ],
 )
 def test_what_is_refused_of_one_job(
-    camunda: Camunda, engine: CamundaCaller, version: str, body: object, status: int, answer: object
+    camunda: Camunda, rest: CamundaCaller, version: str, body: object, status: int, answer: object
 ) -> None:
     camunda.behaviour.version = version
-    response = engine.call("PUT", "/job/a/retries", body)
+    response = rest.call("PUT", "/job/a/retries", body)
     assert (response.status_code, response.json(), _job(camunda).retries) == (status, answer, 0)
 
 
 @pytest.mark.parametrize("text", ["{}", "", "null"])
-def test_one_job_without_retries_is_a_null_pointer(engine: CamundaCaller, text: str) -> None:
-    response = engine.call("PUT", "/job/a/retries", text=text)
+def test_one_job_without_retries_is_a_null_pointer(rest: CamundaCaller, text: str) -> None:
+    response = rest.call("PUT", "/job/a/retries", text=text)
     assert (response.status_code, response.json()["type"]) == (500, "NullPointerException")
 
 
@@ -301,17 +323,17 @@ def test_one_job_without_retries_is_a_null_pointer(engine: CamundaCaller, text: 
     [("7.24.0", "ENGINE-13053 No job found with id 'b/c'.'"), (_OLD, "No job found with id 'b/c'.'")],
 )
 def test_one_unknown_job_is_an_error_of_the_server(
-    camunda: Camunda, engine: CamundaCaller, version: str, message: str
+    camunda: Camunda, rest: CamundaCaller, version: str, message: str
 ) -> None:
     camunda.behaviour.version = version
-    response = engine.call("PUT", "/job/b%2Fc/retries", {"retries": 1})
+    response = rest.call("PUT", "/job/b%2Fc/retries", {"retries": 1})
     content: dict[str, Any] = response.json()
     assert (response.status_code, content["message"]) == (500, message)
 
 
-def test_one_job_gets_retries_and_a_due_date(camunda: Camunda, engine: CamundaCaller) -> None:
+def test_one_job_gets_retries_and_a_due_date(camunda: Camunda, rest: CamundaCaller) -> None:
     body = {"retries": 4, "dueDate": "2030-01-01T00:00:00.000+0000"}
-    assert engine.call("PUT", "/job/a/retries", body).status_code == 204
+    assert rest.call("PUT", "/job/a/retries", body).status_code == 204
     assert (_job(camunda).retries, _job(camunda).due) == (4, datetime(2030, 1, 1, tzinfo=UTC))
 
 
@@ -319,9 +341,9 @@ def test_one_job_gets_retries_and_a_due_date(camunda: Camunda, engine: CamundaCa
     ("malformed", "expected"), [("json", "application/json"), ("text", "text/plain; charset=utf-8")]
 )
 def test_every_body_is_read_alike(
-    camunda: Camunda, engine: CamundaCaller, malformed: Literal["json", "text"], expected: str
+    camunda: Camunda, rest: CamundaCaller, malformed: Literal["json", "text"], expected: str
 ) -> None:
     camunda.behaviour.malformed = malformed
     for path in ("/job", "/job/count", "/history/job-log", "/history/process-instance/count"):
-        response = engine.call("POST", path, text='{"processInstanceId": [')
+        response = rest.call("POST", path, text='{"processInstanceId": [')
         assert (response.status_code, response.headers["Content-Type"]) == (400, expected)
