@@ -106,6 +106,7 @@ def test_the_parts_of_a_batch_stand_among_the_jobs(camunda: Camunda, rest: Camun
     assert {(job["processDefinitionId"], job["processDefinitionKey"], job["batchId"]) for job in parts} == {
         (None, None, batch)
     }
+    assert {(job["executionId"], job["failedActivityId"], job["retries"]) for job in parts} == {(None, None, 3)}
     definitions = rest.get(f"/batch/{batch}")
     assert {job["jobDefinitionId"] for job in parts} == {
         definitions["batchJobDefinitionId"],
@@ -131,7 +132,10 @@ def test_a_dead_id_never_ends(camunda: Camunda, rest: CamundaCaller, clock: Cloc
     assert camunda.engine.executions(good) == 1
     clock.forward(_NIGHT)
     assert _numbers(rest, batch) == (2, 2, 1, 1, 1)
-    assert rest.get("/batch/statistics", withFailures="true")[0]["id"] == batch
+    other = rest.retry(jobIds=["dead"])["id"]
+    for name, expected in (("withFailures", batch), ("withoutFailures", other)):
+        assert [one["id"] for one in rest.get("/batch/statistics", **{name: "true"})] == [expected]
+    rest.call("DELETE", f"/batch/{other}")
     (waiting,) = rest.post("/job", {"noRetriesLeft": True})
     assert (waiting["exceptionMessage"], waiting["batchId"]) == ("ENGINE-13053 No job found with id 'dead'.'", batch)
     (incident,) = rest.get("/incident")
@@ -224,6 +228,12 @@ def test_a_deleted_batch_looks_like_one_that_is_over(camunda: Camunda, rest: Cam
     assert (again.status_code, again.json()["message"]) == (400, f"Unable to delete batch with id '{batch}'")
     clock.forward(_NIGHT)
     assert len(camunda.engine.batches()) == 1
+
+
+def test_a_batch_that_is_over_cannot_be_deleted(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
+    batch = rest.retry(jobIds=[camunda.engine.add_job()])["id"]
+    clock.forward(60)
+    assert rest.call("DELETE", f"/batch/{batch}").status_code == 400
 
 
 def test_a_batch_that_is_deleted_early_does_nothing_more(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:

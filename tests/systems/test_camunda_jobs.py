@@ -50,7 +50,9 @@ def test_a_failed_job_stays_as_it_is(camunda: Camunda, rest: CamundaCaller, cloc
 
 
 def test_a_job_that_gets_retries_runs_once_and_is_gone(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
-    job, begin = camunda.engine.add_job(run_seconds=5), clock()
+    job = camunda.engine.add_job(run_seconds=5)
+    clock.forward(60)
+    begin = clock()
     assert rest.call("PUT", f"/job/{job}/retries", {"retries": 3}).status_code == 204
     clock.forward(5)
     assert (rest.get(f"/job/{job}")["retries"], rest.count(acquired=True)) == (3, 1)
@@ -163,7 +165,7 @@ def test_a_job_without_retries_has_an_incident(camunda: Camunda, rest: CamundaCa
 
 def test_incidents_come_and_go_with_the_retries(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     failed = camunda.engine.add_job(outcomes=["fail"])
-    fresh = camunda.engine.add_job(retries=3, suspended=True)
+    fresh = camunda.engine.add_job(retries=1, suspended=True)
     (first,) = rest.get("/incident")
     camunda.engine.set_retries(failed, 1)
     assert rest.get("/incident") == []
@@ -230,6 +232,28 @@ def test_a_job_can_vanish(camunda: Camunda, rest: CamundaCaller, clock: Clock) -
     assert _events(rest, job) == ["creationLog", "deletionLog"]
 
 
+def test_what_was_due_by_now_is_done_before_anything_is_changed(camunda: Camunda, clock: Clock) -> None:
+    again = camunda.engine.add_job(retries=1, outcomes=["fail"])
+    gone = camunda.engine.add_job(retries=1, instance="i")
+    clock.forward(60)
+    camunda.engine.set_retries(again, 1)
+    clock.forward(60)
+    assert camunda.engine.executions(again) == 2
+    late = camunda.engine.add_job(retries=1)
+    clock.forward(60)
+    for job in (gone, late):
+        with pytest.raises(KeyError):
+            camunda.engine.vanish(job)
+    assert len(camunda.engine.executed()) == 4
+
+
+def test_an_id_may_come_again_when_its_job_is_gone(camunda: Camunda, clock: Clock) -> None:
+    camunda.engine.add_job(id="a", retries=1)
+    clock.forward(60)
+    camunda.engine.add_job(id="a")
+    assert [job.retries for job in camunda.engine.jobs()] == [0]
+
+
 def test_an_instance_lives_as_long_as_it_has_jobs(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
     camunda.engine.add_job(instance="i", retries=1)
     camunda.engine.add_job(instance="i", retries=1, run_seconds=60)
@@ -271,6 +295,8 @@ def test_a_failure_log_tells_when_and_why(camunda: Camunda, rest: CamundaCaller,
     latest = {"sorting": [{"sortBy": "timestamp", "sortOrder": "desc"}]}
     logs: list[dict[str, Any]] = rest.post("/history/job-log", {"jobId": job, "failureLog": True, **latest})
     assert [(log["jobExceptionMessage"], log["jobRetries"]) for log in logs] == [("again", 1), (DEFAULT_MESSAGE, 1)]
+    assert {log["failedActivityId"] for log in logs} == {"send-invoice"}
+    assert rest.post("/history/job-log", {"jobId": job, "creationLog": True})[0]["failedActivityId"] is None
     assert logs[0]["timestamp"] > f"{asked:%Y-%m-%dT%H:%M:%S.%f}" > logs[1]["timestamp"][:-6]
 
 

@@ -31,7 +31,7 @@ def _three(camunda: Camunda, clock: Clock) -> Iterator[None]:
         suspended=True,
     )
     add(id="b", process="order", activity="ship", instance="j", retries=3, due=clock() + timedelta(days=1), timer=True)
-    add(id="c", process="order", activity="bill", instance="k", retries=2, priority=9, tenant="u", run_seconds=3600)
+    add(id="c", process="order", activity="bill", instance="k", retries=1, priority=9, tenant="u", run_seconds=3600)
     clock.forward(0.1)
     yield
     camunda.engine.clear()
@@ -83,7 +83,7 @@ def _found(rest: CamundaCaller, query: dict[str, Any]) -> list[str]:
         ({"suspended": True}, ["a"]),
         ({"acquired": True}, ["c"]),
         ({"priorityHigherThanOrEquals": 9}, ["c"]),
-        ({"priorityLowerThanOrEquals": 8}, ["a", "b"]),
+        ({"priorityLowerThanOrEquals": 0}, ["a", "b"]),
         ({"tenantIdIn": ["t", "u"]}, ["a", "c"]),
         ({"withoutTenantId": True}, ["b"]),
         ({"tenantIdIn": ["t"], "includeJobsWithoutTenantId": True}, ["a", "b"]),
@@ -229,8 +229,31 @@ def test_history_is_asked_in_both_ways(rest: CamundaCaller, camunda: Camunda) ->
     camunda.engine.delete_instance("i")
     assert rest.get("/history/process-instance/count", processInstanceIds="i,j") == {"count": 2}
     assert [one["id"] for one in rest.get("/history/process-instance", finished="true")] == ["i"]
-    assert [one["id"] for one in rest.post("/history/process-instance", {"active": True})] == ["j", "k"]
     assert rest.get("/history/job-log/count", processInstanceId="i", deletionLog="true") == {"count": 1}
     assert rest.post("/history/job-log/count", {"creationLog": True, "processDefinitionKey": "order"}) == {"count": 2}
     assert len(rest.get("/history/job-log", jobId="a", maxResults="2")) == 2
+    for flags in ({"unfinished": True}, {"active": True}):
+        assert [one["id"] for one in rest.post("/history/process-instance", flags)] == ["j", "k"]
+    assert rest.post("/history/process-instance/count", {"completed": True}) == {"count": 0}
+    assert rest.post("/history/process-instance/count", {"externallyTerminated": True}) == {"count": 1}
     assert rest.call("GET", "/history/process-instance/x").status_code == 404
+
+
+def test_bounds_are_not_within(rest: CamundaCaller, camunda: Camunda) -> None:
+    job = camunda.engine.job("b")
+    assert job
+    assert job.due
+    for name, instant in (("dueDates", job.due), ("createTimes", job.created)):
+        for operator in ("gt", "lt"):
+            assert "b" not in _found(rest, {name: [{"operator": operator, "value": write_date(instant)}]})
+
+
+def test_incidents_before_and_after(rest: CamundaCaller, clock: Clock) -> None:
+    counts = [
+        rest.get(
+            "/incident/count", **{f"incidentTimestamp{side}": str(write_date(clock() + timedelta(minutes=minutes)))}
+        )
+        for side in ("Before", "After")
+        for minutes in (-1, 1)
+    ]
+    assert [found["count"] for found in counts] == [0, 1, 1, 0]

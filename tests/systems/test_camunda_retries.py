@@ -94,6 +94,9 @@ def _failure(message: str) -> dict[str, object]:
         ({"retries": True, "jobIds": ["a"]}, 400, _EMPTY),
         ({"retries": "two", "jobIds": ["a"]}, 400, _EMPTY),
         ({"retries": 99999999999, "jobIds": ["a"]}, 400, _EMPTY),
+        ({"retries": 2147483648, "jobIds": ["a"]}, 400, _EMPTY),
+        ({"retries": -2147483649, "jobIds": ["a"]}, 400, _EMPTY),
+        ({"retries": -2147483648, "jobIds": ["b"]}, 500, _failure("Retries count is not greater than or equal to 0")),
         ({"retries": 1, "jobIds": "a"}, 400, _EMPTY),
         ({"retries": 1, "jobIds": [{}]}, 400, _EMPTY),
         (_query("a"), 400, _EMPTY),
@@ -335,6 +338,8 @@ def test_one_job_gets_retries_and_a_due_date(camunda: Camunda, rest: CamundaCall
     body = {"retries": 4, "dueDate": "2030-01-01T00:00:00.000+0000"}
     assert rest.call("PUT", "/job/a/retries", body).status_code == 204
     assert (_job(camunda).retries, _job(camunda).due) == (4, datetime(2030, 1, 1, tzinfo=UTC))
+    assert rest.call("PUT", "/job/a/retries", {"retries": 0}).status_code == 204
+    assert (_job(camunda).retries, _job(camunda).due) == (0, datetime(2030, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ def test_who_may_change_nothing_may_look(
     assert [one["permissionName"] for one in content["missingAuthorizations"]] == missing
     assert content["permissionName"] == (missing[0] if len(missing) == 1 else None)
     assert {"resourceName", "resourceId", "message", "code"} <= content.keys()
+    assert ("one of the following permissions" in content["message"]) == (len(missing) > 1)
     assert (rest.get("/job/a")["retries"], camunda.engine.batches()) == (0, [])
 
 
