@@ -12,10 +12,10 @@ from datetime import timedelta
 from shared import batch_records, batching, clock, front, records
 from shared.durable import Engine
 from shared.front import Begun
+from shared.orders import Order, Window
 from shared.outcomes import Ending, Item, State, Stored
 from shared.policy import By
 from shared.problems import Cancelled, Problem, Stopped
-from shared.records import Order, Window
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
 from shared.sweep import Night, quiet_until

@@ -12,10 +12,11 @@ from http import HTTPStatus
 from shared import batch_records as kept
 from shared import clock, records, runs
 from shared.batch_records import Answered, Layout, Terms
+from shared.orders import Order
 from shared.outcomes import Ending, Item, Note, Outcome, Run
 from shared.parts import broken, would
 from shared.problems import BatchStopped, Cancelled
-from shared.records import Ended, Kept, Order, Part
+from shared.records import Ended, Kept, Part
 from shared.store import Store
 
 _OWN = frozenset({Ending.DONE, Ending.REJECTED, Ending.SKIPPED})

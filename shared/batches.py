@@ -16,6 +16,7 @@ from shared.attempts import Wait, patience, pauses
 from shared.batch_records import Answered, Payload, Said, Sent, Terms, Try
 from shared.control import PolicyDocument, Watch
 from shared.merging import Ended, Given, merged
+from shared.orders import Order
 from shared.outcomes import Ending, Outcome
 from shared.policy import decide
 from shared.problems import (
@@ -34,7 +35,6 @@ from shared.problems import (
     WindowEnded,
 )
 from shared.raw_json import members_of
-from shared.records import Order
 from shared.store import Store
 from shared.work import Piece, Sender
 

@@ -14,10 +14,11 @@ from shared.durable import Engine
 from shared.fanout import Chunk
 from shared.front import Begun
 from shared.operations import Wanted, named_target
+from shared.orders import Order
 from shared.outcomes import Item
 from shared.problems import Mistake, NotValid
 from shared.raw_json import members_of
-from shared.records import Order, Task
+from shared.records import Task
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
 from shared.systems import business_central as bc

@@ -9,10 +9,11 @@ from pydantic import Field
 from shared import batch_records, clock, front, keys, records, runs, together
 from shared.answers import Answer
 from shared.claims import Claim, try_of
+from shared.orders import Order
 from shared.outcomes import Ending, Item, Outcome
 from shared.problems import ItemProblem, Mistake, NotTaken, NotValid, OutcomeUnknown, RunOpen
 from shared.progress import read as read_progress
-from shared.records import Kept, Order, Task
+from shared.records import Kept, Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweeping import bundle_for, sender_of, work_for

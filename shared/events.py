@@ -16,10 +16,10 @@ from shared.claims import Claim
 from shared.durable import Engine
 from shared.front import Begun
 from shared.notices import Notice, is_raised, raise_notice
+from shared.orders import Order
 from shared.outcomes import Stored
 from shared.policy import By
 from shared.problems import Exists
-from shared.records import Order
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
 from shared.systems import finance_operations as fo

@@ -13,11 +13,12 @@ from typing import Any
 
 from shared import clock, control, records, waves
 from shared.claims import Claim, try_of
+from shared.orders import Order
 from shared.outcomes import Became, Ending, Note, Outcome
 from shared.parts import broken
 from shared.problems import Cancelled, CauseStopped, ItemProblem, WindowEnded
 from shared.progress import Following, Progress, Watched, read, save
-from shared.records import Ended, Order, Task, Wave
+from shared.records import Ended, Task, Wave
 from shared.store import Store
 from shared.waves import Candidate, Seen, Track
 

@@ -11,10 +11,11 @@ from shared import clock, keys, records, runs
 from shared.answers import Answer
 from shared.durable import BATCH, ORCHESTRATOR, Engine, Phase
 from shared.operations import Named, Wanted
+from shared.orders import Order
 from shared.outcomes import Outcome, State
 from shared.parts import broken
 from shared.problems import OverCap, UnknownRun
-from shared.records import Order, Task
+from shared.records import Task
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
 from shared.sweep import within_cap

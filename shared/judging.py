@@ -6,9 +6,9 @@ from datetime import datetime
 from shared import clock
 from shared.claims import ClaimRecord
 from shared.control import PolicyDocument
+from shared.orders import Order
 from shared.policy import By, Decision, decide, event_due, offered, too_soon
 from shared.problems import AttemptsUsedUp, ItemChanged, LeftToSweep, PolicyDenied, TooSoon
-from shared.records import Order
 from shared.work import Look
 
 

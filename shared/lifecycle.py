@@ -13,10 +13,11 @@ from shared.answers import Answer
 from shared.durable import Engine
 from shared.front import Begun
 from shared.operations import Named, Wanted, named_target
+from shared.orders import Order, Window
 from shared.outcomes import Ending, Item, Run, State
 from shared.policy import By
 from shared.problems import IsAPlan, KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired, RunEnded, RunOpen
-from shared.records import Order, Task, Window
+from shared.records import Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import Preset

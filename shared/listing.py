@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from shared import clock, control, front, notices, records, runs
 from shared.answers import Answer, to_json
 from shared.durable import Engine, Phase
+from shared.orders import Order
 from shared.outcomes import Ending, Run, State
 from shared.policy import By, Facts, decide, offered
 from shared.problems import AccessDenied, CredentialsRefused, ItemProblem, Mistake, NotValid
-from shared.records import Order
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back

@@ -7,8 +7,8 @@ from datetime import timedelta
 from shared import clock, front, keys, records
 from shared.durable import Engine
 from shared.front import Begun
+from shared.orders import Order, Window
 from shared.policy import By
-from shared.records import Order, Window
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
 from shared.sweep import Night, quiet_until

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from shared import clock, records
 from shared.claims import Claim
+from shared.orders import Order
 from shared.outcomes import Run, Stored
 from shared.policy import By
 from shared.problems import AttemptsUsedUp, CauseStopped, Exists
 from shared.progress import Following
-from shared.records import Order
 from shared.store import Store
 
 _PREFIX = "notices/"

@@ -12,10 +12,11 @@ from shared.attempts import Terms, Wait, looked, perform
 from shared.claims import Claim, ClaimRecord, Settled, try_of
 from shared.control import Watch
 from shared.judging import judge
+from shared.orders import Order
 from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
 from shared.problems import Cancelled, ItemProblem, RunBroken, TooSoon, WindowEnded
-from shared.records import Ended, Order, Part, Task, Wave
+from shared.records import Ended, Part, Task, Wave
 from shared.store import Store
 from shared.together import Round, Sending
 from shared.work import Bundle, Look, Work

@@ -7,11 +7,12 @@ from datetime import timedelta
 from shared import clock, control, records
 from shared.answers import Answer, to_json
 from shared.following import rest_of
+from shared.orders import Order
 from shared.outcomes import Became, Counts, Ending, Item, Note, Outcome, Run, State
 from shared.parts import would
 from shared.progress import Progress
 from shared.progress import read as read_progress
-from shared.records import Ended, Kept, Order, Task
+from shared.records import Ended, Kept, Task
 from shared.store import Store
 from shared.together import sendings
 from shared.waves import Candidate

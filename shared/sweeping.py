@@ -12,6 +12,7 @@ from shared.claims import Claim, ClaimRecord
 from shared.control import PolicyDocument, Watch
 from shared.judging import permitted
 from shared.operations import Found, Named
+from shared.orders import Order, Window
 from shared.outcomes import Became, Ending, Item, Note, Outcome, Stored
 from shared.parts import broken, would
 from shared.problems import (
@@ -26,7 +27,7 @@ from shared.problems import (
     TooSoon,
 )
 from shared.progress import Following
-from shared.records import Order, Prepared, Task, Window
+from shared.records import Prepared, Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back, within_cap

@@ -11,8 +11,9 @@ from shared import parts, records
 from shared.attempts import Wait
 from shared.control import Watch
 from shared.operations import Named
+from shared.orders import Order
 from shared.parts import Desk
-from shared.records import Order, Task
+from shared.records import Task
 from shared.store import SqliteStore
 from shared.systems.finance_operations import Requeue, Requeueing
 from shared.targets import Targets

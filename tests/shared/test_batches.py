@@ -20,10 +20,10 @@ from shared.batch_records import Layout, Payload, Plan, Terms
 from shared.batches import Desk
 from shared.control import Watch, cancel
 from shared.merging import Given
+from shared.orders import Order
 from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
 from shared.problems import AccessDenied, NoAnswer, TargetUnreachable, Throttled, TimedOut
-from shared.records import Order
 from shared.store import SqliteStore
 from shared.work import Piece, Safe
 from tests.conftest import TurnedClock

@@ -7,10 +7,10 @@ import pytest
 from shared.claims import Attempt, ClaimRecord, Settled
 from shared.control import PolicyDocument
 from shared.judging import judge, permitted
+from shared.orders import Order
 from shared.outcomes import Became, Ending, Outcome, Recovery
 from shared.policy import By, Facts, Rule, Rules, decide
 from shared.problems import AttemptsUsedUp, ItemChanged, LeftToSweep, PolicyDenied, TooSoon
-from shared.records import Order
 from shared.work import Look
 from tests.conftest import TurnedClock
 

@@ -14,9 +14,9 @@ from shared import sweeping
 from shared.attempts import Wait, patience
 from shared.claims import Claim
 from shared.credentials import BearerAuth
+from shared.orders import Order, Window
 from shared.outcomes import Ending, Outcome
 from shared.problems import Problem, Throttled
-from shared.records import Order, Window
 from shared.settings import Settings
 from shared.store import SqliteStore, Store
 from shared.systems.finance_operations import read_action

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import records
+from shared.orders import Order
 from shared.outcomes import Ending, Item, Outcome
 from shared.problems import Expired, UnknownRun
-from shared.records import Ended, Kept, Order, Part, Prepared, ReportPage, Task
+from shared.records import Ended, Kept, Part, Prepared, ReportPage, Task
 from shared.store import SqliteStore, Store
 from tests.conftest import TurnedClock
 from tests.shared.simulated import Killed, SteppedStore, Steps

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from shared import clock, following, records, waves
 from shared.following import Step, Ways
+from shared.orders import Order
 from shared.outcomes import Became, Ending, Outcome, Recovery
 from shared.problems import AttemptsUsedUp
 from shared.progress import Progress
 from shared.progress import read as read_progress
-from shared.records import Ended, Order, Part, Task
+from shared.records import Ended, Part, Task
 from shared.store import SqliteStore
 from shared.waves import Candidate, Seen, Track
 from tests.conftest import TurnedClock
