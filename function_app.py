@@ -97,7 +97,7 @@ async def delete_batch(req: func.HttpRequest, client: df.DurableFunctionsClient)
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """List a target's failures, and answer a plan of what would be requeued, unless told otherwise."""
+    """List a target's failures, and answer a plan of what would be done, unless told otherwise."""
     return await served(req, "sweep", lambda call: lifecycle.sweep(call, Engine(client)))
 
 
@@ -185,7 +185,7 @@ async def systems(req: func.HttpRequest, client: df.DurableFunctionsClient) -> f
 
 @app.route("policy", methods=GET, auth_level=FUNCTION)
 async def policy(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell the rules by which jobs may be requeued."""
+    """Tell the rules by which jobs may be touched."""
     return await served(req, "policy", governing.policy)
 
 

@@ -79,7 +79,7 @@ class Settings(BaseModel):
     plan_ttl: int = Field(default=24, ge=1, le=168, description="How many hours a plan can be applied.")
     sweep_mode: Literal["off", "plan", "apply"] = Field(
         default="plan",
-        description="What the nightly sweep does: nothing, leave a plan to approve, or requeue what the policy allows.",
+        description="What the nightly sweep does: nothing, leave a plan to approve, or do what the policy allows.",
     )
     sweep_at: str = Field(
         default="02:00", description="When it begins: one or more times of day, such as `02:00,04:30`."

@@ -21,6 +21,7 @@ from shared.systems.camunda.work import missing, refusal_of
 from shared.transport import Connection
 
 _FAILED = {"noRetriesLeft": True}
+_MOST_FAILED = 2 * MOST_JOBS
 _MOST_CAUSES = 20
 _OTHER = "other causes"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -70,7 +71,7 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     Raises:
         Failed: they can't be listed.
     """
-    jobs = list(jobs_of(connection, _FAILED, 2 * MOST_JOBS, run))
+    jobs = list(jobs_of(connection, _FAILED, _MOST_FAILED, run))
     change = Change(retries=connection.target.retries, machine=True)
     own = [job for job in jobs if job.is_of_process]
     failed = failed_at(connection, own, run)
@@ -79,7 +80,10 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     named = {job.id: item(job, change, failed.get(job.id)) for job in own}
     refused = [(named[job.id], problem) for job in own if (problem := refusal_of(job))]
     items = _with_few_causes([named[job.id] for job in own if not refusal_of(job)])
-    return Found(items, refused, _of_batches(connection, [job for job in jobs if not job.is_of_process], run))
+    notes = _of_batches(connection, [job for job in jobs if not job.is_of_process], run)
+    if len(jobs) > _MOST_FAILED:
+        notes.append(f"More than {_MOST_FAILED} jobs have no retries left; the rest was not looked at.")
+    return Found(items, refused, notes)
 
 
 def failures_page(
