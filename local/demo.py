@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from local.machine import Machine
-from local.scenes import business_central, recovery, requeue
+from local.scenes import business_central, camunda, recovery, requeue
 from local.scenes.stage import Scene, Stage
 
 _WIDTH = 100
 Play = Callable[[Stage], Scene]
 _ACTS: tuple[tuple[Mapping[str, str], Sequence[Play]], ...] = (
-    ({}, (*requeue.SCENES, *recovery.SCENES, *business_central.SCENES)),
-    ({"SWEEP_MODE": "apply"}, recovery.AT_NIGHT),
+    ({}, (*requeue.SCENES, *recovery.SCENES, *business_central.SCENES, *camunda.SCENES)),
+    ({"SWEEP_MODE": "apply"}, (*recovery.AT_NIGHT, *camunda.AT_NIGHT)),
 )
 """The settings of an app, and the scenes that are played with it."""
 
@@ -69,7 +69,7 @@ def _brief(answer: Any) -> str:  # noqa: ANN401 - JSON is any value
         return "\n".join(str(line) for line in answer)
     if not isinstance(answer, dict):
         return str(answer)
-    if "type" not in answer:
+    if "next" not in answer:
         return json.dumps(answer)
     errors = "".join(f"\n{mistake['pointer']}: {mistake['detail']}" for mistake in answer.get("errors", []))
     return f"{answer['type'].rpartition(':')[2]}: {answer['detail']} {answer['next']}{errors}"

@@ -43,6 +43,13 @@ class Stage:
         scene.status, scene.answer = response.status_code, content(response)
         return response
 
+    def delete(self, scene: Scene, path: str) -> requests.Response:
+        """Delete something, and note it in the scene."""
+        response = self._session.delete(self.machine.host.url + path, timeout=130)
+        scene.call = f"DELETE {path}"
+        scene.status, scene.answer = response.status_code, content(response)
+        return response
+
     def look(self, scene: Scene, path: str) -> requests.Response:
         """Read what a function tells, and note it in the scene."""
         response = self._session.get(self.machine.host.url + path, timeout=130)
