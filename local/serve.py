@@ -27,6 +27,7 @@ HTTP_FILE = ROOT / ".local" / "nightshift.http"
 _REASON = '{"reason": "Trying it out"}'
 _BODIES = {
     **dict.fromkeys(("sweep", "apply", "retry", "check", "cancel", "stop", "resume"), _REASON),
+    "set_retries": '{"retries": 1, "jobIds": ["aJob", "secondJob"]}',
     "batch": '{"requests": [{"id": "1", "method": "GET", "url": "companies"}]}',
     "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
     **dict.fromkeys(("requeue", "requeue_native"), '{"batchJobId": %d}'),
@@ -34,8 +35,12 @@ _BODIES = {
 }
 _QUERIES = {"run_result": "?ticket={ticket}"}
 _VARIABLES = {"id": "run"}
-_ROUTES = {"business-central/{*root}": "business-central/api/v2.0/%24batch"}
-"""Routes whose rest is written out; the dollar sign is encoded, because shells would read a variable."""
+_ROUTES = {
+    "business-central/{*root}": "business-central/api/v2.0/%24batch",
+    "camunda/batch/{id}": "camunda/batch/{batch}",
+}
+"""Routes that are written otherwise: the dollar sign is encoded, because shells would read a variable, and an id that
+is not a run's has its own name."""
 _SOME_JOB = 5637144576
 _JOBS = TypeAdapter(list[JobSettings])
 
@@ -145,6 +150,7 @@ def _begin(machine: Machine, own: list[JobSettings] | None, http_file: Path) -> 
     jobs = machine.landscape.finance_operations.jobs
     ids = jobs.sample() if own is None else [jobs.add(**job) for job in own]
     machine.landscape.business_central.sample()
+    machine.landscape.camunda.engine.sample()
     failed = [job for job in ids if (found := jobs.get(job)) and found.status == "Error"]
     calls = list(_calls(machine.host.functions(), itertools.cycle(failed or ids or [_SOME_JOB])))
     http_file.parent.mkdir(parents=True, exist_ok=True)
@@ -194,6 +200,8 @@ def _key(machine: Machine, call: Call) -> str:
 def _told(machine: Machine, calls: list[Call], http_file: Path) -> str:
     """Say where everything is, and how each function is called."""
     host, system, central = machine.host, machine.landscape.finance_operations, machine.landscape.business_central
+    engine = machine.landscape.camunda.url
+    camunda = engine.removesuffix("/engine-rest")
     blanks = ", ".join(f"${name.upper()}" for name in _variables(calls))
     lines = [
         "Nightshift in the local host: a development tool, and a test double. All of it is gone when it stops.",
@@ -207,6 +215,9 @@ def _told(machine: Machine, calls: list[Call], http_file: Path) -> str:
         f'  a fault              curl -d \'{{"effect":"throttle","retry_after":5}}\' {system.url}/local/faults',
         f"  Business Central     {central.url}/api/v2.0   (simulated; needs a token)",
         f"  its companies        curl {central.url}/local/companies",
+        f"  Camunda 7            {engine}/job   (simulated; lets everybody in)",
+        f"  its jobs             curl {camunda}/local/jobs",
+        f"  its batches          curl {camunda}/local/batches",
         f"  an hour later        curl -d '{{\"advance\":3600}}' {host.url}/local/clock",
         f"  for an editor        {http_file}",
         "",

@@ -45,9 +45,15 @@ class Served:
         below = [lines[i + 1] for i, line in enumerate(lines) if line == f"# {function}"]
         return next(line for line in below if line.startswith(tool))
 
+    def told_by(self, name: str, below: str) -> dict[str, list[dict[str, object]]]:
+        """Return what the line of a name says that stands below the line of a system."""
+        _, _, text = self.text.partition(f"\n  {below}")
+        line = next(line for line in text.splitlines() if line.strip().startswith(name))
+        told: dict[str, list[dict[str, object]]] = requests.get(line.split()[-1], timeout=PATIENCE).json()
+        return told
+
     def jobs(self) -> list[dict[str, object]]:
-        line = next(line for line in self.text.splitlines() if "its jobs" in line)
-        return list(requests.get(line.split()[-1], timeout=PATIENCE).json()["jobs"])
+        return self.told_by("its jobs", below="Finance & Operations")["jobs"]
 
 
 @contextmanager
@@ -97,6 +103,30 @@ def test_the_curl_lines_are_answered(served: Served) -> None:
     answer = follow(served.call("requeue", "curl"))
     # The job that failed is the one that is named.
     assert (answer.status_code, answer.json()["Batch JobId"]) == (200, 12)
+
+
+def test_the_line_of_set_retries_gives_the_documented_jobs_theirs(served: Served) -> None:
+    before = {str(job["id"]): job for job in served.told_by("its jobs", below="Camunda 7")["jobs"]}
+    assert before["aJob"]["retries"] == before["secondJob"]["retries"] == 0
+    assert len([job for job in before.values() if job["process"] == "invoice" and not job["retries"]]) > 2
+    answer = follow(served.call("set_retries", "curl"))
+    assert (answer.status_code, answer.json()["totalJobs"]) == (200, 2)
+    made = served.told_by("its batches", below="Camunda 7")["batches"][-1]
+    assert (made["id"], made["job_ids"]) == (answer.json()["id"], ["aJob", "secondJob"])
+
+
+def test_the_line_of_delete_batch_deletes_the_one_that_can_never_end(served: Served) -> None:
+    line = served.call("delete_batch", "curl")
+    assert '/api/camunda/batch/$BATCH"' in line
+    assert "$BATCH" in served.text.splitlines()[-1]
+    stuck = served.told_by("its batches", below="Camunda 7")["batches"][0]
+    assert stuck["end"] is None
+    assert follow(line.replace("$BATCH", str(stuck["id"]))).status_code == 204
+
+
+def test_the_line_of_nightly_retries_runs_the_timer(served: Served) -> None:
+    title = next(line for line in served.text.splitlines() if line.startswith("  # nightly_retries (a timer: "))
+    assert follow(served.call(title.removeprefix("  # "), "curl")).status_code == 202
 
 
 def test_its_own_jobs_are_loaded_and_no_others(served: Served) -> None:

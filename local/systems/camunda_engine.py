@@ -16,6 +16,7 @@ from local.systems.camunda_behaviour import CamundaBehaviour
 from local.systems.camunda_dates import later
 from local.systems.camunda_history import Event
 from local.systems.camunda_job import DEFAULT_MESSAGE, Job, JobSettings
+from local.systems.camunda_samples import GONE, sample_jobs
 from local.systems.camunda_store import Store
 from local.systems.causes import Causes
 
@@ -66,6 +67,11 @@ class Engine:
                 raise ValueError(f"There is a job {job.id} already.")
             self._take_in(job)
             return job.id
+
+    def sample(self) -> list[str]:
+        """Add a few jobs as a company may have them, and a batch that can never end; return the jobs' ids."""
+        self.make_batch([GONE], 1)
+        return [self.add_job(**settings) for settings in sample_jobs(self._now())]
 
     def break_cause(self, cause: str) -> None:
         """From now on let all executions fail that need `cause`; their outcomes are not used up."""
