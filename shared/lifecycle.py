@@ -303,7 +303,7 @@ def _named(store: Store, run: str, items: list[Item]) -> list[Named]:
     tasks = {task.id: task for task in records.all_tasks(store, run)}
     found = [(one, tasks[one.id]) for one in items if tasks[one.id].operation]
     if not found:
-        raise NotValid("The sweep found nothing to retry.", mistakes=(Mistake("sweep again instead", "/only"),))
+        raise NotValid("The run found nothing to retry.", mistakes=(Mistake("make its call again instead", "/only"),))
     return [
         Named(one.id, task.operation, task.episode or (one.episode if planned else None), one.about)
         for one, task in found

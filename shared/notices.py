@@ -11,7 +11,7 @@ from pydantic import Field
 from shared import clock, records
 from shared.claims import Claim
 from shared.orders import Order
-from shared.outcomes import Run, Stored
+from shared.outcomes import Ending, Run, Stored
 from shared.policy import By
 from shared.problems import AttemptsUsedUp, CauseStopped, Exists
 from shared.progress import Following
@@ -73,6 +73,14 @@ def of_sendings(store: Store, order: Order, sendings: Mapping[str, Following]) -
             text = f"Batch {one} can never end: what it is about is gone. Look at it in the system, and delete it."
             told = Notice(kind="batch-stuck", target=order.target, run=order.run, item=one, text=text, at=clock.now())
             raise_notice(store, told, one)
+
+
+def of_deleted(store: Store, order: Order) -> None:
+    """Take back what was told of batches that a run has deleted."""
+    if order.function == "delete_batch":
+        for item in records.all_items(store, order.run):
+            if item.outcome is Ending.DONE:
+                store.delete(_key(order.target, "batch-stuck", item.id))
 
 
 def current(store: Store) -> Iterator[Notice]:

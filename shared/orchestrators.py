@@ -197,6 +197,7 @@ def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     head = runs.answer(store, order, retention(), sweeping.candidate)
     sweeping.remember(store, order)
     notices.of_run(store, order, head)
+    notices.of_deleted(store, order)
     if order.is_night:
         tidy(store, order.target)
     told = {str(ending): count for ending, count in head.counts.outcome.items()}

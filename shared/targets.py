@@ -130,6 +130,12 @@ class Target(BaseModel):
         default="",
         description="The engine's version, such as `7.24.0`, where `GET /version` can't be called (camunda).",
     )
+    page_size: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="How many records a list is asked for at once: no more than `queryMaxResultsLimit` (camunda).",
+    )
     retries: int = Field(default=1, ge=1, le=100, description="How many retries a night gives a failed job (camunda).")
 
     @field_validator("url", "authority")

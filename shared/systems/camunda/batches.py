@@ -15,7 +15,7 @@ from shared import clock
 from shared.outcomes import Ending, Outcome
 from shared.problems import AccessDenied, NoAnswer, RefusedBySystem, Throttled
 from shared.systems.camunda.dates import read_engine_date
-from shared.systems.camunda.jobs import PAGE, Change
+from shared.systems.camunda.jobs import Change
 from shared.systems.camunda.service import (
     NAME,
     is_conflict,
@@ -165,8 +165,9 @@ def _done(batch: Mapping[str, Any], text: str) -> Outcome:
 
 def _known(connection: Connection, run: str) -> Iterator[Mapping[str, Any]]:
     """Yield the batches of this kind: those under way, and the latest of the history."""
-    yield from objects(read(connection, f"/batch?type={KIND}&maxResults={PAGE}", run), "listing batches")
-    path = f"/history/batch?type={KIND}&sortBy=startTime&sortOrder=desc&maxResults={_RECENT}"
+    size = connection.target.page_size
+    yield from objects(read(connection, f"/batch?type={KIND}&maxResults={size}", run), "listing batches")
+    path = f"/history/batch?type={KIND}&sortBy=startTime&sortOrder=desc&maxResults={min(size, _RECENT)}"
     # The history has a right of its own, which the app's user need not have.
     with contextlib.suppress(AccessDenied):
         yield from objects(read(connection, path, run), "listing the history's batches")

@@ -13,7 +13,6 @@ from shared.problems import AnswerNotUnderstood
 from shared.systems.camunda.service import NAME, count, objects, read
 from shared.transport import Connection
 
-PAGE = 1000
 MOST_JOBS = 10_000
 _LONGEST_CAUSE = 200
 _BY_ID = [{"sortBy": "jobId", "sortOrder": "asc"}]
@@ -96,8 +95,9 @@ def jobs_by_id(connection: Connection, ids: Iterable[str], run: str) -> dict[str
         Failed: they can't be read.
     """
     found: dict[str, Job] = {}
-    for some in batched(ids, PAGE, strict=False):
-        found |= {job.id: job for job in _page(connection, {"jobIds": list(some)}, 0, PAGE, run)}
+    size = connection.target.page_size
+    for some in batched(ids, size, strict=False):
+        found |= {job.id: job for job in _page(connection, {"jobIds": list(some)}, 0, size, run)}
     return found
 
 
@@ -108,12 +108,13 @@ def jobs_of(connection: Connection, query: Mapping[str, Any], most: int, run: st
         Failed: they can't be listed.
     """
     seen: set[str] = set()
+    size = connection.target.page_size
     while True:
-        page = _page(connection, {**query, "sorting": _BY_ID}, len(seen), PAGE, run)
+        page = _page(connection, {**query, "sorting": _BY_ID}, len(seen), size, run)
         new = [job for job in page if job.id not in seen]
         seen |= {job.id for job in new}
         yield from new
-        if len(page) < PAGE or not new or len(seen) > most:
+        if len(page) < size or not new or len(seen) > most:
             return
 
 
@@ -123,7 +124,15 @@ def failed_page(connection: Connection, skip: int, top: int, run: str) -> list[J
     Raises:
         Failed: they can't be listed.
     """
-    return _page(connection, {"noRetriesLeft": True, "sorting": _BY_ID}, skip, top, run)
+    found: list[Job] = []
+    query = {"noRetriesLeft": True, "sorting": _BY_ID}
+    while len(found) < top:
+        wanted = min(top - len(found), connection.target.page_size)
+        page = _page(connection, query, skip + len(found), wanted, run)
+        found += page
+        if len(page) < wanted:
+            break
+    return found
 
 
 def count_of(connection: Connection, query: Mapping[str, Any], run: str) -> int:

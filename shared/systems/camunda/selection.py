@@ -7,13 +7,14 @@ are read first, and the batch is made for these.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from shared.operations import Found, Named
 from shared.problems import NotSupported, OverCap
 from shared.systems.camunda.dates import read_engine_date
 from shared.systems.camunda.failures import failed_at
-from shared.systems.camunda.jobs import MOST_JOBS, PAGE, Change, Job, count_of, failed_page, item, jobs_by_id, jobs_of
+from shared.systems.camunda.jobs import MOST_JOBS, Change, Job, count_of, failed_page, item, jobs_by_id, jobs_of
 from shared.systems.camunda.requests import Selection
 from shared.systems.camunda.service import json_object, objects, read
 from shared.systems.camunda.versions import Version
@@ -22,6 +23,8 @@ from shared.transport import Connection
 
 _FAILED = {"noRetriesLeft": True}
 _MOST_FAILED = 2 * MOST_JOBS
+_SHOWN = 1000
+"""How many jobs a dry run shows of those that are more than its cap."""
 _MOST_CAUSES = 20
 _OTHER = "other causes"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -48,7 +51,7 @@ def chosen(connection: Connection, wanted: Mapping[str, Any], cap: int | None, u
     cap = cap or (MOST_JOBS if selection.query is None else usual_cap)
     total = count_of(connection, selection.query, run) if selection.query is not None else len(selection.job_ids)
     over = OverCap(f"{total} jobs are meant; the cap is {cap}.") if total > cap else None
-    found = _union(connection, selection, PAGE if over else cap, run)
+    found = _union(connection, selection, _SHOWN if over else cap + 1, run)
     if not over and len(found) > cap:
         over = OverCap(f"{len(found)} jobs are meant; the cap is {cap}.")
     change = Change(retries=selection.retries, due=selection.due, due_date=selection.due_date)
@@ -115,7 +118,8 @@ def _union(connection: Connection, selection: Selection, most: int, run: str) ->
     """Return the jobs by their ids, those that are named first; None stands for one that isn't there."""
     by_id = jobs_by_id(connection, selection.job_ids, run)
     found: dict[str, Job | None] = {one: by_id.get(one) for one in selection.job_ids}
-    for job in jobs_of(connection, selection.query, most, run) if selection.query is not None else ():
+    jobs = jobs_of(connection, selection.query, most, run) if selection.query is not None else iter(())
+    for job in islice(jobs, most):
         found[job.id] = job
     return found
 
@@ -167,5 +171,6 @@ def _of_batches(connection: Connection, jobs: Sequence[Job], run: str) -> list[s
 
 def _owners(connection: Connection, run: str) -> dict[str, str]:
     """Return the batches by their job definitions: engines before 7.22 don't tell a job's batch."""
-    batches = objects(read(connection, f"/batch?maxResults={PAGE}", run), "listing batches")
+    path = f"/batch?maxResults={connection.target.page_size}"
+    batches = objects(read(connection, path, run), "listing batches")
     return {str(one[name]): str(one.get("id")) for one in batches for name in _DEFINITIONS if one.get(name)}

@@ -102,7 +102,8 @@ def not_understood(reply: Reply, what: str) -> Never:
     Raises:
         AnswerNotUnderstood: always.
     """
-    raise AnswerNotUnderstood(f"The answer to {what} was {shape(reply)}.", members=upstream(reply))
+    told = f" ({said(reply)})" if is_error(reply) and said(reply) else ""
+    raise AnswerNotUnderstood(f"The answer to {what} was {shape(reply)}{told}.", members=upstream(reply))
 
 
 def json_value(reply: Reply) -> Any:  # noqa: ANN401 - JSON is any value
