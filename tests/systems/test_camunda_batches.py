@@ -60,6 +60,7 @@ def test_a_small_batch_is_gone_before_a_poll(camunda: Camunda, rest: CamundaCall
     assert (missing.status_code, missing.json()["message"]) == (404, f"Batch with id '{batch}' does not exist")
     assert (rest.statistics(batch), rest.get("/batch/statistics/count", batchId=batch)) == (None, {"count": 0})
     history = rest.get(f"/history/batch/{batch}")
+    assert history["executionStartTime"] == write_date(begin + timedelta(seconds=0.059))
     assert (history["totalJobs"], history["endTime"]) == (1, write_date(begin + timedelta(seconds=0.15)))
     clock.forward(_NIGHT)
     assert (_works(camunda), camunda.engine.executions(job)) == ([], 1)
@@ -83,7 +84,9 @@ def test_a_thousand_jobs(camunda: Camunda, rest: CamundaCaller, clock: Clock) ->
     assert (total, created, failed) == (1_000, 1_000, 0)
     assert 450 < completed < 550
     assert remaining == 1_000 - completed
+    started = rest.get(f"/batch/{batch}")["executionStartTime"]
     clock.forward(5)
+    assert rest.get(f"/batch/{batch}")["executionStartTime"] == started
     assert _numbers(rest, batch) == (1_000, 1_000, 0, 1_000, 0)
     assert rest.get(f"/history/batch/{batch}")["endTime"] is None
     clock.forward(30)
@@ -274,6 +277,10 @@ def test_statistics_are_sorted_and_paged(rest: CamundaCaller, clock: Clock) -> N
     assert found(sortBy="batchId", sortOrder="asc") == sorted(batches)
     assert (found(maxResults="0"), found(maxResults="-1"), found(type="x")) == ([], [], [])
     assert found(batchId=batches[2]) == [batches[2]]
+    second = str(rest.get(f"/batch/{batches[1]}")["startTime"])
+    by_start = {"sortBy": "startTime", "sortOrder": "asc"}
+    assert found(startedBefore=second, **by_start) == batches[:2]
+    assert found(startedAfter=second, **by_start) == batches[1:]
 
 
 def test_four_thousand_jobs_are_no_burden(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:

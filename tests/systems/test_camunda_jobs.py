@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from local.systems import Camunda
+from local.systems.camunda_dates import write_date
 from local.systems.camunda_job import DEFAULT_MESSAGE, Job
 from local.systems.camunda_testing import CamundaCaller
 from local.systems.testing import Clock
@@ -42,7 +43,7 @@ def test_a_failed_job_stays_as_it_is(camunda: Camunda, rest: CamundaCaller, cloc
         "suspended": False,
         "priority": 7,
         "tenantId": "t",
-        "createTime": f"{clock():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000",
+        "createTime": write_date(clock()),
         "batchId": None,
     }
     clock.forward(_NIGHT)
@@ -82,9 +83,7 @@ def test_steps_happen_when_due_however_late_anyone_looks(camunda: Camunda, rest:
     begin = clock()
     clock.forward(_NIGHT)
     assert (_job(camunda, job).failed, _job(camunda, job).retries) == (begin + timedelta(seconds=0.6), 0)
-    assert [one["incidentTimestamp"] for one in rest.get("/incident")] == [
-        f"{begin + timedelta(seconds=0.6):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000"
-    ]
+    assert [one["incidentTimestamp"] for one in rest.get("/incident")] == [write_date(begin + timedelta(seconds=0.6))]
 
 
 def test_a_due_date_is_waited_for(camunda: Camunda, clock: Clock) -> None:
@@ -147,7 +146,7 @@ def test_a_job_without_retries_has_an_incident(camunda: Camunda, rest: CamundaCa
         "processDefinitionId": job.process_id,
         "processInstanceId": job.instance,
         "executionId": job.execution,
-        "incidentTimestamp": f"{clock():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000",
+        "incidentTimestamp": write_date(clock()),
         "incidentType": "failedJob",
         "activityId": "send-invoice",
         "failedActivityId": "send-invoice",
@@ -168,7 +167,7 @@ def test_incidents_come_and_go_with_the_retries(camunda: Camunda, rest: CamundaC
     fresh = camunda.engine.add_job(retries=1, suspended=True)
     (first,) = rest.get("/incident")
     camunda.engine.set_retries(failed, 1)
-    assert rest.get("/incident") == []
+    assert (rest.get("/incident"), _job(camunda, failed).incident) == ([], None)
     clock.forward(0.2)
     (second,) = rest.get("/incident")
     assert (second["configuration"], second["id"] == first["id"]) == (failed, False)
@@ -176,6 +175,21 @@ def test_incidents_come_and_go_with_the_retries(camunda: Camunda, rest: CamundaC
     assert rest.get("/incident/count") == {"count": 2}
     camunda.engine.set_retries(fresh, 0)
     assert rest.get("/incident/count") == {"count": 2}
+
+
+def test_a_job_may_have_been_made_and_have_failed_earlier(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
+    made, failed = clock() - timedelta(hours=2), clock() - timedelta(hours=1)
+    job = camunda.engine.add_job(created=made, failed=failed)
+    assert [one["incidentTimestamp"] for one in rest.get("/incident")] == [write_date(failed)]
+    logs = rest.get("/history/job-log", jobId=job)
+    assert [log["timestamp"] for log in logs] == [write_date(made), write_date(failed)]
+
+
+def test_a_job_may_never_have_failed(camunda: Camunda, rest: CamundaCaller) -> None:
+    job = camunda.engine.add_job(retries=3, suspended=True)
+    shown = rest.get(f"/job/{job}")
+    assert [shown[name] for name in ("exceptionMessage", "failedActivityId", "priority")] == [None, None, 0]
+    assert _events(rest, job) == ["creationLog"]
 
 
 def test_an_engine_may_make_no_incidents(camunda: Camunda, rest: CamundaCaller, clock: Clock) -> None:
