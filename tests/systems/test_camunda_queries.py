@@ -94,6 +94,7 @@ def _found(rest: CamundaCaller, query: dict[str, Any]) -> list[str]:
         ({"sortBy": "tenantId", "sortOrder": "asc"}, ["b", "a", "c"]),
         # What widens silently:
         ({"processInstnceId": "x"}, _ALL),
+        ({"noRetriesLeft": "false", "suspended": "False"}, _ALL),
         ({"noRetriesLeft": False, "withException": False, "suspended": False}, _ALL),
     ],
 )
@@ -223,6 +224,10 @@ def test_bodies_that_are_refused(rest: CamundaCaller, body: object, status: int,
 def test_a_text_may_come_as_a_number(camunda: Camunda, rest: CamundaCaller) -> None:
     camunda.engine.add_job(id="7")
     assert [rest.count(jobId=7), rest.count(jobIds=[7, True])] == [1, 1]
+
+
+def test_a_flag_may_come_as_a_number(rest: CamundaCaller) -> None:
+    assert [rest.count(noRetriesLeft=flag) for flag in (0, 1, 2, "")] == [3, 1, 1, 3]
 
 
 def test_history_is_asked_in_both_ways(rest: CamundaCaller, camunda: Camunda) -> None:
