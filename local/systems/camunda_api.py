@@ -112,12 +112,23 @@ class CamundaApi:
         self, path: str, kind: Kind, methods: Iterable[str], things: _Things[T]
     ) -> list[tuple[str, Kind, dict[str, Handler]]]:
         def listed(asked: Asked) -> Response:
+            self._refuse_too_many(asked)
             return answer(self._engine.look(lambda store: _rows(asked, store, things, self._unknown())))
 
         def counted(asked: Asked) -> Response:
             return answer(self._engine.look(lambda store: _count(asked, store, things, self._unknown())))
 
         return [(path, kind, dict.fromkeys(methods, listed)), (f"{path}/count", kind, dict.fromkeys(methods, counted))]
+
+    def _refuse_too_many(self, asked: Asked) -> None:
+        """Refuse a list that may be longer than `queryMaxResultsLimit` allows to those who have signed in."""
+        limit, most = self._behaviour().max_results, _number(asked.params.get("maxResults"))
+        if limit is None or asked.user is None:
+            return
+        if most is None:
+            raise invalid("An unbound number of results is forbidden!")
+        if most > limit:
+            raise invalid(f"Max results limit of {limit} exceeded!")
 
     def _unknown(self) -> frozenset[str]:
         return frozenset() if self._behaviour().knows(24) else frozenset({"acquired"})

@@ -25,6 +25,7 @@ class CamundaBehaviour(Choices):
         batch_poll_seconds: How often a batch looks whether it is over, if it is not so at first.
         malformed: How a body is refused that is no JSON or has a wrong type: both are seen.
         unknown_engine: What another engine's name in the path hears: 400 of Spring Boot, 404 of a server.
+        max_results: How long a list may be for those who have signed in (`queryMaxResultsLimit`); null for any length.
         auth: Who may come in: anybody, a user with a password, the bearer of an issuer's token or of a fixed one.
         user: The user of `basic`.
         password: The password of `basic`.
@@ -43,6 +44,7 @@ class CamundaBehaviour(Choices):
     batch_poll_seconds: float = Field(default=30, gt=0)
     malformed: Literal["json", "text"] = "json"
     unknown_engine: Literal[400, 404] = 400
+    max_results: int | None = Field(default=None, ge=1)
     auth: Literal["none", "basic", "bearer", "static"] = "none"
     user: str = USER
     password: str = PASSWORD

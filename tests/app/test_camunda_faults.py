@@ -26,6 +26,7 @@ def settings_of(machine: Machine) -> dict[str, str]:
     }
     kinds: dict[str, dict[str, str]] = {
         "basic": {"AUTH": "basic", "USERNAME": USER, "PASSWORD": PASSWORD},
+        "bounded": {"AUTH": "basic", "USERNAME": USER, "PASSWORD": PASSWORD, "PAGE_SIZE": "7"},
         "wrong": {"AUTH": "basic", "USERNAME": USER, "PASSWORD": "not-the-password"},
         "static": {"AUTH": "bearer", "TOKEN": TOKEN},
         "entra": {"AUTH": "client-secret", **entra},
@@ -189,6 +190,18 @@ def test_each_kind_of_credential_opens_its_engine(retrier: Retrier, target: str,
     answer = retrier.retries(body)
     assert answer.status_code == 200, answer.text
     assert (answer.json()["createUserId"] is None) == (auth == "none")
+
+
+def test_an_engine_that_bounds_its_lists_is_asked_for_less(retrier: Retrier) -> None:
+    retrier.camunda.behaviour.auth, retrier.camunda.behaviour.max_results = "basic", 7
+    jobs = [retrier.engine.add_job() for _ in range(30)]
+    body = {"retries": 1, "jobQuery": {"noRetriesLeft": True}, "nightshift": {"target": "basic"}}
+    told = problem(retrier.retries(body), 424, "answer-not-understood")
+    assert "Max results limit of 7 exceeded!" in told["detail"]
+    answer = retrier.retries(body | {"nightshift": {"target": "bounded", "followUp": True}})
+    assert answer.json()["totalJobs"] == 30
+    told = retrier.ended(answer)
+    assert (told["counts"]["recovery"], len(jobs)) == ({"recovered": 30}, 30)
 
 
 @pytest.mark.parametrize("target", ["wrong", "camunda", "static"])
