@@ -18,6 +18,8 @@ _CONFLICT = 1
 _LOCKING = "OptimisticLockingException"
 """What engines before 7.18 tell instead, which have no code."""
 _NO_ENGINE = "process engine"
+_OF_A_GATEWAY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+"""What an engine never says: whatever the body looks like, the call may have gone on behind what answered so."""
 
 
 def refuse_service(reply: Reply) -> None:
@@ -129,7 +131,7 @@ def said(reply: Reply) -> str:
 def is_error(reply: Reply) -> bool:
     """Tell whether an answer is the engine's own error, which it gives once a command is rolled back."""
     told = json_object(reply) or {}
-    return isinstance(told.get("type"), str) and "message" in told
+    return reply.status not in _OF_A_GATEWAY and isinstance(told.get("type"), str) and "message" in told
 
 
 def upstream(reply: Reply) -> dict[str, Any]:
