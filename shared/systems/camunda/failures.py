@@ -5,19 +5,20 @@ API, Get Incidents). An engine may be set to make none; then the job log tells, 
 only. Where neither is there, the due date is what is left: a retry cycle writes a new one at each failure.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import batched
 from typing import Any
 from urllib.parse import quote
 
-from shared.problems import AccessDenied
-from shared.systems.camunda.jobs import Job
+from shared.systems.camunda.jobs import PAGE, Job
 from shared.systems.camunda.service import objects, read
 from shared.transport import Connection
 
 _FEW = 20
-"""For so many jobs each is asked for by itself; for more, all there is is listed, the latest first."""
-_MOST_ROWS = 50_000
+"""For so many jobs each incident is asked for by itself; for more, all of them are listed, the latest first."""
+_EXECUTIONS = 500
+"""How many executions one query of the job log names."""
+_MOST_PAGES = 50
 WITHOUT_TIME = "due "
 """What a failure begins with whose time can't be told."""
 _NEWEST = [{"sortBy": "timestamp", "sortOrder": "desc"}]
@@ -29,10 +30,10 @@ def failed_at(connection: Connection, jobs: Sequence[Job], run: str) -> dict[str
     Raises:
         Failed: it can't be read.
     """
-    failed = {job.id: job for job in jobs if job.retries == 0}
-    found = _times_of(connection, failed.keys(), _INCIDENTS, run)
-    found |= _times_of(connection, failed.keys() - found.keys(), _LOGS, run)
-    return {one: found.get(one, f"{WITHOUT_TIME}{job.dueDate or 'now'}") for one, job in failed.items()}
+    failed = [job for job in jobs if job.retries == 0]
+    found = _by_incidents(connection, {job.id for job in failed}, run)
+    found |= _by_logs(connection, [job for job in failed if job.id not in found], run)
+    return {job.id: found.get(job.id) or f"{WITHOUT_TIME}{job.dueDate or 'now'}" for job in failed}
 
 
 def logs_of(connection: Connection, job: str, kind: str, run: str) -> list[Mapping[str, Any]]:
@@ -45,61 +46,67 @@ def logs_of(connection: Connection, job: str, kind: str, run: str) -> list[Mappi
     return objects(read(connection, "/history/job-log?firstResult=0&maxResults=1", run, query), "reading the job log")
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A list that tells when jobs failed, the latest first.
-
-    Attributes:
-        list: Lists some of it, for one job or for all.
-        job: The member with a job's id.
-        time: The member with the time.
-    """
-
-    list: Callable[[Connection, str | None, int, int, str], list[Mapping[str, Any]]]
-    job: str
-    time: str
-
-
-def _incidents(connection: Connection, job: str | None, skip: int, top: int, run: str) -> list[Mapping[str, Any]]:
-    one = f"&configuration={quote(job, safe='')}" if job is not None else ""
-    sorting = "&sortBy=incidentTimestamp&sortOrder=desc"
-    path = f"/incident?incidentType=failedJob{one}{sorting}&firstResult={skip}&maxResults={top}"
-    return objects(read(connection, path, run), "listing incidents")
-
-
-def _logs(connection: Connection, job: str | None, skip: int, top: int, run: str) -> list[Mapping[str, Any]]:
-    one = {"jobId": job} if job is not None else {}
-    path = f"/history/job-log?firstResult={skip}&maxResults={top}"
-    try:
-        return objects(read(connection, path, run, {**one, "failureLog": True, "sorting": _NEWEST}), "listing job logs")
-    except AccessDenied:
-        # The history has a right of its own, which the app's user need not have.
-        return []
-
-
-_INCIDENTS = _Source(_incidents, "configuration", "incidentTimestamp")
-_LOGS = _Source(_logs, "jobId", "timestamp")
-
-
-def _times_of(connection: Connection, jobs: Collection[str], source: _Source, run: str) -> dict[str, str]:
-    """Return the times of jobs, as far as a list has them: each by itself if they are few, else page after page."""
-    if len(jobs) <= _FEW:
-        pages = (source.list(connection, job, 0, 1, run) for job in jobs)
-        return {job: time for page in pages for job, time in _in_page(page, jobs, source).items()}
+def _by_incidents(connection: Connection, jobs: set[str], run: str) -> dict[str, str]:
+    if len(jobs) > _FEW:
+        return _listed(connection, jobs, run)
     found: dict[str, str] = {}
-    size = connection.target.page_size
-    for skip in range(0, _MOST_ROWS, size):
-        page = source.list(connection, None, skip, size, run)
-        # The latest come first.
-        found = _in_page(page, jobs, source) | found
-        if len(page) < size or len(found) == len(jobs):
+    for job in jobs:
+        found |= _times(_incidents(connection, f"&configuration={quote(job, safe='')}", 0, run), jobs)
+    return found
+
+
+def _listed(connection: Connection, jobs: set[str], run: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for page in range(_MOST_PAGES):
+        sorting = "&sortBy=incidentTimestamp&sortOrder=desc"
+        incidents = _incidents(connection, sorting, page * PAGE, run)
+        found = _times(incidents, jobs) | found
+        if len(incidents) < PAGE or len(found) == len(jobs):
             break
     return found
 
 
-def _in_page(page: Sequence[Mapping[str, Any]], jobs: Collection[str], source: _Source) -> dict[str, str]:
+def _incidents(connection: Connection, more: str, skip: int, run: str) -> list[Mapping[str, Any]]:
+    path = f"/incident?incidentType=failedJob{more}&firstResult={skip}&maxResults={PAGE}"
+    return objects(read(connection, path, run), "listing incidents")
+
+
+def _times(incidents: Iterable[Mapping[str, Any]], jobs: set[str]) -> dict[str, str]:
+    """Return the times of incidents by the ids of their jobs (`configuration`)."""
     return {
-        str(one[source.job]): str(one[source.time])
-        for one in reversed(page)
-        if one.get(source.job) in jobs and one.get(source.time)
+        str(one["configuration"]): str(one["incidentTimestamp"])
+        for one in incidents
+        if one.get("configuration") in jobs and one.get("incidentTimestamp")
     }
+
+
+def _by_logs(connection: Connection, jobs: Sequence[Job], run: str) -> dict[str, str]:
+    """Return the times of jobs without incidents; the log can't be asked for several jobs, but for their executions."""
+    executions = {job.executionId for job in jobs if job.executionId} if len(jobs) > _FEW else set()
+    found: dict[str, str] = {}
+    for some in map(frozenset, batched(executions, _EXECUTIONS, strict=False)):
+        found |= _logged(connection, some, {job.id for job in jobs if job.executionId in some}, run)
+    for job in jobs:
+        if job.executionId not in executions and (at := _by_log(connection, job.id, run)):
+            found[job.id] = at
+    return found
+
+
+def _logged(connection: Connection, executions: Iterable[str], jobs: set[str], run: str) -> dict[str, str]:
+    sorting = [*_NEWEST, {"sortBy": "jobId", "sortOrder": "asc"}]
+    query = {"executionIdIn": list(executions), "failureLog": True, "sorting": sorting}
+    found: dict[str, str] = {}
+    for page in range(_MOST_PAGES):
+        path = f"/history/job-log?firstResult={page * PAGE}&maxResults={PAGE}"
+        logs = objects(read(connection, path, run, query), "reading the job log")
+        for log in logs:
+            if log.get("jobId") in jobs and log.get("timestamp"):
+                found.setdefault(str(log["jobId"]), str(log["timestamp"]))
+        if len(logs) < PAGE or len(found) == len(jobs):
+            break
+    return found
+
+
+def _by_log(connection: Connection, job: str, run: str) -> str | None:
+    newest = logs_of(connection, job, "failureLog", run)
+    return str(newest[0]["timestamp"]) if newest and newest[0].get("timestamp") else None

@@ -26,6 +26,7 @@ class Job(BaseModel):
     id: str
     retries: int
     jobDefinitionId: str | None = None  # noqa: N815 - as Camunda spells it
+    executionId: str | None = None  # noqa: N815 - as above
     processInstanceId: str | None = None  # noqa: N815 - as above
     processDefinitionId: str | None = None  # noqa: N815 - as above
     processDefinitionKey: str | None = None  # noqa: N815 - as above
