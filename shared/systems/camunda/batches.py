@@ -139,8 +139,11 @@ def state_of(connection: Connection, batch: str, run: str) -> tuple[State, str]:
 
 
 def _ended(connection: Connection, batch: str, run: str) -> State:
-    """Look into the history for a batch whose row is gone; where it has none, gone is over."""
-    told = json_object(read(connection, f"/history/batch/{quote(batch, safe='')}", run)) or {}
+    """Look into the history for a batch whose row is gone; where it has none, or may not be read, gone is over."""
+    try:
+        told = json_object(read(connection, f"/history/batch/{quote(batch, safe='')}", run)) or {}
+    except AccessDenied:
+        return "over"
     return "open" if told.get("id") == batch and told.get("endTime") is None else "over"
 
 
