@@ -15,6 +15,7 @@ from shared.transport import Connection
 
 MOST_JOBS = 10_000
 _LONGEST_CAUSE = 200
+_UUID = r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4,12}){3,4}"
 _BY_ID = [{"sortBy": "jobId", "sortOrder": "asc"}]
 
 
@@ -83,9 +84,10 @@ def cause_of(message: str) -> str:
 
     A message such as `Invoice 4711 not found` is another one for each job; its cause is the same.
     """
-    line = message.strip().partition("\n")[0].strip()
-    line = re.sub(r"\b[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4,12}){3,4}\b|\b[0-9a-fA-F]{16,}\b", "#", line)
-    line = re.sub(r"'[^']*'|\"[^\"]*\"", "'#'", line)
+    line = next(iter(message.strip().splitlines()), "").strip()
+    line = re.sub(rf"(?<![^\W_])(?:{_UUID}|[0-9a-fA-F]{{16,}})(?![^\W_])", "#", line)
+    # An apostrophe inside of a word, as in "can't", opens no name.
+    line = re.sub(r"(?<!\w)'.*?'(?!\w)|\"[^\"]*\"", "'#'", line)
     return re.sub(r"\d+", "#", line)[:_LONGEST_CAUSE]
 
 
