@@ -27,7 +27,6 @@ _SHOWN = 1000
 """How many jobs a dry run shows of those that are more than its cap."""
 _MOST_CAUSES = 20
 _OTHER = "other causes"
-_FOREVER = datetime.max.replace(tzinfo=UTC)
 _DEFINITIONS = ("seedJobDefinitionId", "monitorJobDefinitionId", "batchJobDefinitionId")
 _NAMED_BATCHES = 10
 
@@ -68,7 +67,7 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     Args:
         connection: The engine; its target says how many retries each gets.
         since: Leave out what failed earlier, where that is known.
-        until: Leave out what failed later.
+        until: Leave out what failed later, where that is known.
         run: The run's id.
 
     Raises:
@@ -78,7 +77,7 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     change = Change(retries=connection.target.retries, machine=True)
     own = [job for job in jobs if job.is_of_process]
     failed = failed_at(connection, own, run)
-    own = [job for job in own if (since or _instant("")) <= _instant(failed.get(job.id)) <= (until or _FOREVER)]
+    own = [job for job in own if _is_within(failed.get(job.id), since, until)]
     own.sort(key=lambda job: (_instant(failed.get(job.id)), job.id))
     named = {job.id: item(job, change, failed.get(job.id)) for job in own}
     refused = [(named[job.id], problem) for job in own if (problem := refusal_of(job))]
@@ -134,6 +133,11 @@ def _refuse_old(connection: Connection, selection: Selection, run: str) -> None:
         named = f"is {version}" if version else "does not tell its version"
         text = f"The engine {named}, and an engine without {', '.join(lacking)} would ignore it, or break on it."
         raise NotSupported(text, members={"sent": False})
+
+
+def _is_within(failed: str | None, since: datetime | None, until: datetime | None) -> bool:
+    at = read_engine_date(failed)
+    return at is None or ((since is None or since <= at) and (until is None or at <= until))
 
 
 def _instant(failed: str | None) -> datetime:
