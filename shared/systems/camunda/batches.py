@@ -109,9 +109,10 @@ def made_since(connection: Connection, before: str, total: int, run: str) -> tup
     then = json.loads(before)
     known = list(_known(connection, run))
     # What the history has forgotten lets older ones move up; only the engine's own clock tells them apart.
+    # Of one that is in both lists the one under way counts, which comes first: the history has not all members.
     new = {
         str(one["id"]): one
-        for one in known
+        for one in reversed(known)
         if one.get("id") not in then["ids"] and one.get("totalJobs") == total and not _is_older(one, then["since"])
     }
     text = "The answer got lost, but the engine shows that it was done: batch {id} was made."
