@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.systems import Landscape
+from local.systems.camunda_store import Store
 from shared import clock
 from shared.outcomes import Ending, Outcome
 from shared.problems import (
@@ -125,11 +126,11 @@ def test_older_ones_that_move_up_in_a_cleaned_history_are_not_ours(rig: Rig) -> 
     before = mark(rig.connection, RUN)
     assert len(json.loads(before)["ids"]) == 100
 
-    def clean(count: int) -> None:
-        for batch in rig.engine.batches()[-count:]:
-            rig.engine.look(lambda store, one=batch.id: setattr(store.batches[one], "forgotten", True))
+    def clean(store: Store) -> None:
+        for batch in list(store.batches.values())[-20:]:
+            batch.forgotten = True
 
-    clean(20)
+    rig.engine.look(clean)
     assert found(rig, before, 1) == ([], True)
     lost(rig, rig.failed(1))
     assert found(rig, before, 1)[0] == [rig.engine.batches()[-1].id]
