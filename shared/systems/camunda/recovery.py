@@ -69,9 +69,17 @@ def became_of(
 
 
 def _is_newer(failed: str, before: str | None) -> bool:
-    """Tell whether a failure is another one than before: a later one, where both have a time."""
+    """Tell whether a failure is surely another one than before: a later one, where both have a time.
+
+    Where an incident is closed while a long list of them is read, the next page begins one too far, and the job of the
+    one between shows no time, though it has not failed anew. So a time and none can't be compared.
+    """
     now, then = read_engine_date(failed), read_engine_date(before)
-    return now > then if now and then else failed != before
+    if now and then:
+        return now > then
+    if now or then:
+        return before is None
+    return failed != before
 
 
 def _shows_no_time(job: Job, before: str | None) -> bool:
