@@ -1,5 +1,6 @@
 """When a job failed, what became of it, and how far its batch is: at every history level, and for many jobs at once."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Never
@@ -15,7 +16,7 @@ from shared.systems.camunda.failures import failed_at
 from shared.systems.camunda.jobs import Change
 from shared.systems.camunda.recovery import became_of
 from tests.conftest import TurnedClock
-from tests.shared.camunda_engine import RUN, Canned, Rig
+from tests.shared.camunda_engine import RUN, Canned, Meddled, Rig
 
 OPEN, GONE = None, Recovery.GONE
 AGAIN, RECOVERED = Recovery.FAILED_AGAIN, Recovery.RECOVERED
@@ -277,6 +278,24 @@ def test_where_a_time_is_told_the_end_of_the_batch_is_not_asked_for(rig: Rig) ->
     ids = rig.failed(3)
     found = dict(became_of(rig.connection, watched(rig, ids), RUN, dict, is_over))
     assert {one.recovery for one in found.values()} == {OPEN}
+
+
+def test_an_incident_that_slips_between_two_pages_shows_no_new_failure(rig: Rig) -> None:
+    keep(rig, "none")
+    ids = []
+    for _ in range(15):
+        ids += rig.failed(100)
+        rig.clock.turn(1)
+    seen, later = watched(rig, ids), rig.clock.now() + timedelta(hours=1)
+
+    def close() -> None:
+        for job in ids[-300:]:
+            rig.engine.set_retries(job, 1, (later,))
+
+    # Two pages of jobs, and two of incidents, of which the batch closes some meanwhile.
+    meddled = Meddled(rig.target(), 4, close)
+    found = dict(became_of(meddled, seen, RUN, dict, lambda: False))
+    assert Counter(one.recovery for one in found.values()) == {OPEN: 1500}
 
 
 @pytest.mark.parametrize(
