@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any
 
 import pytest
@@ -9,14 +10,17 @@ import pytest
 from local.systems import Landscape
 from local.systems.camunda_store import Store
 from shared import clock
-from shared.outcomes import Ending, Outcome
+from shared.outcomes import Ending, Outcome, Recovery
+from shared.policy import Facts
 from shared.problems import (
     AccessDenied,
     AnswerNotUnderstood,
     ItemNotFailed,
     ItemNotFound,
+    ItemOfBatch,
     ItemProblem,
     ItemRunning,
+    ItemWaiting,
     NoAnswer,
     NotTaken,
     NotValid,
@@ -30,6 +34,7 @@ from shared.systems.camunda.deleting import Deleting, delete_batch
 from shared.systems.camunda.jobs import Change
 from shared.systems.camunda.work import SettingRetries
 from shared.validation import Call
+from shared.work import Look
 from tests.conftest import TurnedClock
 from tests.shared.camunda_engine import FIELDS, RUN, Canned, Rig
 
@@ -105,6 +110,13 @@ def test_what_was_there_before_is_never_ours(rig: Rig, history: str) -> None:
     assert found(rig, before, 2)[0] == []
 
 
+def test_one_that_was_made_in_the_same_instant_as_the_latest_before_is_ours(rig: Rig) -> None:
+    rig.engine.make_batch(rig.failed(2), 1)
+    before = mark(rig.connection, RUN)
+    lost(rig, rig.failed(2))
+    assert found(rig, before, 2)[0] == [rig.engine.batches()[1].id]
+
+
 def test_one_of_another_size_is_not_ours(rig: Rig) -> None:
     before = mark(rig.connection, RUN)
     rig.engine.make_batch(rig.failed(3), 1)
@@ -173,6 +185,31 @@ def test_what_can_not_be_listed_is_a_problem(rig: Rig, fault: dict[str, Any], ki
         made_since(rig.connection, before, 2, RUN)
 
 
+@pytest.mark.parametrize("machine", [True, False])
+def test_a_look_tells_of_each_job_what_it_needs_to_be_judged(rig: Rig, *, machine: bool) -> None:
+    (failed,), (suspended,) = rig.failed(1, tenant="usmf", outcomes=["fail"]), rig.failed(1, suspended=True)
+    (waiting,) = rig.failed(1, retries=2, suspended=True)
+    rig.engine.make_batch(["gone"], 1)
+    rig.clock.turn(60)
+    (batch_job,) = [job.id for job in rig.engine.all_jobs() if job.work == "execution"]
+    work = SettingRetries(rig.connection, Change(retries=1, machine=machine), RUN)
+    found = dict(work.look([failed, suspended, waiting, batch_job, "gone"]))
+    gone = found.pop("gone")
+    assert (type(gone), getattr(gone, "members", None)) == (ItemNotFound, {"sent": False})
+    looks = [one for one in found.values() if isinstance(one, Look)]
+    kinds = [NoneType, ItemNotFailed, ItemWaiting, ItemOfBatch]
+    assert [type(look.refusal) for look in looks] == (kinds if machine else [NoneType] * 4)
+    assert [look.episode for look in looks[:3]] == [rig.failed_at(failed), rig.failed_at(suspended), None]
+    assert looks[0].facts == Facts("camunda", "send-invoice", "usmf", process="invoice")
+    assert looks[0].about["instance"] == rig.instance(failed)
+    before = looks[0].episode
+    assert looks[0].became(before).recovery is None
+    rig.fail_anew(failed)
+    (look,) = work.look([failed]).values()
+    assert isinstance(look, Look)
+    assert look.became(before).recovery is Recovery.FAILED_AGAIN
+
+
 def checked(rig: Rig, jobs: list[str], before: str) -> Outcome:
     work = SettingRetries(rig.connection, Change(retries=1), RUN)
     return work.check(dict.fromkeys(jobs), before)
@@ -222,6 +259,14 @@ def test_only_a_whole_history_shows_that_nothing_was_done(
     assert type(caught.value) is kind
 
 
+def test_a_history_of_batches_without_any_job_logs_is_enough(rig: Rig) -> None:
+    rig.engine.make_batch(rig.failed(1), 1)
+    jobs, before = rig.failed(2), mark(rig.connection, RUN)
+    rig.engine.look(lambda store: store.history.of_job.clear())
+    with pytest.raises(NotTaken):
+        checked(rig, jobs, before)
+
+
 # Deleting one that can never end
 
 
@@ -242,7 +287,7 @@ def test_a_stuck_batch_is_deleted_and_its_history_kept(rig: Rig) -> None:
     look = work.look()
     assert (look.refusal, look.facts.job, look.about) == (None, "delete-batch", {"batch": work.item})
     outcome = work.send()
-    assert (outcome.ending, outcome.upstream_status, outcome.native) == (Ending.DONE, 204, "")
+    assert (outcome.ending, outcome.sent, outcome.upstream_status, outcome.native) == (Ending.DONE, True, 204, "")
     assert rig.calls()[-1] == f"DELETE /batch/{work.item}"
     (batch,) = rig.engine.batches()
     assert (batch.end, batch.forgotten) == (rig.clock.now(), False)
@@ -326,9 +371,12 @@ def test_a_batch_that_ended_meanwhile_is_refused(rig: Rig) -> None:
         work.send()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", [], None, 5])
-def test_what_is_no_batch_is_not_understood(content: object) -> None:
-    with Canned((200, content)) as canned, pytest.raises(AnswerNotUnderstood):
+@pytest.mark.parametrize(
+    "answer",
+    [(200, b""), (200, []), (200, None), (200, 5), (404, b""), (404, {}), (500, {"type": "x", "message": "y"})],
+)
+def test_what_is_no_batch_is_not_understood(answer: tuple[int, object]) -> None:
+    with Canned(answer) as canned, pytest.raises(AnswerNotUnderstood):
         Deleting(canned.connection, {"delete": "b"}, RUN).look()
 
 

@@ -31,7 +31,9 @@ BASIC = {"AUTH": "basic", "USERNAME": "demo", "PASSWORD": "demo-secret-of-camund
 STATIC = {"AUTH": "bearer", "TOKEN": "token-of-a-gateway-before-camunda"}
 WRONG: tuple[dict[str, str], ...] = ({}, BASIC | {"PASSWORD": SECRET}, STATIC | {"TOKEN": SECRET})
 DUE = "2099-01-02T03:04:05.000+0000"
-NO_BATCHES: tuple[object, ...] = (b"", [], {}, {"id": 1}, {"id": None}, b"\xff")
+NO_ERRORS = ((500, {"type": "x"}), (500, {"message": "x"}), (201, {"id": "b"}), (204, b""))
+ODD: tuple[object, ...] = (b"", [], {}, {"id": 1}, {"id": None}, b"\xff")
+NO_BATCHES = (*((200, one) for one in ODD), *NO_ERRORS)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +48,12 @@ def rig(running: Landscape, turned: TurnedClock) -> Rig:
 
 
 def sent(rig: Rig, change: Change = ONE, connection: Connection | None = None) -> Outcome:
-    """Set the retries of one failed job."""
     return set_retries(connection or rig.connection, change, rig.failed(1), RUN)
 
 
 def refused(
     rig: Rig, kind: type[ItemProblem], change: Change = ONE, connection: Connection | None = None
 ) -> ItemProblem:
-    """Set the retries of one failed job, which must be exactly this problem."""
     with pytest.raises(ItemProblem) as caught:
         sent(rig, change, connection)
     assert type(caught.value) is kind
@@ -134,6 +134,12 @@ def test_an_unknown_engine_is_a_wrong_url(rig: Rig, status: Any) -> None:  # noq
     assert problem.detail == f"Camunda answered {status}: is that the engine's REST API?"
     with pytest.raises(AnswerNotUnderstood):
         jobs_by_id(connection, ["x"], RUN)
+
+
+def test_an_error_that_only_speaks_of_an_engine_is_a_refusal() -> None:
+    told = {"type": "ProcessEngineException", "message": "The process engine is suspended", "code": 0}
+    with Canned((500, told)) as canned, pytest.raises(RefusedBySystem):
+        set_retries(canned.connection, ONE, ["x"], RUN)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/job", 405)])
@@ -248,7 +254,7 @@ def test_whatever_members_are_told_there_are_14(told: dict[str, Any], expected: 
     assert list(answer or {}) == FIELDS
 
 
-@pytest.mark.parametrize(("status", "content"), [*((200, one) for one in NO_BATCHES), (201, {"id": "b"}), (204, b"")])
+@pytest.mark.parametrize(("status", "content"), NO_BATCHES)
 def test_what_is_no_batch_is_no_answer(status: int, content: object) -> None:
     with Canned((status, content)) as canned, pytest.raises(NoAnswer):
         set_retries(canned.connection, ONE, ["x"], RUN)

@@ -71,11 +71,17 @@ def test_incidents_are_asked_for_one_by_one_only_while_they_are_few(rig: Rig, nu
     assert len(rig.calls()) <= most + 1
 
 
-def test_the_list_of_incidents_ends_where_all_are_found(rig: Rig) -> None:
-    rig.failed(3000)
+@INCIDENTS
+def test_a_list_is_read_only_until_all_are_found(rig: Rig, *, incidents: bool) -> None:
+    keep(rig, "full", incidents=incidents)
+    one = {"instance": "one", "activity": "one"}
+    oldest = rig.failed(30, **one)
     rig.clock.turn(1)
-    failures_of(rig, rig.failed(30))
-    assert len(rig.calls()) == 1
+    rig.failed(2400, **one)
+    rig.clock.turn(1)
+    for jobs, pages in ((rig.failed(30, **one), 1), (oldest, 3)):
+        assert failures_of(rig, jobs) == {job: rig.failed_at(job) for job in jobs}
+        assert len(rig.calls("incident" if incidents else "history")) == pages
 
 
 @INCIDENTS
