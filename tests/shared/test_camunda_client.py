@@ -333,9 +333,11 @@ def test_what_are_no_jobs_is_not_understood(content: object) -> None:
         jobs_by_id(canned.connection, ["x"], RUN)
 
 
-@pytest.mark.parametrize("content", [{}, None, [], {"count": None}, {"count": True}, {"count": "3"}, {"count": 1.5}])
-def test_what_is_no_count_is_not_understood(content: object) -> None:
-    with Canned((200, content)) as canned, pytest.raises(AnswerNotUnderstood):
+@pytest.mark.parametrize(
+    "told", [{}, None, [], *({"count": odd} for odd in (None, True, "3", 1.5)), (404, {"count": 3})]
+)
+def test_what_is_no_count_is_not_understood(told: object) -> None:
+    with Canned(told if isinstance(told, tuple) else (200, told)) as canned, pytest.raises(AnswerNotUnderstood):
         count_of(canned.connection, {}, RUN)
 
 

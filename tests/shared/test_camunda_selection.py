@@ -330,6 +330,7 @@ def test_a_page_of_failures_tells_whether_there_are_more(rig: Rig) -> None:
 
     def page(skip: int, top: int) -> tuple[list[str], bool]:
         items, more = failures_page(rig.connection, now, now, skip, top)
+        assert all((one.operation["machine"], one.episode) == (True, rig.failed_at(one.id)) for one in items)
         return ids(items), more
 
     assert page(0, 2) == (jobs[:2], True)
