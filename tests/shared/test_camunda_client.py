@@ -342,14 +342,12 @@ def test_what_is_no_count_is_not_understood(told: object) -> None:
 
 
 def entra(rig: Rig) -> dict[str, str]:
-    """Return the settings of a target whose engine stands behind Entra."""
     names = ("AUTH", "TENANT", "CLIENT_ID", "CLIENT_SECRET", "AUTHORITY", "CA_FILE")
     known = {name: rig.landscape.settings[f"TARGETS__FO__{name}"] for name in names}
     return {**known, "SCOPE": f"{rig.behaviour.audience}/.default"}
 
 
 def credential(rig: Rig, auth: Any) -> dict[str, str]:  # noqa: ANN401 - one of four
-    """Let the engine want a credential, and return the settings that have it."""
     rig.behaviour.auth = auth
     return {"none": {}, "basic": BASIC, "static": STATIC, "bearer": entra(rig)}[auth]
 

@@ -13,7 +13,8 @@ from shared.outcomes import Became, Recovery
 from shared.problems import TargetUnreachable
 from shared.systems.camunda.batches import set_retries, state_of
 from shared.systems.camunda.failures import failed_at
-from shared.systems.camunda.jobs import Change
+from shared.systems.camunda.jobs import Change, Job
+from shared.systems.camunda.recovery import became as became_now
 from shared.systems.camunda.recovery import became_of
 from tests.conftest import TurnedClock
 from tests.shared.camunda_engine import RUN, Canned, Meddled, Rig
@@ -22,6 +23,7 @@ OPEN, GONE = None, Recovery.GONE
 AGAIN, RECOVERED = Recovery.FAILED_AGAIN, Recovery.RECOVERED
 LEVELS = pytest.mark.parametrize("history", ["full", "activity", "none"])
 INCIDENTS = pytest.mark.parametrize("incidents", [True, False], ids=["incidents", "no incidents"])
+OLDER, OLD, NEW = (f"2026-11-23T07:00:0{second}.000+0000" for second in (0, 1, 2))
 ODD_ID = "a/b&c=d?e#f %\u00e9"
 
 
@@ -223,16 +225,8 @@ def test_a_deleted_job_did_not_recover(rig: Rig, history: str, text: str) -> Non
     (job,) = rig.failed(1)
     seen, instance = watched(rig, [job]), rig.instance(job)
     rig.engine.delete_instance(instance)
-    (found,) = became(rig, seen, {job: instance}).values()
+    found = became(rig, seen, {job: instance})[job]
     assert (found.recovery, text in str(found.reason)) == (GONE, True)
-
-
-def test_a_failure_is_told_with_its_time(rig: Rig) -> None:
-    (job,) = rig.failed(1, outcomes=["fail"])
-    seen = watched(rig, [job])
-    rig.fail_anew(job)
-    (found,) = became(rig, seen).values()
-    assert found.reason == f"It failed again at {rig.failed_at(job)}, and has no retries left."
 
 
 @pytest.mark.parametrize(
@@ -264,6 +258,25 @@ def test_a_history_that_can_not_be_reached_is_asked_again_later(rig: Rig) -> Non
         became(rig, seen)
     rig.faults.clear()
     assert became(rig, seen)[job].recovery is GONE
+
+
+@pytest.mark.parametrize(
+    ("before", "same", "another"),
+    [
+        (OLD, (OLD, OLDER, "due now", None), (NEW,)),
+        ("due now", ("due now", NEW, None), (f"due {NEW}",)),
+        (None, (), (OLD,)),
+    ],
+)
+def test_a_failure_is_another_one_only_where_that_is_sure(
+    before: str | None, same: tuple[str | None, ...], another: tuple[str, ...]
+) -> None:
+    failed, waiting = Job(id="x", retries=0), Job(id="x", retries=1)
+    assert {became_now(failed, at, before).recovery for at in same} <= {OPEN}
+    assert {became_now(failed, at, before).recovery for at in another} == {AGAIN}
+    assert {became_now(waiting, at, before).recovery for at in another} == {OPEN}
+    assert became_now(failed, NEW, OLD).reason == f"It failed again at {NEW}, and has no retries left."
+    assert became_now(failed, "due now", None).reason == "It failed again, and has no retries left."
 
 
 @pytest.mark.parametrize("over", [True, False])
