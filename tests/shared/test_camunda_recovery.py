@@ -336,7 +336,6 @@ def test_a_thousand_jobs_take_so_many_calls(rig: Rig, ends: str, recovery: Recov
 
 
 def begun(rig: Rig, *jobs: str) -> str:
-    """Make a batch and return its id."""
     return str((set_retries(rig.connection, Change(retries=1), jobs, RUN).answer or {})["id"])
 
 
