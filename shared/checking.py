@@ -53,6 +53,8 @@ def _check(store: Store, call: Call, body: CheckBody) -> Answer:
     if not unknown:
         raise NotValid("Nothing is unknown in the run.", mistakes=(Mistake("names a run without unknown items"),))
     order = _order(call, former, body)
+    # A check of a check asks about what was sent at first.
+    former = records.source_of(store, former)
     shown = _batch(store, former, unknown, body) if former.is_batch else _together(store, former, unknown)
     left = [item for item in unknown if item.id not in shown]
     shown |= {} if former.is_batch else _jobs(store, former, left)
@@ -90,7 +92,7 @@ def _together(store: Store, former: Order, unknown: list[Item]) -> dict[str, Out
     asked = {item.id for item in unknown}
     waves = {part: wave.number for wave in read_progress(store, former.run)[0].sent for part in wave.parts}
     found: dict[str, Outcome] = {}
-    for key in store.list(together.prefix_of(former.run)).keys:
+    for key in together.keys_of(store, former.run):
         sending = together.read(store, key)
         about = asked & sending.items.keys() if sending else set()
         if about:
@@ -116,9 +118,11 @@ def _shown_together(store: Store, former: Order, claimant: str, key: str) -> dic
 def _jobs(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome]:
     """Return what the system shows of jobs, and settle their claims."""
     tasks = {task.id: task for task in records.all_tasks(store, former.run)}
+    watched = read_progress(store, former.run)[0].watched
     found = {}
     for item in unknown:
-        claim = Claim(store, former.target, item.id, former.run, timedelta())
+        wave = watched[item.id].wave if item.id in watched else None
+        claim = Claim(store, former.target, item.id, try_of(former.run, wave), timedelta())
         try:
             found[item.id] = claim.settle(_asked(former, tasks[item.id], claim.record.episode))
         except ItemProblem as problem:

@@ -43,13 +43,13 @@ class Ways:
     """What a system can tell of the items of a run.
 
     Attributes:
-        became: What became of some items since they were sent, as far as it is known; raises ItemProblem.
+        became: What became of the open items since they were sent, as far as it is known; raises ItemProblem.
         candidate: By which cause an item is tried, and over which groups.
         followed: How far the system is with calls that are about many items, by its own names for them, and what a
             person should know of that; raises ItemProblem.
     """
 
-    became: Callable[[Order, Mapping[str, str | None], datetime], Iterable[tuple[str, Became]]]
+    became: Callable[[Order, Progress], Iterable[tuple[str, Became]]]
     candidate: Callable[[Order, Task], Candidate]
     followed: Callable[[Order, Iterable[str]], Iterable[tuple[str, Following, str | None]]] = _not_followed
 
@@ -79,7 +79,7 @@ def step(store: Store, order: Order, done: Step, ways: Ways) -> Told:
     progress, etag = read(store, order.run)
     if progress.step >= done.name or _is_told(progress, done):
         return progress.told
-    progress = _taken_in(store, order, _followed_up(order, _looked(store, order, progress, ways), ways), ways)
+    progress = _taken_in(store, order, _looked(store, order, _followed_up(order, progress, ways), ways), ways)
     progress, told = _followed(order, progress, done) if done.answered else _sent(store, order, progress, done, ways)
     return save(store, order.run, progress.model_copy(update={"step": done.name, "told": told}), etag).told
 
@@ -155,6 +155,7 @@ def _watched(one: Ended, wave: int | None, named: Candidate, now: datetime) -> W
         cause=named.cause,
         group=named.group,
         episode=one.episode,
+        sending=one.sending,
         done=one.outcome.ending is Ending.DONE,
         failed=one.outcome.ending is Ending.FAILED,
         sent=now,
@@ -163,14 +164,13 @@ def _watched(one: Ended, wave: int | None, named: Candidate, now: datetime) -> W
 
 def _looked(store: Store, order: Order, progress: Progress, ways: Ways) -> Progress:
     """Look what became of the items that are watched, and write it into their claims."""
-    waiting = {item: one for item, one in progress.watched.items() if one.is_open}
+    waiting = progress.open_items
     if not waiting:
         return progress
     watched = dict(progress.watched)
     until = clock.now() + _BUDGET
     try:
-        episodes = {item: one.episode for item, one in waiting.items()}
-        for item, shown in ways.became(order, episodes, min(one.sent for one in waiting.values())):
+        for item, shown in ways.became(order, progress):
             known = _closed(store, order, item, waiting[item], shown) if shown.recovery else shown
             watched[item] = waiting[item].model_copy(update={"became": known, "looked": True})
             if clock.now() >= until:
@@ -188,10 +188,13 @@ def _followed_up(order: Order, progress: Progress, ways: Ways) -> Progress:
     if not waiting:
         return progress
     sendings, notes = dict(progress.sendings), list(progress.notes)
+    until = clock.now() + _BUDGET
     try:
         for one, state, text in ways.followed(order, waiting):
             sendings[one] = state
             notes += [Note(at=clock.now(), text=text)] if text else []
+            if clock.now() >= until:
+                break
     except ItemProblem as problem:
         _log.warning("run %s: how far the system is can't be read (%s)", order.run, problem.slug)
     return progress.model_copy(update={"sendings": sendings, "notes": notes})

@@ -187,19 +187,21 @@ def _begin_retry(store: Store, call: Call, body: RetryBody) -> Begun:
     if head is None:
         raise RunOpen("The run has not ended.", run=order.run)
     chosen = _retried(list(records.all_items(store, order.run)), body)
+    # What a check shows not to have happened is retried as the run would be that it was about.
+    source = records.source_of(store, order)
     if order.is_batch:
         named = keys.key_of(call, front.actor(call, settings)), keys.fingerprint(call)
         more = {"parent": order.run, "reason": body.reason}
-        return batching.begin_again(store, call, named, order, chosen, batching.replaced_bodies(call), more)
+        return batching.begin_again(store, call, named, source, chosen, batching.replaced_bodies(call), more)
     if body.replace:
         raise NotValid.of(Mistake("is for batches of operations", "/replace"))
-    items = _named(store, order.run, chosen)
+    items = _named(store, source.run, chosen)
     wanted = replace(_wanted(body, order.system, order.target, items, "perform"), follow_up=bool(body.followUp))
     app_targets().choose(wanted.system, wanted.target)
 
     def make(record: keys.KeyRecord) -> tuple[Order, list[Task] | None]:
         made = front.order_of(call, wanted, settings, record)
-        function = {"function": order.function, "parent": order.run, "plan": order.plan}
+        function = {"function": source.function, "parent": order.run, "plan": source.plan}
         return made.model_copy(update=function), front.tasks_of(wanted.items, wanted.cap)
 
     key = keys.key_of(call, front.actor(call, settings))

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from shared import clock, control, front, notices, records, runs
 from shared.answers import Answer, to_json
 from shared.durable import Engine, Phase
+from shared.operations import Named
 from shared.orders import Order
 from shared.outcomes import Ending, Run, State
 from shared.policy import By, Facts, decide, offered
@@ -79,13 +80,15 @@ async def failures(call: Call) -> Answer:
     skip, limit = _number(call, "after", 0), _number(call, "limit", _PAGE, most=1000)
     name = call.params.get("target") or call.headers.get("nightshift-target")
     target = app_targets().choose(_swept(call, name), name)
-    since = since or look_back(until, await asyncio.to_thread(last_sweep, app_store(), target.name))
-    if since > until:
+    known = swept(target.system)
+    if known.looks_back:
+        since = since or look_back(until, await asyncio.to_thread(last_sweep, app_store(), target.name))
+    if since and since > until:
         raise _wrong("since", "must be before until, or before now")
-    page = swept(target.system).page
-    failed, more = await asyncio.to_thread(page, connection(target), since, until, skip, limit)
+    found, more = await asyncio.to_thread(known.page, connection(target), since, until, skip, limit)
     policy = await asyncio.to_thread(control.policy, app_store().read)
-    items = [_failure(named, target, policy) for named in failed]
+    items = [_failure(named, target, policy) for named in found.items]
+    items += [{**_told_of(named), "allowed": False, "reason": problem.detail} for named, problem in found.refused]
     links = {"next": _next(call, str(skip + limit))} if more else {}
     return Answer.of(200, {"target": target.name, "policyVersion": policy.version, "items": items, "links": links})
 
@@ -196,14 +199,17 @@ def _swept(call: Call, target: str | None) -> System:
     return found
 
 
-def _failure(named: Any, target: Target, policy: control.PolicyDocument) -> dict[str, Any]:  # noqa: ANN401 - a Named
+def _failure(named: Named, target: Target, policy: control.PolicyDocument) -> dict[str, Any]:
     facts: Facts = swept(target.system).facts(named, target.name)
     decision = decide(policy.rules, facts, By.MACHINE)
-    told = {"id": named.id, "about": dict(named.about), "episode": named.episode, "allowed": decision.allowed}
-    told |= {"rule": decision.rule, "reason": decision.reason}
+    told = {**_told_of(named), "allowed": decision.allowed, "rule": decision.rule, "reason": decision.reason}
     if not decision.allowed:
         told["wouldAllow"] = offered(facts)
     return told
+
+
+def _told_of(named: Named) -> dict[str, Any]:
+    return {"id": named.id, "about": dict(named.about), "episode": named.episode}
 
 
 def _checked(target: Target) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def of_sendings(store: Store, order: Order, sendings: Mapping[str, Following]) -
     """Tell people of calls about many items that the system can never bring to their end."""
     for one, state in sendings.items():
         if state is Following.STUCK:
-            text = f"Batch {one} can never end: what it is about is gone. Look at it in the system, and delete it."
+            text = f"Batch {one} can't come to its end by itself; the run's notes say why, and what can be done."
             told = Notice(kind="batch-stuck", target=order.target, run=order.run, item=one, text=text, at=clock.now())
             raise_notice(store, told, one)
 

@@ -346,7 +346,9 @@ class ItemNotFailed(Skipped):
     """The item is in a state which wasn't asked for."""
 
     slug, status, title = "item-not-failed", 409, "The item is in a state that was not asked for"
-    next_step = "Leave it, or name the states that you mean in fromStatuses."
+    next_step = (
+        "Leave it, or change its state in the system; where the function takes fromStatuses, name what you mean."
+    )
 
 
 class ItemOfBatch(Skipped):

@@ -25,6 +25,8 @@ class Watched(Plain):
     cause: str = ""
     group: tuple[str, ...] = ()
     episode: str | None = None
+    sending: str | None = None
+    """The system's name for the call by which it was done together with others."""
     done: bool = True
     """The system accepted it; of anything else nothing can become."""
     failed: bool = False
@@ -92,9 +94,19 @@ class Progress(Stored):
     sendings: dict[str, Following] = Field(default={})
 
     @property
+    def open_items(self) -> dict[str, Watched]:
+        """The items of which it is not known yet what became of them."""
+        return {item: one for item, one in self.watched.items() if one.is_open}
+
+    @property
     def is_open(self) -> bool:
         """Whether it is not known yet what became of an item, or of what was sent for many at once."""
-        return any(one.is_open for one in self.watched.values()) or Following.OPEN in self.sendings.values()
+        return bool(self.open_items) or Following.OPEN in self.sendings.values()
+
+    def has_come_to(self, item: str) -> bool:
+        """Tell whether the system has come to an item, where it was sent together with others."""
+        one = self.watched.get(item)
+        return one is None or self.sendings.get(one.sending or "") is not Following.OPEN
 
     @property
     def waves(self) -> int:

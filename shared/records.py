@@ -222,6 +222,13 @@ def read_order(store: Store, run: str) -> Order:
     return Order.read(found.data)
 
 
+def source_of(store: Store, order: Order) -> Order:
+    """Return the order of the run that a check, perhaps of a check, was about; any other run's own."""
+    while order.function == "check" and order.parent:
+        order = read_order(store, order.parent)
+    return order
+
+
 def known_order(store: Store, run: str) -> Order | None:
     """Return what a run was asked for; None if the call that began it died before it wrote that."""
     try:

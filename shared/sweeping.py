@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 
-from shared import clock, control, progress, records, sweep
+from shared import clock, control, records, sweep
 from shared.attempts import Wait, patience
 from shared.batch_records import Terms
 from shared.claims import Claim, ClaimRecord
@@ -26,7 +26,7 @@ from shared.problems import (
     TargetLost,
     TooSoon,
 )
-from shared.progress import Following
+from shared.progress import Following, Progress
 from shared.records import Prepared, Task
 from shared.settings import app_settings
 from shared.store import Store, app_store
@@ -69,24 +69,25 @@ def bundle_for(order: Order, tasks: Sequence[Task]) -> Bundle | None:
     return bundle(connected(order.target), operation, order.run) if operation else None
 
 
-def became(order: Order, watched: Mapping[str, str | None], since: datetime) -> Iterable[tuple[str, Became]]:
-    """Yield what became of some items of a run, as far as their system shows it.
+def became(order: Order, progress: Progress) -> Iterable[tuple[str, Became]]:
+    """Yield what became of the open items of a run, as far as their system shows it.
 
     Raises:
         ItemProblem: it can't be read.
     """
-    store = app_store()
+    waiting = progress.open_items
 
     @cache
     def about() -> Mapping[str, Mapping[str, str]]:
-        return {task.id: task.about for task in records.all_tasks(store, order.run)}
+        return {task.id: task.about for task in records.all_tasks(app_store(), order.run)}
 
-    @cache
-    def is_over() -> bool:
-        states = progress.read(store, order.run)[0].sendings.values()
-        return bool(states) and all(state is Following.OVER for state in states)
-
-    follow = Follow(watched, since, order.run, about, is_over)
+    follow = Follow(
+        {item: one.episode for item, one in waiting.items()},
+        min(one.sent for one in waiting.values()),
+        order.run,
+        about,
+        progress.has_come_to,
+    )
     return swept(order.system).became(connected(order.target), follow)
 
 
@@ -98,8 +99,8 @@ def followed(order: Order, sendings: Iterable[str]) -> Iterable[tuple[str, Follo
     """
     link = connected(order.target)
     for batch in sendings:
-        state, why = camunda.state_of(link, batch, order.run)
-        yield batch, Following(state), _stuck(batch, why) if why else None
+        found = camunda.state_of(link, batch, order.run)
+        yield batch, Following(found.state), _stuck(batch, found) if found.state == "stuck" else None
 
 
 def candidate(order: Order, task: Task) -> Candidate:
@@ -300,8 +301,10 @@ def _task(named: Named) -> Task:
     return Task(id=named.id, operation=dict(named.operation), episode=named.episode, about=dict(named.about))
 
 
-def _stuck(batch: str, why: str) -> str:
-    return f"Batch {batch} can never end: {why} Delete it: DELETE /api/camunda/batch/{batch}."
+def _stuck(batch: str, found: camunda.BatchState) -> str:
+    if found.is_dead:
+        return f"Batch {batch} can never end: {found.why} Delete it: DELETE /api/camunda/batch/{batch}."
+    return f"Batch {batch} can't come to its end by itself: {found.why} Look at them in the engine."
 
 
 def _capped(order: Order, tasks: Iterable[Task]) -> Iterable[Task]:

@@ -27,14 +27,14 @@ class Follow:
         since: When the first of them was sent.
         run: The run's id, for the system's own log.
         about: What the items are called, and what else was seen of them.
-        is_over: Tells whether all that was sent for many items at once has come to its end.
+        has_come_to: Tells whether the system has come to an item that was sent together with others.
     """
 
     watched: Mapping[str, str | None]
     since: datetime
     run: str
     about: Callable[[], Mapping[str, Mapping[str, str]]]
-    is_over: Callable[[], bool]
+    has_come_to: Callable[[str], bool]
 
 
 def _none(_connection: Connection, _operation: Mapping[str, Any], _run: str) -> None:
@@ -58,7 +58,7 @@ class Swept:
     """
 
     failures: Callable[[Connection, datetime | None, datetime | None, str], Found]
-    page: Callable[[Connection, datetime, datetime, int, int], tuple[Sequence[Named], bool]]
+    page: Callable[[Connection, datetime | None, datetime | None, int, int], tuple[Found, bool]]
     facts: Callable[[Named, str], Facts]
     cause: Callable[[Mapping[str, str]], tuple[str, tuple[str, ...]]]
     became: Callable[[Connection, Follow], Iterable[tuple[str, Became]]]
@@ -84,10 +84,12 @@ def _failed_jobs(connection: Connection, since: datetime | None, until: datetime
 
 
 def _failed_page(
-    connection: Connection, since: datetime, until: datetime, skip: int, top: int
-) -> tuple[Sequence[Named], bool]:
+    connection: Connection, since: datetime | None, until: datetime | None, skip: int, top: int
+) -> tuple[Found, bool]:
+    if since is None or until is None:
+        raise ValueError("batch jobs are listed between two instants")
     jobs = fo.failed_jobs_page(connection, since, until, skip, top + 1)
-    return [fo.named(job) for job in jobs[:top]], len(jobs) > top
+    return Found([fo.named(job) for job in jobs[:top]]), len(jobs) > top
 
 
 def _one_cause(about: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -103,7 +105,7 @@ def _retried(connection: Connection, follow: Follow) -> Iterable[tuple[str, Beca
     def instances() -> Mapping[str, str]:
         return {item: about["instance"] for item, about in follow.about().items() if "instance" in about}
 
-    return camunda.became_of(connection, follow.watched, follow.run, instances, follow.is_over)
+    return camunda.became_of(connection, follow.watched, follow.run, instances, follow.has_come_to)
 
 
 def _setting(connection: Connection, operation: Mapping[str, Any], run: str) -> Bundle | None:

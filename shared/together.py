@@ -4,10 +4,11 @@ Each item keeps its claim, as if it were sent by itself, but what can happen onl
 on the claims and the call stands one record, `runs/{run}/sending/{part}`, that can be created only once: who creates it
 sends, and whoever finds it never does. It names the items, and what the system showed just before, by which a call
 whose answer got lost is found again. Only where its sender knows that no answer came, and the system shows a minute
-after that that nothing came of the call, is it made once more. A sender that is gone may still be at work somewhere.
+after that that nothing came of the call, is it made again, as long as the run does not give up. A sender that is gone
+may still be at work somewhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,14 +18,16 @@ from pydantic import Field
 
 from shared import clock
 from shared.attempts import Terms, Wait, looked, patience
-from shared.claims import Claim, Lost, Settled
+from shared.claims import Claim, ClaimRecord, Lost, Settled
 from shared.outcomes import Ending, Outcome, Plain, Stored
-from shared.problems import Changed, Exists, ItemProblem, NoAnswer, NotTaken, OutcomeUnknown
+from shared.problems import Changed, Exists, ItemProblem, NoAnswer, NotReady, NotTaken, OutcomeUnknown
 from shared.store import Record, Store
 from shared.work import Bundle, Look
 
 _SURELY = timedelta(minutes=1)
 """How long after a lost answer the system may still come to the call."""
+SLOWEST = timedelta(minutes=1)
+"""How long the marks may take; what a bundle calls its `hold` has room for that."""
 _AGAIN = 2.0
 _LONGEST_PAUSE = 60.0
 _THREADS = 16
@@ -46,8 +49,6 @@ class Sending(Stored):
     mark: str
     until: datetime
     """Until when its sender may still be at work."""
-    again: bool = False
-    """It is the second one: the first came to nothing."""
     lost: datetime | None = Field(default=None)
     """When its sender knew that no answer came; from then on anybody may look what became of it."""
     outcome: Outcome | None = None
@@ -57,6 +58,11 @@ class Sending(Stored):
         """By what name the system knows what came of it."""
         found = (self.outcome.answer or {}).get("id") if self.outcome else None
         return found if isinstance(found, str) else None
+
+    @property
+    def episodes(self) -> dict[str, str | None]:
+        """The failure that each item showed before."""
+        return {item: meant.episode for item, meant in self.items.items()}
 
     def outcome_of(self, item: str) -> Outcome | None:
         """Return how an item of it ended; the system's own answer is about all of them, and kept once."""
@@ -118,8 +124,19 @@ def part_of(key: str) -> int:
 
 def sendings(store: Store, run: str) -> Sequence[Sending]:
     """Return what a run has sent."""
-    found = (read(store, key) for key in store.list(prefix_of(run)).keys)
+    found = (read(store, key) for key in keys_of(store, run))
     return [one for one in found if one]
+
+
+def keys_of(store: Store, run: str) -> Iterator[str]:
+    """Yield where the sendings of a run are kept."""
+    after: str | None = None
+    while True:
+        page = store.list(prefix_of(run), after)
+        yield from page.keys
+        if page.after is None:
+            return
+        after = page.after
 
 
 def read(store: Store, key: str) -> Sending | None:
@@ -133,7 +150,7 @@ def send(some: Round) -> Mapping[str, Settled] | Wait:
     claims = some.claims()
     try:
         found = some.store.read(some.key)
-        sending = _found_out(some, claims, found) if found else _begun(some, claims, again=False)
+        sending = _found_out(some, claims, found) if found else _begun(some, claims)
         if isinstance(sending, Wait):
             return sending
         return _settled(claims, sending)
@@ -150,16 +167,29 @@ def checked(store: Store, target: str, claimant: str, key: str, bundle: Bundle) 
     found = read(store, key)
     if found is None:
         return {}
+    if found.outcome and found.outcome.ending is not Ending.UNKNOWN:
+        # Its sender knew, and could not tell everybody.
+        return _outcomes(store, target, claimant, bundle, found)
     try:
-        outcome = bundle.check({item: meant.episode for item, meant in found.items.items()}, found.mark)
+        outcome = bundle.check(found.episodes, found.mark, _others(store, key))
     except NotTaken as problem:
         outcome = Outcome.of(problem)
-    known = _kept(store, key, found, outcome)
+    return _outcomes(store, target, claimant, bundle, _kept(store, key, found, outcome))
+
+
+def _others(store: Store, key: str) -> set[str]:
+    """Return by what ids the system knows the other sendings of a run."""
+    run = key.split("/")[1]
+    found = (read(store, other) for other in keys_of(store, run) if other != key)
+    return {one.id for one in found if one and one.id}
+
+
+def _outcomes(store: Store, target: str, claimant: str, bundle: Bundle, known: Sending) -> Mapping[str, Outcome]:
     claims = {item: Claim(store, target, item, claimant, bundle.hold) for item in known.items}
     return {item: one.outcome for item, one in _settled(claims, known).items()}
 
 
-def _begun(some: Round, claims: Mapping[str, Claim], *, again: bool) -> Sending | Wait | None:
+def _begun(some: Round, claims: Mapping[str, Claim]) -> Sending | Wait | None:
     """Claim, look, mark and send; None when nothing is left to be sent."""
     taken = _each(claims, lambda claim: claim.take())
     free = {item: claims[item] for item, state in taken.items() if not isinstance(state, Settled)}
@@ -178,8 +208,10 @@ def _begun(some: Round, claims: Mapping[str, Claim], *, again: bool) -> Sending 
     if not meant:
         return None
     passing = {item: free[item] for item in meant}
+    # Counted from before the marks, which take a while: the call must be over before the first claim ends.
+    until = clock.now() + some.bundle.hold
     _each(passing, lambda claim: claim.mark_sent(meant[claim.item].episode, some.key))
-    sending = Sending(items=meant, mark=mark, until=clock.now() + some.bundle.hold, again=again)
+    sending = Sending(items=meant, mark=mark, until=until)
     try:
         etag = some.store.create(some.key, sending.data())
     except Exists:
@@ -191,10 +223,18 @@ def _judged(some: Round, claim: Claim, seen: Mapping[str, Look | ItemProblem]) -
     """Return what an item showed that may be sent; one that may not is given up."""
     try:
         look = looked(lambda: _given(seen, claim.item), claim)
-        return Meant(episode=look.episode, rule=some.terms[claim.item].judge(look, claim.record))
+        return Meant(
+            episode=look.episode, rule=some.terms[claim.item].judge(look, _without_own(claim.record, some.key))
+        )
     except ItemProblem as problem:
         claim.give_up(Outcome.of(problem), some.key)
         return None
+
+
+def _without_own(record: ClaimRecord, sender: str) -> ClaimRecord:
+    """Return what a claim tells without this call's own mark, which a delivery before may have made."""
+    own = record.open is not None and record.open.sent is not None and record.open.sender == sender
+    return record.model_copy(update={"attempts": record.attempts - 1}) if own else record
 
 
 def _given(seen: Mapping[str, Look | ItemProblem], item: str) -> Look:
@@ -208,17 +248,16 @@ def _sent(some: Round, claims: Mapping[str, Claim], sending: Sending, etag: str)
     try:
         # The marks took a while.
         some.switch()
-        if clock.now() >= sending.until:
-            raise Lost
+        if clock.now() > sending.until - some.bundle.hold + SLOWEST:
+            _take_back(some, claims, etag)
+            raise NotReady("The store was too slow for the claims to hold until the call is over.")
         outcome = some.bundle.send(list(sending.items))
     except NoAnswer:
         return _found_out(some, claims, _lost(some, sending, etag))
     except ItemProblem as problem:
         wait = patience(problem, some.give_up, some.tries)
         if wait:
-            # The marks first: whoever finds the record doesn't send.
-            _each(claims, lambda claim: claim.unmark())
-            _remove(some, etag)
+            _take_back(some, claims, etag)
             return wait
         outcome = Outcome.of(problem)
     return _kept(some.store, some.key, sending, outcome)
@@ -234,6 +273,12 @@ def _lost(some: Round, sending: Sending, etag: str) -> Record:
         if found is None:
             raise Lost from None
         return found
+
+
+def _take_back(some: Round, claims: Mapping[str, Claim], etag: str) -> None:
+    """Take back a call that was surely not made, the marks first: whoever finds the record doesn't send."""
+    _each(claims, lambda claim: claim.unmark())
+    _remove(some, etag)
 
 
 def _remove(some: Round, etag: str) -> None:
@@ -257,11 +302,11 @@ def _found_out(some: Round, claims: Mapping[str, Claim], record: Record) -> Send
         return Wait(min((sending.until - now).total_seconds(), _LONGEST_PAUSE), alone=True)
     surely = (sending.lost or sending.until) + _SURELY
     try:
-        outcome = some.bundle.check({item: meant.episode for item, meant in sending.items.items()}, sending.mark)
+        outcome = some.bundle.check(sending.episodes, sending.mark, _others(some.store, some.key))
     except NotTaken as problem:
-        if sending.lost and not sending.again and now >= surely:
+        if sending.lost and surely <= now < some.give_up:
             _remove(some, record.etag)
-            return _begun(some, claims, again=True)
+            return _begun(some, claims)
         outcome = Outcome.of(problem if sending.lost else OutcomeUnknown(f"Its sender is gone. {problem.detail}"))
     except OutcomeUnknown as problem:
         outcome = Outcome.of(problem)

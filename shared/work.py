@@ -1,6 +1,6 @@
 """What a system can do to one item, as the rest of the app sees it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -135,7 +135,7 @@ class Bundle(Protocol):
 
     @property
     def hold(self) -> timedelta:
-        """How long a sending may take before its sender counts as gone."""
+        """How long a sending may take, and a minute for the claims, before its sender counts as gone."""
         ...
 
     def look(self, items: Sequence[str]) -> Mapping[str, Look | ItemProblem]:
@@ -163,12 +163,13 @@ class Bundle(Protocol):
         """
         ...
 
-    def check(self, items: Mapping[str, str | None], mark: str) -> Outcome:
+    def check(self, items: Mapping[str, str | None], mark: str, others: Collection[str]) -> Outcome:
         """Look at what became of a sending that got no answer.
 
         Args:
             items: The items, with the failure that each showed before.
             mark: What `mark` returned before the sending.
+            others: By what ids the system knows other sendings of the same run.
 
         Raises:
             NotTaken: the system shows that it didn't happen.

@@ -199,6 +199,7 @@ def _first_hour(engine: Engine, jobs: list[str]) -> bool:
 def _are_left_alone(engine: Engine, batch: str, told: dict[str, Any]) -> bool:
     """Tell whether a batch's failed jobs wait as before, and the night says how many they are and whose."""
     own = {job.id for job in engine.all_jobs() if job.batch == batch and job.work == "execution" and not job.retries}
-    text = f"{len(own)} failed jobs are those of batches, and were left alone. By batch: {batch} ({len(own)})."
+    text = f"{len(own)} failed jobs belong to no process, as those of batches, and were left alone."
+    text = f"{text} By batch: {batch} ({len(own)})."
     listed = {item["id"] for item in told["items"]}
     return len(own) == 2 and not own & listed and text in {note["text"] for note in told["notes"]}

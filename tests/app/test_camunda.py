@@ -1,6 +1,7 @@
 """`set_retries`: Camunda's body, Camunda's answer, and the truth about each job."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -251,6 +252,27 @@ def test_gone_is_not_yet_recovered(retrier: Retrier, history: Any, recoveries: t
     assert (found[ran]["recovery"], found[deleted]["recovery"]) == recoveries
     if history == "none":
         assert "too little history" in found[ran]["recoveryReason"]
+
+
+def test_a_failure_from_before_the_batch_came_is_not_ours(retrier: Retrier) -> None:
+    """The job uses its last old retry up while the batch waits, and only then gets the new ones."""
+    retrier.camunda.behaviour.batch_start_seconds = 100
+    job = retrier.engine.add_job(
+        retries=1, message="x", outcomes=["fail", "well"], due=retrier.machine.clock.now() + timedelta(seconds=30)
+    )
+    answer = retrier.retries({"retries": 5, "jobIds": [job], "nightshift": {"followUp": True}})
+    told = items_of(retrier.ended(answer))[job]
+    assert (told["recovery"], told["episode"], retrier.engine.executions(job)) == ("recovered", "retries 1", 2)
+
+
+def test_a_run_ends_though_its_user_may_not_see_the_history(retrier: Retrier) -> None:
+    job = failed(retrier, 1)[0]
+    retrier.camunda.faults.add("status", status=403, kind="history", times=None)
+    answer = retrier.retries({"retries": 1, "jobIds": [job], "nightshift": {"followUp": True}})
+    told = items_of(retrier.ended(answer))[job]
+    assert (told["recovery"], told["outcome"]) == ("gone", "done")
+    ended = retrier.run(answer)
+    assert datetime.fromisoformat(ended["ended"]) - datetime.fromisoformat(ended["created"]) < timedelta(minutes=10)
 
 
 def test_a_stuck_batch_can_be_deleted_and_no_other(retrier: Retrier) -> None:

@@ -8,6 +8,7 @@ import requests
 
 from local.machine import Machine
 from local.systems.camunda_behaviour import PASSWORD, TOKEN, USER
+from local.systems.camunda_store import Store
 from tests.app.calling import problem, unpushed, wait_for
 from tests.app.camunda_calling import Retrier, items_of
 from tests.app.test_workers import kill_durable_workers
@@ -54,14 +55,20 @@ def retrier(faulty: Machine) -> Iterator[Retrier]:
     faulty.landscape.issuer.faults.clear()
 
 
+def history_of(retrier: Retrier) -> None:
+    """Let the engine have a history of batches, without which no call can be shown to have come to nothing."""
+    retrier.engine.make_batch([retrier.engine.add_job()], 1)
+    retrier.machine.clock.advance(60)
+
+
 def body_of(retrier: Retrier, count: int = 3, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - members of a body
     jobs = [retrier.engine.add_job() for _ in range(count)]
     return {"retries": 1, "jobIds": jobs, "nightshift": {"target": "camunda", **more}}
 
 
 def made(retrier: Retrier) -> list[int]:
-    """Return for how many jobs each batch was made."""
-    return [len(batch.job_ids) for batch in retrier.engine.batches()]
+    """Return for how many jobs each batch was made; one of a single job is the engine's history."""
+    return [len(batch.job_ids) for batch in retrier.engine.batches() if len(batch.job_ids) > 1]
 
 
 def executions(retrier: Retrier, body: dict[str, Any]) -> set[int]:
@@ -80,6 +87,7 @@ LOST = [
     {"effect": "html", "after": True, "status": 502},
     {"effect": "status", "status": 504, "after": True},
     {"effect": "status", "status": 408, "after": True},
+    {"effect": "status", "status": 503, "after": True},
 ]
 
 
@@ -94,7 +102,8 @@ def test_a_lost_answer_is_found_and_nothing_is_sent_again(retrier: Retrier, faul
 
 
 @pytest.mark.parametrize("fault", ["cut", "html"])
-def test_a_call_that_came_to_nothing_is_made_again_once(retrier: Retrier, fault: Any) -> None:  # noqa: ANN401 - an effect
+def test_a_call_that_came_to_nothing_is_made_again(retrier: Retrier, fault: Any) -> None:  # noqa: ANN401 - an effect
+    history_of(retrier)
     body = body_of(retrier)
     retrier.camunda.faults.add(fault, kind="action", times=1)
     answer = retrier.patient(body)
@@ -103,10 +112,12 @@ def test_a_call_that_came_to_nothing_is_made_again_once(retrier: Retrier, fault:
 
 
 def test_a_call_that_comes_to_nothing_each_time_has_failed(retrier: Retrier) -> None:
-    body = body_of(retrier)
+    history_of(retrier)
+    body = body_of(retrier, giveUpAfter=5)
     retrier.camunda.faults.add("cut", kind="action", times=None)
     problem(retrier.patient(body), 424, "not-taken")
-    assert (made(retrier), len(retrier.camunda.book.calls(kind="action"))) == ([], 2)
+    assert made(retrier) == []
+    assert 4 <= len(retrier.camunda.book.calls(kind="action")) <= 6
 
 
 def test_a_cut_call_stays_unknown_where_no_history_tells_until_a_person_asks(retrier: Retrier) -> None:
@@ -119,9 +130,57 @@ def test_a_cut_call_stays_unknown_where_no_history_tells_until_a_person_asks(ret
     run = answer.headers["Nightshift-Run"]
     told = retrier.post(f"runs/{run}/check", {"reason": "look"}, headers={"Nightshift-Target": None}).json()
     assert {item["outcome"] for item in told["items"]} == {"unknown"}
+    retrier.camunda.behaviour.history = "full"
     retrier.engine.make_batch(body["jobIds"], 1)
+    retrier.machine.clock.advance(5)
     told = retrier.post(f"runs/{run}/check", {"reason": "look"}, headers={"Nightshift-Target": None}).json()
     assert {item["outcome"] for item in told["items"]} == {"done"}
+
+
+def test_a_check_can_be_checked_and_retried(retrier: Retrier) -> None:
+    retrier.camunda.behaviour.history = "none"
+    body = body_of(retrier)
+    retrier.camunda.faults.add("cut", kind="action", times=1)
+    run = retrier.patient(body).headers["Nightshift-Run"]
+    retrier.camunda.behaviour.history = "full"
+    look = retrier.post(f"runs/{run}/check", {"reason": "look"}, headers={"Nightshift-Target": None}).json()
+    assert {item["outcome"] for item in look["items"]} == {"unknown"}
+    history_of(retrier)
+    again = retrier.post(f"runs/{look['id']}/check", {"reason": "look"}, headers={"Nightshift-Target": None}).json()
+    assert {item["type"] for item in again["items"]} == {"not-taken"}
+    told = retrier.post(f"runs/{again['id']}/retry", {"reason": "go"}, headers={"Nightshift-Target": None}).json()
+    assert (told["counts"]["outcome"], told["function"]) == ({"done": 3}, "set_retries")
+    assert (made(retrier), executions(retrier, body)) == ([3], {1})
+
+
+def test_a_foreign_batch_of_the_size_is_not_taken_for_ours(retrier: Retrier) -> None:
+    """The call never arrived, and meanwhile somebody else made a batch of as many jobs."""
+    history_of(retrier)
+    body = body_of(retrier)
+    retrier.camunda.faults.add("cut", kind="action", times=1)
+    accepted = retrier.retries(body, Prefer="respond-async")
+    wait_for(lambda: bool(retrier.camunda.book.calls(kind="action")))
+    other = retrier.engine.make_batch([retrier.engine.add_job() for _ in range(3)], 1)
+    answer = retrier.result(accepted)
+    assert answer.status_code == 200
+    assert answer.json()["id"] != other.id
+    assert executions(retrier, body) == {1}
+
+
+def test_jobs_that_a_hidden_batch_has_done_are_not_done_again(retrier: Retrier) -> None:
+    """The app's user may not see batches, so lists are empty; only the jobs show that something came of the call."""
+    body = body_of(retrier)
+    retrier.camunda.faults.add("cut", kind="action", times=1, after=True)
+    accepted = retrier.retries(body, Prefer="respond-async")
+    wait_for(lambda: bool(retrier.engine.batches()))
+    retrier.engine.look(_hide)
+    problem(retrier.result(accepted), 409, "outcome-unknown")
+    assert executions(retrier, body) == {1}
+
+
+def _hide(store: Store) -> None:
+    for batch in store.batches.values():
+        batch.recorded = False
 
 
 def test_another_batch_of_the_same_size_makes_a_lost_answer_unknown(retrier: Retrier) -> None:
@@ -146,6 +205,7 @@ def test_optimistic_locking_is_repeated(retrier: Retrier, times: int) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("retry_after", [None, 40])
 def test_a_throttling_engine_is_waited_for(retrier: Retrier, status: int, retry_after: int | None) -> None:
+    history_of(retrier)
     body = body_of(retrier)
     retrier.camunda.faults.add("status", status=status, kind="action", times=2, retry_after=retry_after)
     assert retrier.patient(body).status_code == 200
@@ -154,7 +214,7 @@ def test_a_throttling_engine_is_waited_for(retrier: Retrier, status: int, retry_
 
 def test_an_engine_that_stays_throttled_has_failed_when_the_run_gives_up(retrier: Retrier) -> None:
     body = body_of(retrier, giveUpAfter=10)
-    retrier.camunda.faults.add("status", status=503, kind="action", times=None)
+    retrier.camunda.faults.add("status", status=429, kind="action", times=None)
     problem(retrier.patient(body), 424, "throttled")
     assert made(retrier) == []
 
@@ -251,7 +311,8 @@ def test_a_job_of_another_run_is_left_to_it(retrier: Retrier) -> None:
     assert outcomes(retrier, second) == {("skipped", "item-claimed"), ("done", None)}
     retrier.camunda.faults.release()
     assert retrier.result(first).status_code == 200
-    assert (sorted(made(retrier)), executions(retrier, body)) == ([1, 2], {1})
+    assert sorted(len(batch.job_ids) for batch in retrier.engine.batches()) == [1, 2]
+    assert executions(retrier, body) == {1}
 
 
 def test_a_worker_that_is_killed_while_it_sends_leaves_one_batch(mortal: Machine) -> None:

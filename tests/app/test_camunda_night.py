@@ -78,7 +78,9 @@ def test_the_jobs_of_batches_are_never_swept_but_counted_and_named(retrier: Retr
     job = retrier.engine.add_job()
     for _ in range(2):
         told = last_night(retrier)
-        assert "4 failed jobs are those of batches, and were left alone." in told["notes"][0]["text"]
+        assert (
+            "4 failed jobs belong to no process, as those of batches, and were left alone." in told["notes"][0]["text"]
+        )
         assert all(f"{batch} (2)" in told["notes"][0]["text"] for batch in batches)
     assert retrier.engine.executions(job) == 1
     assert len(retrier.engine.batches()) == 3
@@ -227,7 +229,7 @@ def test_systems_tell_whether_the_engine_lets_us_in(retrier: Retrier) -> None:
 
 
 def test_retries_of_a_run_are_sent_again_by_a_retry(retrier: Retrier) -> None:
-    retrier.camunda.faults.add("status", status=503, kind="action", times=None)
+    retrier.camunda.faults.add("status", status=429, kind="action", times=None)
     job = retrier.engine.add_job()
     answer = retrier.post(
         RETRIES,

@@ -1,9 +1,9 @@
 """When a job failed, what became of it, and how far its batch is: at every history level, and for many jobs at once."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Never
+from typing import Any
 
 import pytest
 
@@ -11,7 +11,7 @@ from local.systems import Landscape
 from shared import clock
 from shared.outcomes import Became, Recovery
 from shared.problems import TargetUnreachable
-from shared.systems.camunda.batches import set_retries, state_of
+from shared.systems.camunda.batches import BatchState, set_retries, state_of
 from shared.systems.camunda.failures import failed_at
 from shared.systems.camunda.jobs import Change, Job
 from shared.systems.camunda.recovery import became as became_now
@@ -23,7 +23,8 @@ OPEN, GONE = None, Recovery.GONE
 AGAIN, RECOVERED = Recovery.FAILED_AGAIN, Recovery.RECOVERED
 LEVELS = pytest.mark.parametrize("history", ["full", "activity", "none"])
 INCIDENTS = pytest.mark.parametrize("incidents", [True, False], ids=["incidents", "no incidents"])
-OLDER, OLD, NEW = (f"2026-11-23T07:00:0{second}.000+0000" for second in (0, 1, 2))
+OF_LOG = " (job log)"
+OLDER, OLD, NEAR, NEW = (f"2026-11-23T07:00:{second}.000+0000" for second in ("00", "01", "02", "09"))
 ODD_ID = "a/b&c=d?e#f %\u00e9"
 
 
@@ -60,7 +61,7 @@ def test_each_failure_has_its_time(rig: Rig, number: int, tells: str) -> None:
     for _ in range(number):
         ids += rig.failed(1)
         rig.clock.turn(0.5)
-    assert failures_of(rig, ids) == {job: rig.failed_at(job) for job in ids}
+    assert failures_of(rig, ids) == {job: rig.failed_at(job) + (OF_LOG if tells == "job log" else "") for job in ids}
     assert len(set(failures_of(rig, ids).values())) == number
 
 
@@ -82,7 +83,8 @@ def test_a_list_is_read_only_until_all_are_found(rig: Rig, *, incidents: bool) -
     rig.failed(2400, **one)
     rig.clock.turn(1)
     for jobs, pages in ((rig.failed(30, **one), 1), (oldest, 3)):
-        assert failures_of(rig, jobs) == {job: rig.failed_at(job) for job in jobs}
+        told = "" if incidents else OF_LOG
+        assert failures_of(rig, jobs) == {job: rig.failed_at(job) + told for job in jobs}
         assert len(rig.calls("incident" if incidents else "history")) == pages
 
 
@@ -104,7 +106,7 @@ def test_each_job_of_an_execution_keeps_its_own_time(rig: Rig) -> None:
         rig.clock.turn(1)
     for job in ids[:5]:
         rig.fail_anew(job)
-    assert failures_of(rig, ids) == {job: rig.failed_at(job) for job in ids}
+    assert failures_of(rig, ids) == {job: rig.failed_at(job) + OF_LOG for job in ids}
     assert len(rig.calls()) == 2
 
 
@@ -123,7 +125,7 @@ def test_any_id_can_be_asked_for(rig: Rig, *, incidents: bool) -> None:
     keep(rig, "full", incidents=incidents)
     rig.failed(1, id=ODD_ID)
     rig.failed(1)
-    assert failures_of(rig, [ODD_ID]) == {ODD_ID: rig.failed_at(ODD_ID)}
+    assert failures_of(rig, [ODD_ID]) == {ODD_ID: rig.failed_at(ODD_ID) + ("" if incidents else OF_LOG)}
 
 
 @pytest.mark.parametrize(
@@ -162,11 +164,11 @@ def watched(rig: Rig, ids: list[str]) -> dict[str, str | None]:
 
 
 def became(
-    rig: Rig, seen: Mapping[str, str | None], instances: Mapping[str, str] | None = None, *, over: bool = False
+    rig: Rig, seen: Mapping[str, str | None], instances: Mapping[str, str] | None = None, *, left: Collection[str] = ()
 ) -> dict[str, Became]:
-    """Return what became of jobs; the book has only what that took."""
+    """Return what became of jobs, to some of which the batch has not come; the book has only what that took."""
     rig.camunda.book.clear()
-    return dict(became_of(rig.connection, seen, RUN, lambda: instances or {}, lambda: over))
+    return dict(became_of(rig.connection, seen, RUN, lambda: instances or {}, lambda job: job not in left))
 
 
 @INCIDENTS
@@ -194,7 +196,7 @@ def test_what_became_of_each_job(
     rig.engine.delete_instance(instances[three[0]])
     rig.clock.turn(60)
     rig.engine.set_retries(still[0], 1, (rig.clock.now() + timedelta(hours=1),))
-    found = {job: one.recovery for job, one in became(rig, seen, instances).items()}
+    found = {job: one.recovery for job, one in became(rig, seen, instances, left=untouched).items()}
     assert found == dict(zip(ids, [ran, goes_on, deleted, AGAIN, OPEN, OPEN], strict=True))
 
 
@@ -263,8 +265,10 @@ def test_a_history_that_can_not_be_reached_is_asked_again_later(rig: Rig) -> Non
 @pytest.mark.parametrize(
     ("before", "same", "another"),
     [
-        (OLD, (OLD, OLDER, "due now", None), (NEW,)),
-        ("due now", ("due now", NEW, None), (f"due {NEW}",)),
+        (OLD, (OLD, OLDER, "due now", None, f"{NEAR} (job log)"), (NEW, NEAR, f"{NEW} (job log)")),
+        ("due now", (NEW, None), ("due now", f"due {NEW}")),
+        (f"{OLD} (job log)", (f"{OLD} (job log)", NEAR), (f"{NEAR} (job log)", NEW)),
+        ("retries 2", (), (OLD, "due now")),
         (None, (), (OLD,)),
     ],
 )
@@ -272,31 +276,31 @@ def test_a_failure_is_another_one_only_where_that_is_sure(
     before: str | None, same: tuple[str | None, ...], another: tuple[str, ...]
 ) -> None:
     failed, waiting = Job(id="x", retries=0), Job(id="x", retries=1)
-    assert {became_now(failed, at, before).recovery for at in same} <= {OPEN}
-    assert {became_now(failed, at, before).recovery for at in another} == {AGAIN}
-    assert {became_now(waiting, at, before).recovery for at in another} == {OPEN}
-    assert became_now(failed, NEW, OLD).reason == f"It failed again at {NEW}, and has no retries left."
-    assert became_now(failed, "due now", None).reason == "It failed again, and has no retries left."
+    assert {became_now(failed, at, before, has_come=True).recovery for at in same} <= {OPEN}
+    assert {became_now(failed, at, before, has_come=True).recovery for at in another} == {AGAIN}
+    assert {became_now(failed, at, before, has_come=False).recovery for at in another} == {OPEN}
+    assert {became_now(waiting, at, before, has_come=True).recovery for at in another} == {OPEN}
+    assert became_now(failed, NEW, OLD, has_come=True).reason == f"It failed again at {NEW}, and has no retries left."
+    assert became_now(failed, "due now", None, has_come=True).reason == "It failed again, and has no retries left."
 
 
-@pytest.mark.parametrize("over", [True, False])
-def test_where_no_time_is_told_only_the_end_of_the_batch_shows_a_new_failure(rig: Rig, *, over: bool) -> None:
+@pytest.mark.parametrize("come", [True, False])
+def test_where_no_time_is_told_only_the_end_of_the_batch_shows_a_new_failure(rig: Rig, *, come: bool) -> None:
     keep(rig, "none", incidents=False)
     (job,), (waiting,) = rig.failed(1, outcomes=["fail"]), rig.failed(1)
     seen = watched(rig, [job, waiting])
     rig.fail_anew(job)
     rig.engine.set_retries(waiting, 1, (rig.clock.now() + timedelta(hours=1),))
-    found = became(rig, seen, over=over)
-    assert (found[job].recovery, found[waiting].recovery) == (AGAIN if over else OPEN, OPEN)
+    found = became(rig, seen, left=() if come else [job])
+    assert (found[job].recovery, found[waiting].recovery) == (AGAIN if come else OPEN, OPEN)
 
 
-def test_where_a_time_is_told_the_end_of_the_batch_is_not_asked_for(rig: Rig) -> None:
-    def is_over() -> Never:
-        raise AssertionError
-
-    ids = rig.failed(3)
-    found = dict(became_of(rig.connection, watched(rig, ids), RUN, dict, is_over))
-    assert {one.recovery for one in found.values()} == {OPEN}
+def test_a_failure_from_before_the_batch_came_is_none_of_its_own(rig: Rig) -> None:
+    (job,) = rig.failed(1, outcomes=["fail"])
+    seen = watched(rig, [job])
+    rig.fail_anew(job)
+    assert became(rig, seen, left=[job])[job].recovery is OPEN
+    assert became(rig, seen)[job].recovery is AGAIN
 
 
 def test_an_incident_that_slips_between_two_pages_shows_no_new_failure(rig: Rig) -> None:
@@ -313,7 +317,7 @@ def test_an_incident_that_slips_between_two_pages_shows_no_new_failure(rig: Rig)
 
     # Two pages of jobs, and two of incidents, of which the batch closes some meanwhile.
     meddled = Meddled(rig.target(), 4, close)
-    found = dict(became_of(meddled, seen, RUN, dict, lambda: False))
+    found = dict(became_of(meddled, seen, RUN, dict, lambda _: True))
     assert Counter(one.recovery for one in found.values()) == {OPEN: 1500}
 
 
@@ -340,7 +344,7 @@ def begun(rig: Rig, *jobs: str) -> str:
 
 
 def state(rig: Rig, batch: str) -> str:
-    return state_of(rig.connection, batch, RUN)[0]
+    return state_of(rig.connection, batch, RUN).state
 
 
 @LEVELS
@@ -379,10 +383,10 @@ def test_a_batch_about_a_job_that_is_gone_is_stuck_once_it_has_done_the_rest(rig
     rig.clock.turn(1.5)
     assert state(rig, batch) == "open"
     rig.clock.turn(60)
-    text = "1 of its 3 jobs can't be done: what they are about is gone."
-    assert state_of(rig.connection, batch, RUN) == ("stuck", text)
+    text = "1 of its 3 jobs found no job to set."
+    assert state_of(rig.connection, batch, RUN) == BatchState("stuck", text, is_dead=True)
     rig.engine.delete_batch(batch)
-    assert state_of(rig.connection, batch, RUN) == ("over", "")
+    assert state_of(rig.connection, batch, RUN) == BatchState("over")
 
 
 @LEVELS
@@ -396,4 +400,4 @@ def test_a_deleted_batch_is_over(rig: Rig, history: str, *, cascade: bool) -> No
 
 def test_a_batch_whose_row_is_gone_before_the_history_knows_is_open() -> None:
     with Canned((200, []), (200, {"id": "b", "endTime": None})) as canned:
-        assert state_of(canned.connection, "b", RUN) == ("open", "")
+        assert state_of(canned.connection, "b", RUN) == BatchState("open")

@@ -1,7 +1,7 @@
 """Many items by one call: whatever dies, gets lost or comes twice, nothing is sent twice, and the report is true."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,7 @@ from shared.problems import (
     ItemProblem,
     ItemWaiting,
     NoAnswer,
+    NotReady,
     NotTaken,
     OutcomeUnknown,
     PolicyDenied,
@@ -100,7 +101,8 @@ class Together:
             raise NoAnswer("No answer.")
         return done(len(self.engine.batches))
 
-    def check(self, items: Mapping[str, str | None], mark: str) -> Outcome:
+    def check(self, items: Mapping[str, str | None], mark: str, others: Collection[str]) -> Outcome:
+        assert not others
         self.steps.step()
         self._refuse_unreadable()
         assert set(items) <= set(ITEMS)
@@ -247,19 +249,56 @@ def test_a_lost_answer_is_found_and_nothing_is_sent_again(store: Store, engine: 
     assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 1)
 
 
-def test_a_call_that_came_to_nothing_is_made_again_a_minute_later_and_only_once(store: Store, engine: Engine) -> None:
+def test_a_call_that_came_to_nothing_is_made_again_a_minute_later(store: Store, engine: Engine) -> None:
     engine.faults = ["cut"]
     began = engine.clock.now()
     assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 2)
     assert engine.clock.now() - began >= timedelta(minutes=1)
 
 
-def test_a_call_that_comes_to_nothing_twice_has_failed_and_no_attempt_is_counted(store: Store, engine: Engine) -> None:
-    engine.faults = ["cut", "cut", "well"]
-    told = until_ended(store, engine)
-    assert (endings(told), engine.calls) == (["failed"] * 3, 2)
+def test_a_call_that_comes_to_nothing_until_the_run_gives_up_has_failed(store: Store, engine: Engine) -> None:
+    engine.faults = ["cut"] * 100
+    told = until_ended(store, engine, give_up=engine.clock.now() + timedelta(minutes=10))
+    assert endings(told) == ["failed"] * 3
+    assert 8 <= engine.calls <= 11
     assert {(one.outcome.problem, one.outcome.attempt) for one in told.values()} == {("not-taken", 0)}
     assert Claim(store, "t", "a", "r2", timedelta()).record.attempts == 0
+
+
+def test_a_call_that_is_made_again_counts_no_attempt_twice(store: Store, engine: Engine) -> None:
+    """The judge sees the attempts before this one, also where a delivery before has marked the claim already."""
+    seen: list[int] = []
+
+    def judge(_: Look, record: ClaimRecord) -> str:
+        seen.append(record.attempts)
+        return "the rule"
+
+    engine.faults = ["cut", "cut"]
+    told = until_ended(store, engine, judge=judge)
+    assert (set(seen), {one.outcome.attempt for one in told.values()}) == ({0}, {1})
+
+
+def test_claims_that_could_end_before_the_call_make_none(store: Store, engine: Engine) -> None:
+    """The store was so slow that another run might take the items while the call is under way."""
+
+    class Slow(Steps):
+        def step(self) -> None:
+            super().step()
+            engine.clock.turn(30)
+
+    with pytest.raises(NotReady):
+        together.send(round_of(store, engine, Slow()))
+    assert (engine.calls, together.sendings(store, "r1")) == (0, [])
+    assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 1)
+    assert {one.outcome.attempt for one in until_ended(store, engine).values()} == {1}
+
+
+def test_what_the_sender_knew_is_told_though_the_run_broke(store: Store, engine: Engine) -> None:
+    until_ended(store, engine)
+    engine.tells = False
+    engine.batches.clear()
+    known = together.checked(store, "t", "r1", together.key_of("r1", 0), Together(engine, Steps()))
+    assert {one.ending for one in known.values()} == {Ending.DONE}
 
 
 def test_a_call_that_comes_late_is_found(store: Store, engine: Engine) -> None:

@@ -98,6 +98,12 @@ class World:
     recovered: dict[str, datetime] = field(default_factory=dict)
     most_steps: int = 900
 
+    def of(self, order: Order, progress: Progress) -> Iterable[tuple[str, Became]]:
+        """Tell what became of the open items."""
+        waiting = progress.open_items
+        episodes = {item: one.episode for item, one in waiting.items()}
+        return self.became(order, episodes, min(one.sent for one in waiting.values()))
+
     def run(self, hours: float) -> Progress:
         """Carry the run out from its first step to its end, as the orchestrator does."""
         order = self._order(hours)
@@ -107,7 +113,7 @@ class World:
         for turn in count():
             assert turn < self.most_steps
             step = Step(f"{turn:06}", tries, cancelled=False, answered=False)
-            told = following.step(self.store, order, step, Ways(self.became, lambda _, task: self.items[task.id]))
+            told = following.step(self.store, order, step, Ways(self.of, lambda _, task: self.items[task.id]))
             if "over" in told:
                 return read_progress(self.store, RUN)[0]
             if "wait" in told:
@@ -244,7 +250,7 @@ def test_a_step_that_comes_twice_answers_the_same(turned: TurnedClock, store: Sq
     world = World(turned, store, alike(30))
     order = world._order(4)  # noqa: SLF001 - the test's own
     records.write_order(store, order, [Task(id=one, operation={}) for one in world.items])
-    ways = Ways(world.became, lambda _, task: world.items[task.id])
+    ways = Ways(world.of, lambda _, task: world.items[task.id])
     step = Step("000000", 0, cancelled=False, answered=False)
     first, again = (following.step(store, order, step, ways) for _ in range(2))
     assert first == again
@@ -256,7 +262,7 @@ def test_a_wave_whose_answer_got_lost_goes_out_all_the_same(turned: TurnedClock,
     world = World(turned, store, alike(12))
     order = world._order(4)  # noqa: SLF001 - the test's own
     records.write_order(store, order, [Task(id=one, operation={}) for one in world.items])
-    ways = Ways(world.became, lambda _, task: world.items[task.id])
+    ways = Ways(world.of, lambda _, task: world.items[task.id])
     first = following.step(store, order, Step("000000-000000", 0, cancelled=False, answered=False), ways)
     again = following.step(store, order, Step("000000-000001", 1, cancelled=False, answered=False), ways)
     assert first == again

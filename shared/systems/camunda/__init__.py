@@ -1,6 +1,6 @@
 """Camunda 7 and its forks: set the retries of jobs, list those that failed, and see whether they ran."""
 
-from shared.systems.camunda.batches import state_of
+from shared.systems.camunda.batches import BatchState, state_of
 from shared.systems.camunda.dates import engine_date, read_engine_date
 from shared.systems.camunda.deleting import Deleting, delete_batch
 from shared.systems.camunda.jobs import Change, cause_of, facts, failed_page
@@ -13,6 +13,7 @@ from shared.systems.camunda.work import SettingRetries
 
 __all__ = [
     "Asked",
+    "BatchState",
     "Change",
     "Condition",
     "Deleting",

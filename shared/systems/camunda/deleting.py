@@ -122,8 +122,10 @@ class Deleting:
     def _refusal(self, batch: Mapping[str, Any]) -> Skipped | None:
         if batch.get("type") != KIND:
             return ItemNotFailed("It is a batch of another kind than those that set retries.")
-        state, _ = state_of(self._connection, self.item, self._run)
-        return None if state == "stuck" else ItemRunning("It is under way, and may come to its end by itself.")
+        found = state_of(self._connection, self.item, self._run)
+        if found.state != "stuck":
+            return ItemRunning("It is under way, and may come to its end by itself.")
+        return None if found.is_dead else ItemNotFailed(f"{found.why} Retries could still bring it to its end.")
 
 
 def _done(reason: str) -> Outcome:

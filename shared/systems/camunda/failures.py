@@ -6,21 +6,30 @@ only. Where neither is there, the due date is what is left: a retry cycle writes
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import batched
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import batched, islice
 from typing import Any
 from urllib.parse import quote
 
-from shared.systems.camunda.jobs import PAGE, Job
-from shared.systems.camunda.service import objects, read
+from shared.problems import AccessDenied
+from shared.systems.camunda.dates import read_engine_date
+from shared.systems.camunda.jobs import Job
+from shared.systems.camunda.service import MOST_PAGES, objects, pages, read
 from shared.transport import Connection
 
 _FEW = 20
 """For so many jobs each incident is asked for by itself; for more, all of them are listed, the latest first."""
 _EXECUTIONS = 500
 """How many executions one query of the job log names."""
-_MOST_PAGES = 50
+_OVERLOOKED = 100
 WITHOUT_TIME = "due "
 """What a failure begins with whose time can't be told."""
+_OF_LOG = " (job log)"
+"""What a failure ends with whose time is the log's, which may differ a little from that of the incident."""
+_LITTLE = timedelta(seconds=2)
+_OPEN_FAILURES = "/incident?incidentType=failedJob"
+_LISTING = "listing incidents"
 _NEWEST = [{"sortBy": "timestamp", "sortOrder": "desc"}]
 
 
@@ -32,8 +41,30 @@ def failed_at(connection: Connection, jobs: Sequence[Job], run: str) -> dict[str
     """
     failed = [job for job in jobs if job.retries == 0]
     found = _by_incidents(connection, {job.id for job in failed}, run)
-    found |= _by_logs(connection, [job for job in failed if job.id not in found], run)
+    # The history has a right of its own, which the app's user need not have.
+    with suppress(AccessDenied):
+        found |= _by_logs(connection, [job for job in failed if job.id not in found], run)
     return {job.id: found.get(job.id) or f"{WITHOUT_TIME}{job.dueDate or 'now'}" for job in failed}
+
+
+def is_newer(failed: str, before: str | None) -> bool:
+    """Tell whether a failure is surely another one than before: a later one, where both have a time.
+
+    A time and none can't be compared: the one may have been overlooked. Nor can two times of different lists that are
+    less than two seconds apart.
+    """
+    now, then = instant_of(failed), instant_of(before)
+    if now and then:
+        one_list = failed.endswith(_OF_LOG) == (before or "").endswith(_OF_LOG)
+        return now > then + (timedelta() if one_list else _LITTLE)
+    if now and before and before.startswith(WITHOUT_TIME):
+        return False
+    return failed != before and not (then and failed.startswith(WITHOUT_TIME))
+
+
+def instant_of(failed: str | None) -> datetime | None:
+    """Return the time of a failure, as far as it is known."""
+    return read_engine_date((failed or "").removesuffix(_OF_LOG))
 
 
 def logs_of(connection: Connection, job: str, kind: str, run: str) -> list[Mapping[str, Any]]:
@@ -47,28 +78,23 @@ def logs_of(connection: Connection, job: str, kind: str, run: str) -> list[Mappi
 
 
 def _by_incidents(connection: Connection, jobs: set[str], run: str) -> dict[str, str]:
-    if len(jobs) > _FEW:
-        return _listed(connection, jobs, run)
-    found: dict[str, str] = {}
-    for job in jobs:
-        found |= _times(_incidents(connection, f"&configuration={quote(job, safe='')}", 0, run), jobs)
+    found = _listed(connection, jobs, run) if len(jobs) > _FEW else {}
+    # An incident that is closed while the list is read lets the next page begin one too far.
+    overlooked = islice(jobs - found.keys(), _OVERLOOKED if found else _FEW)
+    for job in overlooked if found or len(jobs) <= _FEW else ():
+        path = f"{_OPEN_FAILURES}&configuration={quote(job, safe='')}&firstResult=0&maxResults=1"
+        found |= _times(objects(read(connection, path, run), _LISTING), jobs)
     return found
 
 
 def _listed(connection: Connection, jobs: set[str], run: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for page in range(_MOST_PAGES):
-        sorting = "&sortBy=incidentTimestamp&sortOrder=desc"
-        incidents = _incidents(connection, sorting, page * PAGE, run)
-        found = _times(incidents, jobs) | found
-        if len(incidents) < PAGE or len(found) == len(jobs):
+    sorting = "&sortBy=incidentTimestamp&sortOrder=desc"
+    for page in pages(connection, f"{_OPEN_FAILURES}{sorting}", run, _LISTING):
+        found = _times(page, jobs) | found
+        if len(found) == len(jobs):
             break
     return found
-
-
-def _incidents(connection: Connection, more: str, skip: int, run: str) -> list[Mapping[str, Any]]:
-    path = f"/incident?incidentType=failedJob{more}&firstResult={skip}&maxResults={PAGE}"
-    return objects(read(connection, path, run), "listing incidents")
 
 
 def _times(incidents: Iterable[Mapping[str, Any]], jobs: set[str]) -> dict[str, str]:
@@ -96,17 +122,18 @@ def _logged(connection: Connection, executions: Iterable[str], jobs: set[str], r
     sorting = [*_NEWEST, {"sortBy": "jobId", "sortOrder": "asc"}]
     query = {"executionIdIn": list(executions), "failureLog": True, "sorting": sorting}
     found: dict[str, str] = {}
-    for page in range(_MOST_PAGES):
-        path = f"/history/job-log?firstResult={page * PAGE}&maxResults={PAGE}"
+    size = connection.target.page_size
+    for page in range(MOST_PAGES):
+        path = f"/history/job-log?firstResult={page * size}&maxResults={size}"
         logs = objects(read(connection, path, run, query), "reading the job log")
         for log in logs:
             if log.get("jobId") in jobs and log.get("timestamp"):
-                found.setdefault(str(log["jobId"]), str(log["timestamp"]))
-        if len(logs) < PAGE or len(found) == len(jobs):
+                found.setdefault(str(log["jobId"]), f"{log['timestamp']}{_OF_LOG}")
+        if len(logs) < size or len(found) == len(jobs):
             break
     return found
 
 
 def _by_log(connection: Connection, job: str, run: str) -> str | None:
     newest = logs_of(connection, job, "failureLog", run)
-    return str(newest[0]["timestamp"]) if newest and newest[0].get("timestamp") else None
+    return f"{newest[0]['timestamp']}{_OF_LOG}" if newest and newest[0].get("timestamp") else None

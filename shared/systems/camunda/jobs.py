@@ -14,6 +14,8 @@ from shared.systems.camunda.service import NAME, count, objects, read
 from shared.transport import Connection
 
 MOST_JOBS = 10_000
+_PASSES = 3
+_MOST_ROWS = 50_000
 _LONGEST_CAUSE = 200
 _UUID = r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4,12}){3,4}"
 _BY_ID = [{"sortBy": "jobId", "sortOrder": "asc"}]
@@ -87,6 +89,7 @@ def cause_of(message: str) -> str:
     line = next(iter(message.strip().splitlines()), "").strip()
     line = re.sub(rf"(?<![^\W_])(?:{_UUID}|[0-9a-fA-F]{{16,}})(?![^\W_])", "#", line)
     # An apostrophe inside of a word, as in "can't", opens no name.
+    line = re.sub(r"[\w.+-]+@[\w.-]+", "#", line)
     line = re.sub(r"(?<!\w)'.*?'(?!\w)|\"[^\"]*\"", "'#'", line)
     return re.sub(r"\d+", "#", line)[:_LONGEST_CAUSE]
 
@@ -107,18 +110,36 @@ def jobs_by_id(connection: Connection, ids: Iterable[str], run: str) -> dict[str
 def jobs_of(connection: Connection, query: Mapping[str, Any], most: int, run: str) -> Iterator[Job]:
     """Yield the jobs of a query, page after page in the order of their ids, but not many more than `most`.
 
+    A job that leaves the query while its pages are read lets the next page begin one too far; so several pages are read
+    again, until nothing new is found.
+
     Raises:
         Failed: they can't be listed.
     """
     seen: set[str] = set()
-    size = connection.target.page_size
-    while True:
-        page = _page(connection, {**query, "sorting": _BY_ID}, len(seen), size, run)
-        new = [job for job in page if job.id not in seen]
-        seen |= {job.id for job in new}
-        yield from new
-        if len(page) < size or not new or len(seen) > most:
+    for _ in range(_PASSES):
+        fresh, several = 0, False
+        for skip, page in _pages(connection, query, run):
+            new = [job for job in page if job.id not in seen]
+            seen |= {job.id for job in new}
+            yield from new
+            fresh, several = fresh + len(new), skip > 0
+            if len(seen) > most:
+                return
+        if not (fresh and several):
             return
+
+
+def _pages(connection: Connection, query: Mapping[str, Any], run: str) -> Iterator[tuple[int, list[Job]]]:
+    size = connection.target.page_size
+    last = ""
+    for skip in range(0, _MOST_ROWS, size):
+        page = _page(connection, {**query, "sorting": _BY_ID}, skip, size, run)
+        yield skip, page
+        # One that answers the same page again and again has come to no end.
+        if len(page) < size or page[-1].id == last:
+            return
+        last = page[-1].id
 
 
 def failed_page(connection: Connection, skip: int, top: int, run: str) -> list[Job]:
@@ -148,8 +169,8 @@ def count_of(connection: Connection, query: Mapping[str, Any], run: str) -> int:
 
 
 def item(job: Job, change: Change, episode: str | None) -> Named:
-    """Return a job as an item of a run."""
-    return Named(job.id, change.model_dump(mode="json"), episode, job.about)
+    """Return a job as an item of a run; where it has retries left, how many is what a sending changes."""
+    return Named(job.id, change.model_dump(mode="json"), episode or f"retries {job.retries}", job.about)
 
 
 def facts(named: Named, target: str) -> Facts:

@@ -10,8 +10,7 @@ from typing import Any
 
 from shared.outcomes import Became, Recovery
 from shared.problems import AccessDenied, AnswerNotUnderstood
-from shared.systems.camunda.dates import read_engine_date
-from shared.systems.camunda.failures import WITHOUT_TIME, failed_at, logs_of
+from shared.systems.camunda.failures import WITHOUT_TIME, failed_at, is_newer, logs_of
 from shared.systems.camunda.jobs import Job, jobs_by_id
 from shared.systems.camunda.service import NAME, objects, read
 from shared.transport import Connection
@@ -22,18 +21,24 @@ _UNKNOWN = Became(
 )
 
 
-def became(job: Job, failed: str | None, before: str | None) -> Became:
+def became(job: Job, failed: str | None, before: str | None, *, has_come: bool) -> Became:
     """Return what became of a job that is still there.
 
     Args:
         job: The job as it is now.
         failed: When it failed last, as far as that is known; None while it has retries left.
-        before: That same thing when it was given its retries.
+        before: That same thing when it was to be given retries.
+        has_come: The batch that gives it retries has come to it; a failure before that is the old retries' end.
     """
-    if job.retries or failed is None or not _is_newer(failed, before):
+    if job.retries or failed is None or not has_come:
         return Became()
-    at = "" if failed.startswith(WITHOUT_TIME) else f" at {failed}"
-    return Became(recovery=Recovery.FAILED_AGAIN, reason=f"It failed again{at}, and has no retries left.")
+    if is_newer(failed, before):
+        at = "" if failed.startswith(WITHOUT_TIME) else f" at {failed}"
+        return Became(recovery=Recovery.FAILED_AGAIN, reason=f"It failed again{at}, and has no retries left.")
+    if failed == before and failed.startswith(WITHOUT_TIME):
+        # It was given retries, and has none: it has used them up, though nothing tells when.
+        return Became(recovery=Recovery.FAILED_AGAIN, reason="Its batch is over, and it has no retries left.")
+    return Became()
 
 
 def became_of(
@@ -41,7 +46,7 @@ def became_of(
     watched: Mapping[str, str | None],
     run: str,
     instances: Callable[[], Mapping[str, str]],
-    is_over: Callable[[], bool],
+    has_come_to: Callable[[str], bool],
 ) -> Iterator[tuple[str, Became]]:
     """Yield what became of some jobs, by their ids, as far as it is known.
 
@@ -50,7 +55,7 @@ def became_of(
         watched: The jobs' ids, and the failure that each showed when it was given its retries.
         run: The run's id.
         instances: Tells the process instances of jobs, which are gone with them.
-        is_over: Tells whether all batches of the run have done what they could.
+        has_come_to: Tells whether a job's batch has come to it, as far as that was known before this.
 
     Raises:
         Failed: they can't be read.
@@ -58,32 +63,10 @@ def became_of(
     jobs = jobs_by_id(connection, watched, run)
     failed = failed_at(connection, list(jobs.values()), run)
     for one, before in watched.items():
-        if one not in jobs:
+        if one in jobs:
+            yield one, became(jobs[one], failed.get(one), before, has_come=has_come_to(one))
+        else:
             yield one, _gone(connection, one, instances().get(one), run)
-            continue
-        found = became(jobs[one], failed.get(one), before)
-        if found.recovery is None and _shows_no_time(jobs[one], before) and is_over():
-            # It was given retries, and has none: it has used them up.
-            found = Became(recovery=Recovery.FAILED_AGAIN, reason="Its batch is over, and it has no retries left.")
-        yield one, found
-
-
-def _is_newer(failed: str, before: str | None) -> bool:
-    """Tell whether a failure is surely another one than before: a later one, where both have a time.
-
-    Where an incident is closed while a long list of them is read, the next page begins one too far, and the job of the
-    one between shows no time, though it has not failed anew. So a time and none can't be compared.
-    """
-    now, then = read_engine_date(failed), read_engine_date(before)
-    if now and then:
-        return now > then
-    if now or then:
-        return before is None
-    return failed != before
-
-
-def _shows_no_time(job: Job, before: str | None) -> bool:
-    return job.retries == 0 and before is not None and before.startswith(WITHOUT_TIME)
 
 
 def _gone(connection: Connection, job: str, instance: str | None, run: str) -> Became:

@@ -12,16 +12,21 @@ from typing import Any
 
 from shared.operations import Found, Named
 from shared.problems import NotSupported, OverCap
-from shared.systems.camunda.dates import read_engine_date
-from shared.systems.camunda.failures import failed_at
+from shared.systems.camunda.failures import failed_at, instant_of
 from shared.systems.camunda.jobs import MOST_JOBS, Change, Job, count_of, failed_page, item, jobs_by_id, jobs_of
 from shared.systems.camunda.requests import Selection
 from shared.systems.camunda.service import json_object, objects, read
-from shared.systems.camunda.versions import Version
+from shared.systems.camunda.versions import Feature, Version
 from shared.systems.camunda.work import missing, refusal_of
 from shared.transport import Connection
 
 _FAILED = {"noRetriesLeft": True}
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_SINCE: dict[Feature, str] = {
+    "acquired": "acquired needs 7.24, or a fork's 2.0",
+    "dates": "dates in a jobQuery need 7.19, or a fork",
+    "dueDate": "dueDate needs 7.19, or a fork",
+}
 _MOST_FAILED = 2 * MOST_JOBS
 _SHOWN = 1000
 """How many jobs a dry run shows of those that are more than its cap."""
@@ -78,7 +83,7 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     own = [job for job in jobs if job.is_of_process]
     failed = failed_at(connection, own, run)
     own = [job for job in own if _is_within(failed.get(job.id), since, until)]
-    own.sort(key=lambda job: (_instant(failed.get(job.id)), job.id))
+    own.sort(key=lambda job: (instant_of(failed.get(job.id)) or _LONG_AGO, job.id))
     named = {job.id: item(job, change, failed.get(job.id)) for job in own}
     refused = [(named[job.id], problem) for job in own if (problem := refusal_of(job))]
     items = _with_few_causes([named[job.id] for job in own if not refusal_of(job)])
@@ -89,8 +94,8 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
 
 
 def failures_page(
-    connection: Connection, _since: datetime, _until: datetime, skip: int, top: int
-) -> tuple[list[Named], bool]:
+    connection: Connection, since: datetime | None, until: datetime | None, skip: int, top: int
+) -> tuple[Found, bool]:
     """Return some of the failed jobs of processes, in the order of their ids, and whether there are more.
 
     Raises:
@@ -100,7 +105,10 @@ def failures_page(
     own = [job for job in jobs[:top] if job.is_of_process]
     failed = failed_at(connection, own, "failures")
     change = Change(retries=connection.target.retries, machine=True)
-    return [item(job, change, failed.get(job.id)) for job in own], len(jobs) > top
+    shown = [job for job in own if _is_within(failed.get(job.id), since, until)]
+    named = {job.id: item(job, change, failed.get(job.id)) for job in shown}
+    refused = [(named[job.id], problem) for job in shown if (problem := refusal_of(job))]
+    return Found([named[job.id] for job in shown if not refusal_of(job)], refused), len(jobs) > top
 
 
 def version_of(connection: Connection, run: str) -> Version | None:
@@ -131,17 +139,14 @@ def _refuse_old(connection: Connection, selection: Selection, run: str) -> None:
     lacking = sorted(feature for feature in selection.needs if version is None or not version.has(feature))
     if lacking:
         named = f"is {version}" if version else "does not tell its version"
-        text = f"The engine {named}, and an engine without {', '.join(lacking)} would ignore it, or break on it."
+        wanted = "; ".join(_SINCE[feature] for feature in lacking)
+        text = f"The engine {named}, and an older one would ignore it, or break on it: {wanted}."
         raise NotSupported(text, members={"sent": False})
 
 
 def _is_within(failed: str | None, since: datetime | None, until: datetime | None) -> bool:
-    at = read_engine_date(failed)
+    at = instant_of(failed)
     return at is None or ((since is None or since <= at) and (until is None or at <= until))
-
-
-def _instant(failed: str | None) -> datetime:
-    return read_engine_date(failed) or datetime.min.replace(tzinfo=UTC)
 
 
 def _with_few_causes(items: Sequence[Named]) -> list[Named]:
@@ -166,11 +171,11 @@ def _of_batches(connection: Connection, jobs: Sequence[Job], run: str) -> list[s
         return []
     known = {job.batchId for job in jobs if job.batchId}
     owners = {} if known else _owners(connection, run)
-    counted = Counter(job.batchId or owners.get(job.jobDefinitionId or "", "not known") for job in jobs)
+    counted = Counter(job.batchId or owners.get(job.jobDefinitionId or "", "none that is there") for job in jobs)
     named = ", ".join(f"{batch} ({count})" for batch, count in counted.most_common(_NAMED_BATCHES))
     more = f", and {len(counted) - _NAMED_BATCHES} more" if len(counted) > _NAMED_BATCHES else ""
-    text = f"{len(jobs)} failed jobs are those of batches, and were left alone. By batch: {named}{more}."
-    return [text]
+    text = f"{len(jobs)} failed jobs belong to no process, as those of batches, and were left alone."
+    return [f"{text} By batch: {named}{more}."]
 
 
 def _owners(connection: Connection, run: str) -> dict[str, str]:

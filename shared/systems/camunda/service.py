@@ -4,7 +4,7 @@ The REST API tells an error as `{"type", "message", "code"}` (Camunda 7 REST API
 But a body that it can't read may be answered as plain text, and a missing login with no body at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Never
 
@@ -12,6 +12,7 @@ from shared.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, TargetU
 from shared.transport import READ, Connection, Reply, retry_after
 
 NAME = "Camunda"
+MOST_PAGES = 50
 _LONGEST_REASON = 500
 _CONFLICT = 1
 """The code of optimistic locking (BuiltinExceptionCode): somebody else changed the same rows, and nothing was done."""
@@ -45,9 +46,8 @@ def refuse_service(reply: Reply) -> None:
 def is_conflict(reply: Reply) -> bool:
     """Tell whether the engine rolled a command back because somebody else was at the same rows: it may be repeated."""
     told = json_object(reply) or {}
-    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and (
-        told.get("code") == _CONFLICT or told.get("type") == _LOCKING
-    )
+    named = told.get("code") == _CONFLICT or told.get("type") == _LOCKING
+    return is_error(reply) and reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and named
 
 
 def is_no_engine(reply: Reply) -> bool:
@@ -72,6 +72,20 @@ def read(connection: Connection, path: str, run: str, content: object = None) ->
     if reply.status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT):
         raise TargetUnreachable(f"What stands before {NAME} answered {reply.status}.", members=upstream(reply))
     return reply
+
+
+def pages(connection: Connection, path: str, run: str, what: str) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield the pages of a list, up to `MOST_PAGES`; `path` has a query already.
+
+    Raises:
+        Failed: it can't be read.
+    """
+    size = connection.target.page_size
+    for page in range(MOST_PAGES):
+        found = objects(read(connection, f"{path}&firstResult={page * size}&maxResults={size}", run), what)
+        yield found
+        if len(found) < size:
+            return
 
 
 def objects(reply: Reply, what: str) -> list[Mapping[str, Any]]:

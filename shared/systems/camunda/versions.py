@@ -20,6 +20,10 @@ class Version:
     minor: int
     patch: int = 0
 
+    def __str__(self) -> str:
+        """Return it as the engine tells it."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
     @classmethod
     def read(cls, text: object) -> Self | None:
         """Return the version in a text such as `7.24.0`, `7.24.0-SNAPSHOT` or `1.0.3`; None where there is none."""

@@ -1,6 +1,6 @@
 """The work of giving many jobs their retries by one call, step by step (`shared.work.Bundle`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -16,8 +16,8 @@ from shared.problems import (
     OutcomeUnknown,
     Skipped,
 )
-from shared.systems.camunda.batches import made_since, mark, set_retries
-from shared.systems.camunda.failures import failed_at, logs_of
+from shared.systems.camunda.batches import made_since, mark, set_retries, state_of
+from shared.systems.camunda.failures import failed_at
 from shared.systems.camunda.jobs import Change, Job, facts, item, jobs_by_id
 from shared.systems.camunda.recovery import became
 from shared.transport import Connection
@@ -38,9 +38,9 @@ class SettingRetries:
 
     @property
     def hold(self) -> timedelta:
-        """How long a sending may take: a call and its repeats, three tries to connect for each."""
+        """How long a sending may take: repeats for one time-out, and a last call with its repeat after a 401."""
         target = self._connection.target
-        return timedelta(seconds=2 * (target.read_timeout + 3 * target.connect_timeout) + _SPARE)
+        return timedelta(seconds=3 * (target.read_timeout + 3 * target.connect_timeout) + _SPARE)
 
     def look(self, items: Sequence[str]) -> Mapping[str, Look | ItemProblem]:
         """Read some jobs; a failure episode is the time of the failure.
@@ -68,40 +68,54 @@ class SettingRetries:
         """
         return set_retries(self._connection, self._change, items, self._run)
 
-    def check(self, items: Mapping[str, str | None], mark: str) -> Outcome:
-        """Look for a batch of this size that was made since.
+    def check(self, items: Mapping[str, str | None], mark: str, others: Collection[str]) -> Outcome:
+        """Look for a batch of this size that was made since, and at the jobs: another's batch leaves them as they were.
 
         Raises:
-            NotTaken: the engine, which keeps a history of batches, has none.
+            NotTaken: the engine, which keeps a history of batches, has none, and no job has changed.
             OutcomeUnknown: there are several, or nothing tells.
             Failed: they can't be listed.
         """
-        complete = False
+        found, complete, changed = [], False, False
         for pause in _CHECKS:
             clock.sleep(pause)
-            found, complete = made_since(self._connection, mark, len(items), self._run)
-            if len(found) == 1:
+            made, complete = made_since(self._connection, mark, len(items), self._run)
+            found = [one for one in made if one.answer and one.answer["id"] not in others]
+            # After the batches, so that what a batch that is over has done is seen.
+            changed = self._has_changed(items)
+            if len(found) == 1 and changed:
                 return found[0]
-            if found:
-                text = f"No answer came, and since then {len(found)} batches of this size were made."
-                raise OutcomeUnknown(text)
-        if complete or self._keeps_logs(next(iter(items))):
-            raise NotTaken("No answer came, and the engine has no batch of this size that was made since.")
-        raise OutcomeUnknown("No answer came, no batch is there, and the engine keeps no history of those that ended.")
+        self._refuse_doubts(found, changed=changed)
+        if not complete:
+            raise OutcomeUnknown("No answer came, no batch is there, and no history tells of those that ended.")
+        raise NotTaken("No answer came, the engine has no batch of ours that was made since, and no job has changed.")
+
+    def _refuse_doubts(self, found: Sequence[Outcome], *, changed: bool) -> None:
+        """Let nothing pass that may be ours, or that only a call of ours explains."""
+        if changed:
+            told = f"{len(found)} batches of this size were" if found else "no batch of this size was"
+            raise OutcomeUnknown(f"No answer came, jobs have changed since, and {told} made.")
+        under_way = [one for one in found if one.answer and self._is_under_way(str(one.answer["id"]))]
+        if under_way:
+            raise OutcomeUnknown("No answer came, and a batch of this size is under way, which may be another's.")
+
+    def _is_under_way(self, batch: str) -> bool:
+        return state_of(self._connection, batch, self._run).state != "over"
+
+    def _has_changed(self, items: Mapping[str, str | None]) -> bool:
+        seen = self.look(list(items))
+        return any(not isinstance(look := seen[one], Look) or look.episode != before for one, before in items.items())
 
     def _look(self, job: Job, failed: str | None) -> Look:
         named = item(job, self._change, failed)
         return Look(
-            failed,
+            named.episode,
             facts(named, self._connection.target.name),
             named.about,
             refusal_of(job) if self._change.machine else None,
-            partial(became, job, failed),
+            # What an earlier call was to do to it is over by now.
+            partial(became, job, failed, has_come=True),
         )
-
-    def _keeps_logs(self, job: str) -> bool:
-        """Tell whether the history is at level FULL, at which batches are kept as well: then a failed job has a log."""
-        return bool(logs_of(self._connection, job, "failureLog", self._run))
 
 
 def missing(job: str) -> ItemNotFound:
