@@ -273,7 +273,7 @@ def test_another_batch_of_the_size_leaves_the_jobs_as_they_were_and_is_not_ours(
     lost(rig, jobs)
     rig.clock.turn(30)
     work = SettingRetries(rig.connection, Change(retries=1), RUN)
-    episodes: dict[str, str | None] = dict.fromkeys(jobs, "then")
+    episodes: dict[str, str | None] = dict.fromkeys(jobs, "retries 7")
     with pytest.raises(OutcomeUnknown, match="2 batches"):
         work.check(episodes, before, ())
     assert (work.check(episodes, before, [others]).answer or {})["id"] == rig.engine.batches()[-1].id
@@ -285,7 +285,7 @@ def test_jobs_that_changed_without_a_batch_are_no_proof_of_anything(rig: Rig) ->
     rig.clock.turn(60)
     work = SettingRetries(rig.connection, Change(retries=1), RUN)
     with pytest.raises(OutcomeUnknown, match="jobs have changed since, and no batch"):
-        work.check(dict.fromkeys(jobs, "then"), before, ())
+        work.check(dict.fromkeys(jobs, "retries 7"), before, ())
 
 
 def test_a_batch_may_do_several_jobs_by_one_of_its_own() -> None:

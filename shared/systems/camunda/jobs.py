@@ -14,6 +14,8 @@ from shared.systems.camunda.service import NAME, count, objects, read
 from shared.transport import Connection
 
 MOST_JOBS = 10_000
+WITH_RETRIES = "retries "
+"""What stands for the failure of a job that has retries left: how many, since that is what a sending changes."""
 _PASSES = 3
 _MOST_ROWS = 50_000
 _LONGEST_CAUSE = 200
@@ -170,7 +172,7 @@ def count_of(connection: Connection, query: Mapping[str, Any], run: str) -> int:
 
 def item(job: Job, change: Change, episode: str | None) -> Named:
     """Return a job as an item of a run; where it has retries left, how many is what a sending changes."""
-    return Named(job.id, change.model_dump(mode="json"), episode or f"retries {job.retries}", job.about)
+    return Named(job.id, change.model_dump(mode="json"), episode or f"{WITH_RETRIES}{job.retries}", job.about)
 
 
 def facts(named: Named, target: str) -> Facts:

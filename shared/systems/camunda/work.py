@@ -17,8 +17,8 @@ from shared.problems import (
     Skipped,
 )
 from shared.systems.camunda.batches import made_since, mark, set_retries, state_of
-from shared.systems.camunda.failures import failed_at
-from shared.systems.camunda.jobs import Change, Job, facts, item, jobs_by_id
+from shared.systems.camunda.failures import failed_at, is_newer
+from shared.systems.camunda.jobs import WITH_RETRIES, Change, Job, facts, item, jobs_by_id
 from shared.systems.camunda.recovery import became
 from shared.transport import Connection
 from shared.work import Look
@@ -104,7 +104,7 @@ class SettingRetries:
 
     def _has_changed(self, items: Mapping[str, str | None]) -> bool:
         seen = self.look(list(items))
-        return any(not isinstance(look := seen[one], Look) or look.episode != before for one, before in items.items())
+        return any(_has_changed(seen[one], before) for one, before in items.items())
 
     def _look(self, job: Job, failed: str | None) -> Look:
         named = item(job, self._change, failed)
@@ -116,6 +116,14 @@ class SettingRetries:
             # What an earlier call was to do to it is over by now.
             partial(became, job, failed, has_come=True),
         )
+
+
+def _has_changed(seen: Look | ItemProblem, before: str | None) -> bool:
+    """Tell whether a job is surely not as it was: it is gone, has another number of retries, or failed anew."""
+    if not isinstance(seen, Look) or seen.episode is None or before is None:
+        return True
+    counted = seen.episode.startswith(WITH_RETRIES) or before.startswith(WITH_RETRIES)
+    return seen.episode != before if counted else is_newer(seen.episode, before)
 
 
 def missing(job: str) -> ItemNotFound:
