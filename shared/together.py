@@ -17,7 +17,7 @@ from functools import cache
 from pydantic import Field
 
 from shared import clock
-from shared.attempts import Terms, Wait, looked, patience
+from shared.attempts import Terms, Wait, looked, patience, pauses
 from shared.claims import Claim, ClaimRecord, Lost, Settled
 from shared.outcomes import Ending, Outcome, Plain, Stored
 from shared.problems import Changed, Exists, ItemProblem, NoAnswer, NotReady, NotTaken, OutcomeUnknown
@@ -28,7 +28,8 @@ _SURELY = timedelta(minutes=1)
 """How long after a lost answer the system may still come to the call."""
 SLOWEST = timedelta(minutes=1)
 """How long the marks may take; what a bundle calls its `hold` has room for that."""
-_AGAIN = 2.0
+_WATCH = 2.0
+"""Seconds that a second delivery watches the first one from inside; after that its run waits by a durable timer."""
 _LONGEST_PAUSE = 60.0
 _THREADS = 16
 _FEW = 5
@@ -151,11 +152,28 @@ def send(some: Round) -> Mapping[str, Settled] | Wait:
     try:
         found = some.store.read(some.key)
         sending = _found_out(some, claims, found) if found else _begun(some, claims)
-        if isinstance(sending, Wait):
-            return sending
-        return _settled(claims, sending)
+        return sending if isinstance(sending, Wait) else _settled(claims, sending)
     except Lost:
-        return Wait(_AGAIN, alone=True)
+        return _after_another(some, claims) or Wait(_WATCH, alone=True)
+
+
+def _after_another(some: Round, claims: Mapping[str, Claim]) -> Mapping[str, Settled] | None:
+    """Return how the items ended by the delivery that came first, if that is known soon."""
+    sending = _known_soon(some)
+    try:
+        return _settled(claims, sending) if sending else None
+    except Lost:
+        return None
+
+
+def _known_soon(some: Round) -> Sending | None:
+    """Return the sending of the delivery that came first, if it has an outcome within a little while."""
+    for pause in pauses(_WATCH):
+        found = read(some.store, some.key)
+        if found and found.outcome:
+            return found
+        clock.sleep(pause)
+    return None
 
 
 def checked(store: Store, target: str, claimant: str, key: str, bundle: Bundle) -> Mapping[str, Outcome]:
@@ -299,7 +317,8 @@ def _found_out(some: Round, claims: Mapping[str, Claim], record: Record) -> Send
     if sending.outcome:
         return sending
     if sending.lost is None and now < sending.until:
-        return Wait(min((sending.until - now).total_seconds(), _LONGEST_PAUSE), alone=True)
+        left = (sending.until - now).total_seconds()
+        return _known_soon(some) or Wait(min(left, _LONGEST_PAUSE), alone=True)
     surely = (sending.lost or sending.until) + _SURELY
     try:
         outcome = some.bundle.check(sending.episodes, sending.mark, _others(some.store, some.key))

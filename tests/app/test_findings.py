@@ -110,7 +110,7 @@ def test_a_sweep_that_could_not_look_is_not_retried(caller: Caller) -> None:
     run = many(caller, "sweeps", {"reason": "x", "apply": True}).json()
     assert run["counts"]["outcome"] == {"failed": 1}
     told = problem(caller.post(f"runs/{run['id']}/retry", {"reason": "x"}), 422, "not-valid")
-    assert "sweep again" in told["errors"][0]["detail"]
+    assert "make its call again" in told["errors"][0]["detail"]
 
 
 def test_a_sweep_that_waits_to_look_can_be_cancelled(caller: Caller) -> None:

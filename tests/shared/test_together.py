@@ -156,7 +156,7 @@ def until_ended(store: Store, engine: Engine, **more: object) -> Mapping[str, Se
     for tries in range(100):
         try:
             told = together.send(round_of(store, engine, tries=tries, **more))  # type: ignore[arg-type]  # as round_of
-        except Killed:
+        except (Killed, NotReady):
             engine.clock.turn(1)
             continue
         if not isinstance(told, Wait):
@@ -378,7 +378,7 @@ def test_a_worker_that_dies_anywhere_sends_nothing_twice(
         try:
             told = together.send(round_of(store, engine, Steps(at=at, do=_killed)))
             engine.clock.turn(told.seconds if isinstance(told, Wait) else 0)
-        except Killed:
+        except (Killed, NotReady):
             engine.clock.turn(1)
     told = until_ended(store, engine)
     _hold_true(engine, told)
@@ -395,12 +395,12 @@ def test_a_second_delivery_anywhere_sends_nothing_twice(
         engine.clock.turn(later)
         try:
             together.send(round_of(store, engine))
-        except Killed:
+        except (Killed, NotReady):
             engine.clock.turn(1)
 
     try:
         together.send(round_of(store, engine, Steps(at=at, do=meddle)))
-    except Killed:
+    except (Killed, NotReady):
         engine.clock.turn(1)
     _hold_true(engine, until_ended(store, engine))
 
@@ -417,12 +417,12 @@ def test_another_run_anywhere_sends_no_item_that_is_in_hand(
         others.append("r2")
         try:
             together.send(round_of(store, engine, run="r2", items=("b",)))
-        except Killed:
+        except (Killed, NotReady):
             engine.clock.turn(1)
 
     try:
         together.send(round_of(store, engine, Steps(at=at, do=meddle)))
-    except Killed:
+    except (Killed, NotReady):
         engine.clock.turn(1)
     mine = until_ended(store, engine)
     other = until_ended(store, engine, run="r2", items=("b",)) if others else {}

@@ -154,7 +154,8 @@ def state_of(connection: Connection, batch: str, run: str) -> BatchState:
     Raises:
         Failed: it can't be read.
     """
-    reply = read(connection, f"/batch/statistics?batchId={quote(batch, safe='')}", run)
+    path = f"/batch/statistics?batchId={quote(batch, safe='')}&firstResult=0&maxResults=1"
+    reply = read(connection, path, run)
     found = objects(reply, _READING)
     if not found:
         return _ended(connection, batch, run)
