@@ -10,7 +10,7 @@ import pytest
 from local.machine import Machine
 from tests.app.calling import allow_all, get, problem, put_rules
 from tests.app.camunda_calling import RETRIES, Retrier, items_of
-from tests.app.test_night import push_to
+from tests.app.test_night import push_to, wait_for_day
 
 NIGHT = {"SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00", "SWEEP_MODE": "apply"}
 CAUSE = "smtp"
@@ -24,7 +24,7 @@ def sleepy_engine() -> Iterator[Machine]:
 
 @pytest.fixture
 def retrier(sleepy_engine: Machine) -> Retrier:
-    push_to(sleepy_engine, 12, 0)
+    wait_for_day(sleepy_engine)
     retrier = Retrier(sleepy_engine)
     allow_all(retrier)
     return retrier
@@ -86,25 +86,20 @@ def test_the_jobs_of_batches_are_never_swept_but_counted_and_named(retrier: Retr
     assert len(retrier.engine.batches()) == 3
 
 
-def test_at_night_the_cap_takes_the_first_ones() -> None:
-    with Machine({**NIGHT, "SWEEP_CAP": "2"}) as machine:
+def test_the_cap_takes_the_first_ones_and_how_many_retries_is_a_setting() -> None:
+    with Machine({**NIGHT, "SWEEP_CAP": "2", "TARGETS__CAMUNDA__RETRIES": "3"}) as machine:
         retrier = Retrier(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(retrier)
-        now = machine.clock.now()
-        jobs = [retrier.engine.add_job(failed=now - timedelta(hours=ago), created=now) for ago in (1, 3, 2)]
+        now, outcomes = machine.clock.now(), ["fail", "fail", "well"]
+        jobs = [
+            retrier.engine.add_job(failed=now - timedelta(hours=ago), created=now, outcomes=outcomes)
+            for ago in (1, 3, 2)
+        ]
         found = items_of(last_night(retrier))
         assert [found[job].get("type") for job in jobs] == ["over-cap", None, None]
-
-
-def test_how_many_retries_is_a_setting() -> None:
-    with Machine({**NIGHT, "TARGETS__CAMUNDA__RETRIES": "3"}) as machine:
-        retrier = Retrier(machine)
-        push_to(machine, 12, 0)
-        allow_all(retrier)
-        job = retrier.engine.add_job(outcomes=["fail", "fail", "well"])
-        assert items_of(last_night(retrier))[job]["recovery"] == "recovered"
-        assert retrier.engine.executions(job) == 3
+        assert [found[job].get("recovery") for job in jobs] == [None, "recovered", "recovered"]
+        assert [retrier.engine.executions(job) for job in jobs] == [0, 3, 3]
 
 
 def test_jobs_that_differ_in_their_ids_only_are_one_cause(retrier: Retrier) -> None:

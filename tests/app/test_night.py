@@ -28,6 +28,12 @@ def nights(caller: Caller) -> list[dict[str, Any]]:
     return list(get(caller, "runs", function="nightly_requeue")["runs"])
 
 
+def wait_for_day(machine: Machine) -> None:
+    """Push the clock to noon, unless it is about that already: a night that nobody looks at costs seconds."""
+    if not 12 <= machine.clock.now().hour < 20:
+        push_to(machine, 12, 0)
+
+
 def push_to(machine: Machine, hour: int, minute: int) -> datetime:
     """Push the clock to the next such time of day in UTC."""
     now = machine.clock.now()

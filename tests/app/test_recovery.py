@@ -9,7 +9,7 @@ import requests
 
 from local.machine import Machine
 from tests.app.calling import REQUEUE, Caller, allow_all, by_id, get, problem, wait_for
-from tests.app.test_night import nights, push_to
+from tests.app.test_night import nights, push_to, wait_for_day
 
 NIGHT = {"SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00", "SWEEP_MODE": "apply"}
 DAY = 86_400
@@ -27,7 +27,7 @@ def night_caller(sleepy: Machine) -> Caller:
     caller = Caller(sleepy)
     for job in caller.system.jobs.all():
         caller.system.jobs.remove(job.id)
-    push_to(sleepy, 12, 0)
+    wait_for_day(sleepy)
     allow_all(caller)
     return caller
 
@@ -68,12 +68,13 @@ def test_a_night_names_what_became_of_each_job(night_caller: Caller) -> None:
     assert told["counts"]["recovery"] == {"recovered": 2, "failed_again": 1, "gone": 1, "still_running": 1}
 
 
-def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Caller) -> None:
+@pytest.mark.parametrize("number", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Caller, number: int) -> None:
     outcomes = ["Finished", "Error"] * 11
     job = night_caller.failed_job(outcomes=outcomes, recurrence_seconds=DAY - 3600)
-    for _ in range(10):
+    for _ in range(number):
         assert items_of(last_night(night_caller))[str(job)]["recovery"] == "recovered"
-    assert night_caller.actions(job) == 10
+    assert night_caller.actions(job) == number
 
 
 def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(night_caller: Caller) -> None:
