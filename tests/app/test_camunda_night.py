@@ -82,6 +82,7 @@ def test_the_jobs_of_batches_are_never_swept_but_counted_and_named(retrier: Retr
             "4 failed jobs belong to no process, as those of batches, and were left alone." in told["notes"][0]["text"]
         )
         assert all(f"{batch} (2)" in told["notes"][0]["text"] for batch in batches)
+    assert set(items_of(told)) == {job}
     assert retrier.engine.executions(job) == 1
     assert len(retrier.engine.batches()) == 3
 
