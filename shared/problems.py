@@ -32,7 +32,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- ItemRunning           wait for the item's end
         |   |-- ItemWaiting           nothing: it is about to run
         |   |-- ItemNotFailed         allow its state by the option, or leave it
-        |   |-- ItemOfBatch           nothing: look at the batch that it belongs to
+        |   |-- ItemOfBatch           look at its batch, or name it by its id
         |   |-- ItemChanged           make a new plan
         |   |-- ItemClaimed           wait for the other run
         |   |-- PolicyDenied          change the policy, or override it with a reason
@@ -355,7 +355,7 @@ class ItemOfBatch(Skipped):
     """The item is a part of a batch's own machinery, which no machine starts again."""
 
     slug, status, title = "item-of-batch", 409, "The item is a batch's own"
-    next_step = "Look at the batch: what it is about may be gone, and then it can only be deleted."
+    next_step = "Look at the batch: what it is about may be gone. Name the job by its id if it is meant all the same."
 
 
 class ItemChanged(Skipped):

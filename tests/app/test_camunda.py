@@ -114,6 +114,17 @@ def test_all_jobs_are_meant_when_it_says_so(retrier: Retrier) -> None:
     assert answer.json()["totalJobs"] == 3
 
 
+def test_a_batchs_own_jobs_are_hit_only_where_they_are_named_or_all_are(retrier: Retrier) -> None:
+    retrier.engine.make_batch(["gone"], 1)
+    (job,) = failed(retrier, 1)
+    retrier.machine.clock.advance(60)
+    (own,) = (one.id for one in retrier.engine.all_jobs() if one.work == "execution")
+    found = items_of(retrier.run(retrier.retries({"retries": 1, "jobQuery": {"noRetriesLeft": True}})))
+    assert (found[job]["outcome"], found[own]["type"]) == ("done", "item-of-batch")
+    named = retrier.retries({"retries": 1, "jobIds": [own]})
+    assert named.json()["totalJobs"] == 1
+
+
 def test_more_than_the_cap_is_refused_as_a_whole(retrier: Retrier) -> None:
     failed(retrier, 4)
     body = {"retries": 1, "jobQuery": {"noRetriesLeft": True}, "nightshift": {"cap": 3}}

@@ -76,12 +76,9 @@ def test_the_jobs_of_batches_are_never_swept_but_counted_and_named(retrier: Retr
     retrier.camunda.behaviour.version = version
     batches = [retrier.engine.make_batch([f"gone-{number}", "gone-too"], 1).id for number in range(2)]
     job = retrier.engine.add_job()
-    for _ in range(2):
-        told = last_night(retrier)
-        assert (
-            "4 failed jobs belong to no process, as those of batches, and were left alone." in told["notes"][0]["text"]
-        )
-        assert all(f"{batch} (2)" in told["notes"][0]["text"] for batch in batches)
+    told = last_night(retrier)
+    assert told["notes"][0]["text"].startswith("4 failed jobs belong to no process")
+    assert all(f"{batch} (2)" in told["notes"][0]["text"] for batch in batches)
     assert set(items_of(told)) == {job}
     assert retrier.engine.executions(job) == 1
     assert len(retrier.engine.batches()) == 3

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from local.systems import Landscape
 from shared import clock
 from shared.operations import Found, Named
-from shared.problems import ItemNotFailed, ItemNotFound, NotSupported, OverCap
+from shared.problems import ItemNotFailed, ItemNotFound, ItemOfBatch, NotSupported, OverCap
 from shared.systems.camunda.jobs import cause_of, jobs_of
 from shared.systems.camunda.requests import Selection
 from shared.systems.camunda.selection import cause_and_group, chosen, failures, failures_page, version_of
@@ -83,8 +83,13 @@ def test_a_person_may_choose_what_a_machine_leaves_alone(rig: Rig) -> None:
     )
     rig.engine.make_batch(["gone"], 1)
     rig.clock.turn(60)
-    found = choose(rig, query=ALL)
     batch_jobs = {job.id for job in rig.engine.all_jobs() if job.work != "process"}
+    found = choose(rig, query=ALL)
+    assert set(ids(found.items)) == {waiting, suspended}
+    assert {one.id: type(problem) for one, problem in found.refused} == dict.fromkeys(batch_jobs, ItemOfBatch)
+    named = min(batch_jobs)
+    assert set(ids(choose(rig, job_ids=(named,), query=ALL).items)) == {waiting, suspended, named}
+    found = choose(rig, query=ALL, all_jobs=True)
     assert set(ids(found.items)) == {waiting, suspended, *batch_jobs}
     assert {one.id: one.episode for one in found.items}[waiting] == "retries 2"
 

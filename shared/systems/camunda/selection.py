@@ -17,7 +17,7 @@ from shared.systems.camunda.jobs import MOST_JOBS, Change, Job, count_of, failed
 from shared.systems.camunda.requests import Selection
 from shared.systems.camunda.service import json_object, objects, read
 from shared.systems.camunda.versions import Feature, Version
-from shared.systems.camunda.work import missing, refusal_of
+from shared.systems.camunda.work import missing, of_batch, refusal_of
 from shared.transport import Connection
 
 _FAILED = {"noRetriesLeft": True}
@@ -62,8 +62,15 @@ def chosen(connection: Connection, wanted: Mapping[str, Any], cap: int | None, u
     there = [job for job in found.values() if job]
     failed = failed_at(connection, there, run)
     lost = [(Named(one, change.model_dump(mode="json")), missing(one)) for one, job in found.items() if job is None]
-    items = [item(job, change, failed.get(job.id)) for job in there]
-    return Found(items, lost, [over.detail] if over else [], over)
+    items = {job.id: item(job, change, failed.get(job.id)) for job in there}
+    kept = [(items[job.id], of_batch(job)) for job in there if _is_swept_in(job, selection)]
+    meant = [items[job.id] for job in there if not _is_swept_in(job, selection)]
+    return Found(meant, [*lost, *kept], [over.detail] if over else [], over)
+
+
+def _is_swept_in(job: Job, selection: Selection) -> bool:
+    """Tell whether a job is a batch's own, and only a query has chosen it: nobody thinks of those."""
+    return not (job.is_of_process or selection.all_jobs or job.id in selection.job_ids)
 
 
 def failures(connection: Connection, since: datetime | None, until: datetime | None, run: str) -> Found:

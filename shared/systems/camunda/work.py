@@ -131,10 +131,16 @@ def missing(job: str) -> ItemNotFound:
     return ItemNotFound(f"There is no job {job[:64]}, or the app's user may not see it.", members={"sent": False})
 
 
+def of_batch(job: Job) -> ItemOfBatch:
+    """Return the problem of a job that is a batch's own: each night it would be given retries, and fail once more."""
+    named = f" of batch {job.batchId}" if job.batchId else ""
+    return ItemOfBatch(f"Job {job.id} belongs to no process; it is a part{named or ' of a batch'}.")
+
+
 def refusal_of(job: Job) -> Skipped | None:
     """Return why a machine leaves a job alone."""
     if not job.is_of_process:
-        return ItemOfBatch(f"Job {job.id} is a batch's own.")
+        return of_batch(job)
     if job.retries:
         return ItemWaiting(f"Job {job.id} has {job.retries} retries left.")
     if job.suspended:
