@@ -1,6 +1,7 @@
 """Ask the system again about what a run left unknown, and write down what it shows."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -55,9 +56,11 @@ def _check(store: Store, call: Call, body: CheckBody) -> Answer:
     order = _order(call, former, body)
     # A check of a check asks about what was sent at first.
     former = records.source_of(store, former)
-    shown = _batch(store, former, unknown, body) if former.is_batch else _together(store, former, unknown)
-    left = [item for item in unknown if item.id not in shown]
-    shown |= {} if former.is_batch else _jobs(store, former, left)
+    if former.is_batch:
+        shown = _batch(store, former, unknown, body)
+    else:
+        shown = _together(store, former, unknown)
+        shown |= _jobs(store, former, [item for item in unknown if item.id not in shown])
     items = [Item.of(item.id, shown[item.id], item.about, item.episode) for item in unknown]
     records.write_order(store, order, [])
     head = runs.report_of(store, order, items)
@@ -97,22 +100,20 @@ def _together(store: Store, former: Order, unknown: list[Item]) -> dict[str, Out
         about = asked & sending.items.keys() if sending else set()
         if about:
             claimant = try_of(former.run, waves.get(together.part_of(key)))
-            shown = _shown_together(store, former, claimant, key)
-            found |= {one: shown[one] for one in about & shown.keys()}
+            shown = _shown_together(store, former, claimant, key, about)
+            found |= {one: shown[one] for one in about}
     return found
 
 
-def _shown_together(store: Store, former: Order, claimant: str, key: str) -> dict[str, Outcome]:
-    sending = together.read(store, key)
-    items = sending.items if sending else {}
-    tasks = [task for task in records.all_tasks(store, former.run) if task.id in items]
+def _shown_together(store: Store, former: Order, claimant: str, key: str, about: set[str]) -> Mapping[str, Outcome]:
+    tasks = [task for task in records.all_tasks(store, former.run) if task.id in about]
     try:
         bundle = bundle_for(former, tasks)
-        if bundle:
-            return dict(together.checked(store, former.target, claimant, key, bundle))
+        if bundle is None:
+            raise ValueError(f"items of {former.system} were sent together, and can't be checked so")
+        return together.checked(store, former.target, claimant, key, bundle)
     except ItemProblem as problem:
-        return {one: Outcome.of(OutcomeUnknown(problem.detail)) for one in items}
-    return {}
+        return dict.fromkeys(about, Outcome.of(OutcomeUnknown(problem.detail)))
 
 
 def _jobs(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome]:

@@ -28,6 +28,7 @@ again and again."""
 _log = logging.getLogger("nightshift")
 
 WorkFor = Callable[[Order, Task], Work]
+Judge = Callable[[Look, ClaimRecord], str | None]
 BundleFor = Callable[[Order, Sequence[Task]], Bundle | None]
 
 
@@ -100,7 +101,7 @@ def _one_by_one(desk: Desk, tasks: Sequence[Task], tries: int) -> list[Ended] | 
 def _together(desk: Desk, bundle: Bundle, tasks: Sequence[Task], number: int, tries: int) -> list[Ended] | Wait:
     """Do the items by one call; a call that was made is seen to its end, also in quiet hours."""
     key = together.key_of(desk.order.run, number)
-    judges = {task.id: _terms(desk, task, tries) for task in tasks if task.outcome is None}
+    judges = {task.id: _terms(desk, _judge(desk, task), tries) for task in tasks if task.outcome is None}
     made = together.read(desk.store, key) is not None
     pause = None if made else _pause(desk, clock.now() + _BUDGET)
     if pause and judges:
@@ -180,9 +181,9 @@ def _seen_before(desk: Desk, task: Task) -> Look | None:
 
 
 def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wait:
-    order, read = desk.order, desk.watch.read
+    order = desk.order
     work = _Seeing(desk.work_for(order, task), seen)
-    judged = judge(order, lambda: control.policy(read), task.episode)
+    judged = _judge(desk, task)
     if order.mode == "plan":
         if desk.cancelled:
             raise Cancelled("The run was cancelled before it came to this item.")
@@ -190,15 +191,18 @@ def _done(desk: Desk, task: Task, tries: int, seen: list[Look]) -> Outcome | Wai
         return would(judged(looked(work.look, claim), claim.record) or "")
     if order.event_waits is not None and (wait := _too_early(desk, work, judged)):
         return wait
-    return perform(desk.store, order.target, desk.claimant, work, _terms(desk, task, tries))
+    return perform(desk.store, order.target, desk.claimant, work, _terms(desk, judged, tries))
 
 
-def _terms(desk: Desk, task: Task, tries: int) -> Terms:
-    judged = judge(desk.order, lambda: control.policy(desk.watch.read), task.episode)
+def _judge(desk: Desk, task: Task) -> Judge:
+    return judge(desk.order, lambda: control.policy(desk.watch.read), task.episode)
+
+
+def _terms(desk: Desk, judged: Judge, tries: int) -> Terms:
     return Terms(judged, lambda: _refuse_switched_off(desk), desk.order.give_up, tries)
 
 
-def _too_early(desk: Desk, work: Work, judged: Callable[[Look, ClaimRecord], str | None]) -> Wait | None:
+def _too_early(desk: Desk, work: Work, judged: Judge) -> Wait | None:
     """Return how long an event's attempt must wait. No claim is held meanwhile: others may try the item."""
     claim = Claim(desk.store, desk.order.target, work.item, desk.order.run, work.hold)
     if claim.see():

@@ -33,7 +33,6 @@ from shared.store import Store, app_store
 from shared.sweep import look_back, within_cap
 from shared.swept import SWEPT, Follow, swept
 from shared.systems import business_central as bc
-from shared.systems import camunda
 from shared.targets import System, Target, app_targets
 from shared.transport import Connection, connection
 from shared.waves import Candidate
@@ -92,15 +91,13 @@ def became(order: Order, progress: Progress) -> Iterable[tuple[str, Became]]:
 
 
 def followed(order: Order, sendings: Iterable[str]) -> Iterable[tuple[str, Following, str | None]]:
-    """Yield how far the system is with calls that are about many items, and what a person should know of that.
+    """Return how far the system is with calls that are about many items, and what a person should know of that.
 
     Raises:
         ItemProblem: it can't be read.
     """
-    link = connected(order.target)
-    for batch in sendings:
-        found = camunda.state_of(link, batch, order.run)
-        yield batch, Following(found.state), _stuck(batch, found) if found.state == "stuck" else None
+    link, look = connected(order.target), swept(order.system).followed
+    return ((one, *look(link, one, order.run)) for one in sendings)
 
 
 def candidate(order: Order, task: Task) -> Candidate:
@@ -299,12 +296,6 @@ def _refused(found: Found) -> Iterable[Task]:
 
 def _task(named: Named) -> Task:
     return Task(id=named.id, operation=dict(named.operation), episode=named.episode, about=dict(named.about))
-
-
-def _stuck(batch: str, found: camunda.BatchState) -> str:
-    if found.is_dead:
-        return f"Batch {batch} can never end: {found.why} Delete it: DELETE /api/camunda/batch/{batch}."
-    return f"Batch {batch} can't come to its end by itself: {found.why} Look at them in the engine."
 
 
 def _capped(order: Order, tasks: Iterable[Task]) -> Iterable[Task]:

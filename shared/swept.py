@@ -11,6 +11,7 @@ from typing import Any
 from shared.operations import Found, Named
 from shared.outcomes import Became
 from shared.policy import Facts
+from shared.progress import Following
 from shared.systems import camunda
 from shared.systems import finance_operations as fo
 from shared.targets import System
@@ -41,6 +42,10 @@ def _none(_connection: Connection, _operation: Mapping[str, Any], _run: str) -> 
     return None
 
 
+def _over(_connection: Connection, _sending: str, _run: str) -> tuple[Following, str | None]:
+    return Following.OVER, None
+
+
 @dataclass(frozen=True)
 class Swept:
     """What a system tells of its failures, and what is done to them; each function may raise ItemProblem.
@@ -53,6 +58,7 @@ class Swept:
         became: What became of items.
         work: What is done to one item.
         bundle: What is done to many items by one call; None where that is done to each by itself.
+        followed: How far the system is with such a call, by its own name for it, and what a person should know of that.
         chosen: What a request means that names its items by a selection.
         looks_back: How far it looks back is told by when it looked last; otherwise every open failure is found.
     """
@@ -64,6 +70,7 @@ class Swept:
     became: Callable[[Connection, Follow], Iterable[tuple[str, Became]]]
     work: Callable[[Connection, Mapping[str, Any], str], Work]
     bundle: Callable[[Connection, Mapping[str, Any], str], Bundle | None] = _none
+    followed: Callable[[Connection, str, str], tuple[Following, str | None]] = _over
     chosen: Callable[[Connection, Mapping[str, Any], int | None, int, str], Found] | None = None
     looks_back: bool = True
 
@@ -114,6 +121,19 @@ def _setting(connection: Connection, operation: Mapping[str, Any], run: str) -> 
     return camunda.SettingRetries(connection, camunda.Change.model_validate(operation), run)
 
 
+def _batch(connection: Connection, batch: str, run: str) -> tuple[Following, str | None]:
+    found = camunda.state_of(connection, batch, run)
+    if found.state != "stuck":
+        return Following(found.state), None
+    if found.is_dead:
+        return (
+            Following.STUCK,
+            f"Batch {batch} can never end: {found.why} Delete it: DELETE /api/camunda/batch/{batch}.",
+        )
+    text = f"Batch {batch} can't come to its end by itself: {found.why} Look at them in the engine."
+    return Following.STUCK, text
+
+
 _SWEPT: dict[System, Swept] = {
     "finance-operations": Swept(
         failures=_failed_jobs,
@@ -131,6 +151,7 @@ _SWEPT: dict[System, Swept] = {
         became=_retried,
         work=camunda.Deleting,
         bundle=_setting,
+        followed=_batch,
         chosen=camunda.chosen,
         looks_back=False,
     ),

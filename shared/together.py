@@ -26,7 +26,7 @@ from shared.work import Bundle, Look
 
 _SURELY = timedelta(minutes=1)
 """How long after a lost answer the system may still come to the call."""
-SLOWEST = timedelta(minutes=1)
+_SLOWEST = timedelta(minutes=1)
 """How long the marks may take; what a bundle calls its `hold` has room for that."""
 _WATCH = 2.0
 """Seconds that a second delivery watches the first one from inside; after that its run waits by a durable timer."""
@@ -266,7 +266,7 @@ def _sent(some: Round, claims: Mapping[str, Claim], sending: Sending, etag: str)
     try:
         # The marks took a while.
         some.switch()
-        if clock.now() > sending.until - some.bundle.hold + SLOWEST:
+        if clock.now() > sending.until - some.bundle.hold + _SLOWEST:
             _take_back(some, claims, etag)
             raise NotReady("The store was too slow for the claims to hold until the call is over.")
         outcome = some.bundle.send(list(sending.items))

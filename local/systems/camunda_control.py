@@ -8,18 +8,10 @@ from starlette.responses import Response
 
 from local.systems.camunda_engine import Engine
 from local.systems.camunda_job import JobSettings
+from local.systems.causes_control import cause_paths
 from local.systems.control import Control, Controlled, Path, answer
 
 _JOBS = TypeAdapter(list[JobSettings])
-
-
-class _CauseChange(BaseModel):
-    """Causes that break, and causes that are mended."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    broken: list[str] = []
-    mended: list[str] = []
 
 
 class _Deletion(BaseModel):
@@ -48,8 +40,7 @@ class CamundaControl(Control):
         return [
             ("GET", "/local/jobs", self._read_jobs),
             ("POST", "/local/jobs", self._add_jobs),
-            ("GET", "/local/causes", self._read_causes),
-            ("POST", "/local/causes", self._change_causes),
+            *cause_paths(self._engine),
             ("GET", "/local/executions", self._read_executions),
             ("GET", "/local/batches", self._read_batches),
             ("POST", "/local/instances/delete", self._delete_instance),
@@ -61,17 +52,6 @@ class CamundaControl(Control):
     async def _add_jobs(self, request: Request) -> Response:
         settings = _JOBS.validate_json(await request.body())
         return answer({"ids": [self._engine.add_job(**job) for job in settings]}, 201)
-
-    async def _read_causes(self, _request: Request) -> Response:
-        return answer({"broken": self._engine.broken_causes()})
-
-    async def _change_causes(self, request: Request) -> Response:
-        change = _CauseChange.model_validate_json(await request.body())
-        for cause in change.broken:
-            self._engine.break_cause(cause)
-        for cause in change.mended:
-            self._engine.mend(cause)
-        return await self._read_causes(request)
 
     async def _read_executions(self, _request: Request) -> Response:
         return answer({"executions": self._engine.all_executions()})

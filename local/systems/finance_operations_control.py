@@ -9,20 +9,12 @@ from starlette.responses import Response
 
 from local.systems.batch_job import Happening
 from local.systems.business_events import BusinessEvents
+from local.systems.causes_control import cause_paths
 from local.systems.control import Control, Controlled, Path, answer
 from local.systems.event_shapes import Shape
 from local.systems.jobs import Jobs, JobSettings
 
 _JOBS = TypeAdapter(list[JobSettings])
-
-
-class _CauseChange(BaseModel):
-    """Causes that break, and causes that are mended."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    broken: list[str] = []
-    mended: list[str] = []
 
 
 class _NewEndpoint(BaseModel):
@@ -64,8 +56,7 @@ class FinanceOperationsControl(Control):
         return [
             ("GET", "/local/jobs", self._read_jobs),
             ("POST", "/local/jobs", self._add_jobs),
-            ("GET", "/local/causes", self._read_causes),
-            ("POST", "/local/causes", self._change_causes),
+            *cause_paths(self._jobs),
             ("GET", "/local/business-events", self._read_events),
             ("POST", "/local/business-events", self._subscribe),
             ("DELETE", "/local/business-events", self._unsubscribe),
@@ -78,17 +69,6 @@ class FinanceOperationsControl(Control):
     async def _add_jobs(self, request: Request) -> Response:
         settings = _JOBS.validate_json(await request.body())
         return answer({"ids": [self._jobs.add(**job) for job in settings]}, 201)
-
-    async def _read_causes(self, _request: Request) -> Response:
-        return answer({"broken": self._jobs.broken_causes()})
-
-    async def _change_causes(self, request: Request) -> Response:
-        change = _CauseChange.model_validate_json(await request.body())
-        for cause in change.broken:
-            self._jobs.break_cause(cause)
-        for cause in change.mended:
-            self._jobs.mend(cause)
-        return await self._read_causes(request)
 
     async def _read_events(self, _request: Request) -> Response:
         events = self._events

@@ -9,22 +9,6 @@ from local.machine import Machine
 from tests.app.calling import Caller, wait_for
 
 RETRIES = "camunda/job/retries"
-FIELDS = [
-    "id",
-    "type",
-    "totalJobs",
-    "jobsCreated",
-    "batchJobsPerSeed",
-    "invocationsPerBatchJob",
-    "seedJobDefinitionId",
-    "monitorJobDefinitionId",
-    "batchJobDefinitionId",
-    "suspended",
-    "tenantId",
-    "createUserId",
-    "startTime",
-    "executionStartTime",
-]
 
 
 class Retrier(Caller):

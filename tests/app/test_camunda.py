@@ -8,7 +8,8 @@ import pytest
 
 from local.machine import Machine
 from tests.app.calling import get, problem, put_rules
-from tests.app.camunda_calling import FIELDS, Retrier, items_of
+from tests.app.camunda_calling import Retrier, items_of
+from tests.shared.camunda_engine import FIELDS
 
 SEED: dict[str, Any] = {
     "retries": 5,

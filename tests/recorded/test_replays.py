@@ -134,6 +134,4 @@ def test_a_recording_holds_no_secret_no_path_and_no_host_but_the_loopback(file: 
     texts = [file.read_text(encoding="utf-8"), *(b64decode(data).decode() for data in records)]
     for text in texts:
         assert set(re.findall(r"://([^/\"\\:]*)", text)) <= {"127.0.0.1"}
-        assert (
-            re.findall(r"(?i)bearer|client.?secret|x-functions-key|/home/|/root/|/tmp/|/users/|[a-z]:\\\\", text) == []
-        )
+        assert re.findall(r"(?i)bearer|client.?secret|x-functions-key|/(home|root|tmp|users)/|[a-z]:\\\\", text) == []

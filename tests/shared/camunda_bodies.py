@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.problems import NotValid
-from shared.systems.camunda import Asked, read_retries
+from shared.systems.camunda import Asked, Selection, read_retries
 from shared.validation import Call
 
 IDS = ["jobId", "jobDefinitionId", "processInstanceId", "executionId", "processDefinitionId", "processDefinitionKey"]
@@ -95,3 +95,15 @@ BODIES = (WHOLE | WHOLE | EVERY).flatmap(
     lambda body: st.dictionaries(MEMBERS, ODD, max_size=1).map(lambda odd: {**body, **odd})
 )
 """Bodies of which about a quarter are right; the rest have something odd in them, mostly in one place."""
+
+
+def wire(selection: Selection) -> dict[str, Any]:
+    """Return what of a selection could be sent; a due date of null is one, and none is left out."""
+    found: dict[str, Any] = {"retries": selection.retries}
+    if selection.job_ids:
+        found["jobIds"] = list(selection.job_ids)
+    if selection.query is not None:
+        found["jobQuery"] = selection.query
+    if selection.due != "keep":
+        found["dueDate"] = selection.due_date
+    return found

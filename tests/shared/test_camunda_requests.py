@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shared.problems import NotJson, NotValid
 from shared.systems.camunda import Asked, Options, RetriesBody, Selection, engine_date, read_retries
-from tests.shared.camunda_bodies import BODIES, LATE, NO_NUMBERS, SORTED, SORTING, asked, call, told
+from tests.shared.camunda_bodies import BODIES, LATE, NO_NUMBERS, SORTED, SORTING, asked, call, told, wire
 
 SEED = b"""{
   "retries" : 5,
@@ -40,7 +40,7 @@ def test_the_documented_example_is_asked_as_it_is_printed() -> None:
     ]
     selection = Selection(retries=5, job_ids=("aJob", "secondJob"), query={"dueDates": conditions})
     assert read_retries(call(SEED)) == Asked(selection, Options(), None)
-    assert selection.wire() == {"retries": 5, "jobIds": ["aJob", "secondJob"], "jobQuery": {"dueDates": conditions}}
+    assert wire(selection) == {"retries": 5, "jobIds": ["aJob", "secondJob"], "jobQuery": {"dueDates": conditions}}
     assert selection.needs == {"dates"}
 
 
@@ -52,7 +52,7 @@ def test_every_job_is_meant_only_where_it_is_said(query: dict[str, Any]) -> None
     assert told({"retries": 1, "jobIds": ["x"], "jobQuery": query}).keys() == {"/jobQuery"}
     selection = asked(jobQuery=query, **ALL).selection
     assert (selection.query, selection.all_jobs) == ({}, True)
-    assert selection.wire() == {"retries": 1, "jobQuery": {}}
+    assert wire(selection) == {"retries": 1, "jobQuery": {}}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_no_due_date_and_null_and_a_date_are_three_things(
 ) -> None:
     selection = asked(jobIds=["x"], **members).selection
     assert (selection.due, selection.due_date) == (due, due_date)
-    assert selection.wire() == {"retries": 1, "jobIds": ["x"], **sent}
+    assert wire(selection) == {"retries": 1, "jobIds": ["x"], **sent}
     assert selection.needs == ({"dueDate"} if members else set())
 
 
@@ -177,7 +177,7 @@ def test_options_are_kept_and_are_not_sent() -> None:
     found = asked(jobIds=["x"], nightshift={**options, "giveUpAfter": 0})
     assert found.options == Options(**options, giveUpAfter=0)  # type: ignore[arg-type]  # as JSON has them
     assert found.target == "c7"
-    assert found.selection.wire() == {"retries": 1, "jobIds": ["x"]}
+    assert wire(found.selection) == {"retries": 1, "jobIds": ["x"]}
 
 
 def test_a_target_may_be_named_in_the_body_or_in_the_header_but_not_two() -> None:
@@ -203,7 +203,7 @@ def test_what_is_sent_is_never_wider_than_what_was_asked(body: dict[str, Any]) -
     except NotValid as problem:
         assert problem.mistakes  # noqa: PT017 - most bodies are wrong
         return
-    sent = found.selection.wire()
+    sent = wire(found.selection)
     query = sent.get("jobQuery")
     assert sent.keys() == body.keys() - {"nightshift"}
     assert (sent["retries"], sent.get("jobIds")) == (body["retries"], body.get("jobIds"))

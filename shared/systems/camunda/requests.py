@@ -140,17 +140,6 @@ class Selection(BaseModel):
         }
         return frozenset(feature for feature, wanted in needed.items() if wanted)
 
-    def wire(self) -> dict[str, Any]:
-        """Return the body that is sent; a due date of null is one, and none is left out."""
-        found: dict[str, Any] = {"retries": self.retries}
-        if self.job_ids:
-            found["jobIds"] = list(self.job_ids)
-        if self.query is not None:
-            found["jobQuery"] = self.query
-        if self.due != "keep":
-            found["dueDate"] = self.due_date
-        return found
-
 
 @dataclass(frozen=True)
 class Asked:
