@@ -125,13 +125,10 @@ def _batch(connection: Connection, batch: str, run: str) -> tuple[Following, str
     found = camunda.state_of(connection, batch, run)
     if found.state != "stuck":
         return Following(found.state), None
-    if found.is_dead:
-        return (
-            Following.STUCK,
-            f"Batch {batch} can never end: {found.why} Delete it: DELETE /api/camunda/batch/{batch}.",
-        )
-    text = f"Batch {batch} can't come to its end by itself: {found.why} Look at them in the engine."
-    return Following.STUCK, text
+    ending = f"never end: {found.why} Delete it: DELETE /api/camunda/batch/{batch}."
+    if not found.is_dead:
+        ending = f"not come to its end by itself: {found.why} Look at them in the engine."
+    return Following.STUCK, f"Batch {batch} can {ending}"
 
 
 _SWEPT: dict[System, Swept] = {
