@@ -1,5 +1,6 @@
 """Azurite, the emulator of Azure Storage: installed by npm where that is there, and run on free ports of loopback."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -10,16 +11,24 @@ from time import monotonic, sleep
 from local.environment import ROOT
 
 _HOME = ROOT / ".local" / "azurite"
-_MAIN = _HOME / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-_VERSION = "3.35.0"
+_PACKAGE = _HOME / "node_modules" / "azurite"
+_MAIN = _PACKAGE / "dist" / "src" / "azurite.js"
+_VERSION = "3.37.0"
+_SERVICES = ("blob", "queue", "table")
+_START_SECONDS = 30.0
+_END_SECONDS = 10.0
 _ACCOUNT = "devstoreaccount1"
 # The account key of the emulator: published by Microsoft, the same on every machine, and no secret.
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
+class AzuriteError(Exception):
+    """Azurite can't be run; the message says why."""
+
+
 def is_installed() -> bool:
-    """Tell whether it can be run."""
-    return _MAIN.is_file() and shutil.which("node") is not None
+    """Tell whether it can be run, in the version that is pinned here."""
+    return _MAIN.is_file() and _installed_version() == _VERSION and shutil.which("node") is not None
 
 
 def install() -> bool:
@@ -34,36 +43,68 @@ def install() -> bool:
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Run its blob service, and give the connection string."""
-    node, port = shutil.which("node") or "node", _free_port()
+    """Run it in memory, and give the connection string of its blob, queue and table services.
+
+    Raises:
+        AzuriteError: It isn't installed, or did not start.
+    """
+    if not is_installed():
+        raise AzuriteError(f"Azurite {_VERSION} is not installed: `make check` or `make engine` installs it with npm.")
+    ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
     command = [
-        *(node, str(_MAIN), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
+        *(shutil.which("node") or "node", str(_MAIN)),
         *("--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"),
     ]
-    with subprocess.Popen(command) as process:  # noqa: S603 - Azurite itself
+    for service, port in ports.items():
+        command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - Azurite itself
         try:
-            _await(process, port)
-            yield (
-                f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};"
-                f"BlobEndpoint=http://127.0.0.1:{port}/{_ACCOUNT};"
-            )
+            for port in ports.values():
+                _await(process, port)
+            yield _connection_string(ports)
         finally:
             process.terminate()
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on at present."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether somebody listens on a port of loopback."""
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _installed_version() -> str | None:
+    try:
+        found = json.loads((_PACKAGE / "package.json").read_text("utf-8"))["version"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return str(found)
+
+
+def _connection_string(ports: dict[str, int]) -> str:
+    ends = (f"{name.title()}Endpoint=http://127.0.0.1:{port}/{_ACCOUNT}" for name, port in ports.items())
+    return f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};{';'.join(ends)};"
 
 
 def _await(process: subprocess.Popen[bytes], port: int) -> None:
-    until = monotonic() + 30
-    while monotonic() < until:
-        if process.poll() is not None:
-            break
-        with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+    until = monotonic() + _START_SECONDS
+    while monotonic() < until and process.poll() is None:
+        if is_listening(port):
+            return
         sleep(0.05)
-    raise RuntimeError("Azurite did not start")
+    raise AzuriteError("Azurite did not start.")

@@ -4,39 +4,41 @@ import asyncio
 import base64
 import json
 import logging
+import threading
 from collections.abc import Callable, Hashable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from urllib.parse import urlencode
 
 import durabletask.internal.orchestrator_service_pb2 as pb
 from durabletask.entities import EntityInstanceId
-from durabletask.internal import helpers
 from google.protobuf.message import DecodeError
 
 from local.host import newtonsoft
 from local.host.frames import Header
-from local.host.functions import Catalogue, Function, HostJson
-from local.host.hub import STREAM, Hub
+from local.host.functions import Catalogue, Function
+from local.host.host_json import DurableSettings
 from local.host.link import Answer, Link, WorkerLostError
+from local.host.task_hub import Response, TaskHub
 from local.host.workers import Workers
 
+_HANDS = 64
+"""How many items may be handed in or back at once; each such call is short."""
 _log = logging.getLogger(__name__)
 
-type Key = tuple[str, int]
 
-
-def durable_client(host_json: HostJson, hub_address: str, url: str, system_key: str) -> str:
+def durable_client(durable: DurableSettings, hub_address: str, url: str, system_key: str) -> str:
     """Return what a durableClient binding hands to the function: the fields that the extension sends, and no others."""
-    query = {"taskHub": host_json.hub_name, "connection": "Storage", "code": system_key}
+    query = {"taskHub": durable.hub_name, "connection": "Storage", "code": system_key}
     return json.dumps(
         {
-            "taskHubName": host_json.hub_name,
+            "taskHubName": durable.hub_name,
             "connectionName": "Storage",
             "rpcBaseUrl": f"http://{hub_address}",
             "requiredQueryStringParameters": urlencode(query),
             "httpBaseUrl": f"{url}/runtime/webhooks/durabletask",
             "useForwardedHost": False,
-            "maxGrpcMessageSizeInBytes": host_json.max_grpc_message_size,
+            "maxGrpcMessageSizeInBytes": durable.max_grpc_message_size,
             "grpcHttpClientTimeout": "00:01:40",
         }
     )
@@ -48,9 +50,14 @@ def client_inputs(function: Function, client: str) -> list[Header]:
 
 
 class Dispatcher:
-    """Hands each work item to a worker, and again to the next one when that dies, until its completion is in."""
+    """Hands each work item to a worker, and what became of it to the hub.
 
-    def __init__(self, hub: Hub, workers: Workers, catalogue: Catalogue, client: str, *, deliver_twice: bool) -> None:
+    An item whose worker dies is abandoned: what that means for it is the hub's to say.
+    """
+
+    def __init__(
+        self, hub: TaskHub, workers: Workers, catalogue: Catalogue, client: str, *, deliver_twice: bool
+    ) -> None:
         self._hub = hub
         self._workers = workers
         self._catalogue = catalogue
@@ -58,22 +65,32 @@ class Dispatcher:
         self._deliver_twice = deliver_twice
         self._turns: list[tuple[str, int]] = []
         self._loop = asyncio.get_running_loop()
+        self._hands = ThreadPoolExecutor(_HANDS, "hands")
+        self._stopped = False
 
     def start(self) -> None:
         """Take work items from now on, until the hub is closed."""
-        self._hub.executor.submit(self._pump)
+        threading.Thread(target=self._pump, name="work items", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take and hand in nothing any more."""
+        self._stopped = True
+        self._hands.shutdown(wait=False, cancel_futures=True)
 
     def turn_bytes(self, prefix: str) -> list[int]:
         """Return how many bytes each turn took to a worker, of the instances whose ids begin with `prefix`."""
         return [size for instance_id, size in list(self._turns) if instance_id.startswith(prefix)]
 
     def _pump(self) -> None:
-        for item in self._hub.GetWorkItems(pb.GetWorkItemsRequest(), STREAM):
+        for item in self._hub.items():
+            if self._stopped:
+                return
             # Turned into bytes here, where it holds up nobody.
             payload = item.orchestratorRequest.SerializeToString()
             if item.HasField("orchestratorRequest"):
                 self._turns.append((item.orchestratorRequest.instanceId, len(payload)))
-            asyncio.run_coroutine_threadsafe(self._deliver(item, payload), self._loop)
+            with suppress(RuntimeError):  # the host has stopped in the meantime
+                asyncio.run_coroutine_threadsafe(self._deliver(item, payload), self._loop)
 
     async def _deliver(self, item: pb.WorkItem, payload: bytes) -> None:
         try:
@@ -81,13 +98,16 @@ class Dispatcher:
                 await self._orchestrate(item, base64.b64encode(payload))
             elif item.HasField("activityRequest"):
                 await self._act(item)
-            elif item.HasField("entityRequestV2"):
+            elif item.HasField("entityRequest"):
                 await self._operate(item)
+        except WorkerLostError:
+            if not self._stopped:
+                _log.info("A worker died with a work item in its hands")
+                await self._hand(lambda: self._hub.abandon(item))
         except Exception as error:  # noqa: BLE001 - whatever it is, the item must not be lost
-            # Never lost: whatever can't be delivered or completed ends its instance, visibly.
+            # Never lost: whatever can't be delivered fails, visibly.
             _log.exception("A work item could not be delivered")
-            for instance_id in _instance_ids(item):
-                self._hub.fail(instance_id, type(error).__name__, str(error) or type(error).__name__)
+            await self._complete(_failed(item, f"{type(error).__name__}: {error}"))
 
     async def _orchestrate(self, item: pb.WorkItem, payload: bytes) -> None:
         request = item.orchestratorRequest
@@ -96,11 +116,10 @@ class Dispatcher:
         if function is None:
             response = _failed_turn(f"ValueError: There is no orchestrator function {name!r}.")
         else:
-            answer = await self._run(function, "string", payload, None)
-            response = _turn(answer)
+            response = _turn(await self._run(function, "string", payload, None))
         response.instanceId = request.instanceId
         response.completionToken = item.completionToken
-        await self._complete(self._hub.CompleteOrchestratorTask, response)
+        await self._complete(response)
 
     async def _act(self, item: pb.WorkItem) -> None:
         function = self._catalogue.durable("activity", item.activityRequest.name)
@@ -115,7 +134,7 @@ class Dispatcher:
             await self._act_once(item, function, None)
 
     async def _operate(self, item: pb.WorkItem) -> None:
-        request, infos = helpers.convert_to_entity_batch_request(item.entityRequestV2)
+        request = item.entityRequest
         name = EntityInstanceId.parse(request.instanceId).entity
         function = self._catalogue.durable("entity", name)
         if function is None:
@@ -124,15 +143,12 @@ class Dispatcher:
             payload = base64.b64encode(request.SerializeToString())
             result = _batch(request, await self._run(function, "string", payload, None))
         result.completionToken = item.completionToken
-        del result.operationInfos[:]
-        result.operationInfos.extend(infos)
-        await self._complete(self._hub.CompleteEntityTask, result)
+        await self._complete(result)
 
     async def _act_once(self, item: pb.WorkItem, function: Function, link: Link | None) -> None:
         request = item.activityRequest
         text = newtonsoft.activity_input(request.input.value)
-        key: Key = (item.completionToken, request.taskId)
-        answer = await self._run(function, "json", text.encode(), key, link)
+        answer = await self._run(function, "json", text.encode(), item.completionToken, link)
         await self._complete_activity(item, answer)
 
     async def _complete_activity(self, item: pb.WorkItem, answer: Answer) -> None:
@@ -146,30 +162,40 @@ class Dispatcher:
             response.result.value = newtonsoft.pass_through(_json(answer))
         else:
             response.failureDetails.CopyFrom(newtonsoft.failure(answer.error))
-        await self._complete(self._hub.CompleteActivityTask, response)
+        await self._complete(response)
 
     async def _run(
         self, function: Function, as_type: str, body: bytes, key: Hashable, link: Link | None = None
     ) -> Answer:
         inputs = [{"name": function.trigger, "type": "body", "as": as_type}, *client_inputs(function, self._client)]
-        while True:
-            try:
-                chosen = link or await self._workers.wait_for("durable")
-                return await chosen.invoke(function, inputs, body, key)
-            except WorkerLostError:
-                _log.info("The worker died with %s in its hands; another gets it", function.info.name)
-                link = None
+        chosen = link or await self._workers.wait_for("durable")
+        return await chosen.invoke(function, inputs, body, key)
 
-    async def _complete[T](self, complete: Callable[[T, Any], object], response: T) -> None:
-        await self._loop.run_in_executor(self._hub.executor, complete, response, STREAM)
+    async def _complete(self, response: Response) -> None:
+        await self._hand(lambda: self._hub.complete(response))
+
+    async def _hand(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the host has stopped in the meantime
+            await self._loop.run_in_executor(self._hands, call)
 
 
-def _instance_ids(item: pb.WorkItem) -> list[str]:
-    """Return the orchestrations that wait for what a work item does."""
-    if item.HasField("entityRequestV2"):
-        calls = (event.entityOperationCalled for event in item.entityRequestV2.operationRequests)
-        return [call.parentInstanceId.value for call in calls if call.HasField("parentInstanceId")]
-    return [item.orchestratorRequest.instanceId or item.activityRequest.orchestrationInstance.instanceId]
+def _failed(item: pb.WorkItem, error: str) -> Response:
+    """Return the completion of an item that could not be run."""
+    if item.HasField("activityRequest"):
+        request = item.activityRequest
+        return pb.ActivityResponse(
+            instanceId=request.orchestrationInstance.instanceId,
+            taskId=request.taskId,
+            completionToken=item.completionToken,
+            failureDetails=newtonsoft.failure(error),
+        )
+    if item.HasField("entityRequest"):
+        batch = _failed_batch(item.entityRequest, error)
+        batch.completionToken = item.completionToken
+        return batch
+    turn = _failed_turn(error)
+    turn.instanceId, turn.completionToken = item.orchestratorRequest.instanceId, item.completionToken
+    return turn
 
 
 def _orchestrator_name(request: pb.OrchestratorRequest) -> str:

@@ -94,12 +94,16 @@ class Request:
 class Edge:
     """The ASGI app."""
 
-    def __init__(self, workers: Workers, clock: LocalClock, keys: Keys, prefix: str, body_limit: int) -> None:
+    def __init__(
+        self, workers: Workers, clock: LocalClock, keys: Keys, prefix: str, body_limit: int, *, pushed: bool
+    ) -> None:
+        """Answer 503 until it is opened; where the clock may not be pushed, say so."""
         self._workers = workers
         self._clock = clock
         self._keys = keys
         self._prefix = prefix
         self._body_limit = body_limit
+        self._pushed = pushed
         self._routes: list[tuple[Route, Function]] | None = None
         self._client = ""
         self._admin: Admin | None = None
@@ -199,6 +203,8 @@ class Edge:
             return self._now()
         if request.method != "POST":
             return Reply(404)
+        if not self._pushed:
+            return Reply(409, [(b"content-type", b"text/plain")], b"The engine lives by the real clock.")
         try:
             wish = json.loads(await _body(request, receive))
             await asyncio.to_thread(self._push, wish)

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from local.host import ncrontab
 from local.host.errors import HostError
 from local.host.routing import Route, parse_route
+from local.host.task_hub import DurableFunction
 
 type Kind = Literal["http", "timer", "orchestrator", "activity", "entity"]
 
@@ -91,6 +91,14 @@ class Catalogue:
         """Return the function of that name, in whatever case it is written."""
         return next((f for f in self.functions if f.info.name.casefold() == name.casefold()), None)
 
+    def durables(self) -> list[DurableFunction]:
+        """Return the orchestrators, activities and entities, by the names of their triggers."""
+        kinds: dict[Kind, Literal["orchestrator", "activity", "entity"]]
+        kinds = {"orchestrator": "orchestrator", "activity": "activity", "entity": "entity"}
+        return [
+            DurableFunction(kinds[one.info.kind], one.durable_name) for one in self.functions if one.info.kind in kinds
+        ]
+
     def timers(self) -> list[Function]:
         """Return the timer functions."""
         return [function for function in self.functions if function.info.kind == "timer"]
@@ -99,30 +107,6 @@ class Catalogue:
         """Return the HTTP functions in the order in which the host registers their routes: by name."""
         http = sorted((f for f in self.functions if f.info.kind == "http"), key=lambda f: f.info.name.casefold())
         return [(parse_route(f.info.name, f.info.route or "", f.info.methods), f) for f in http]
-
-
-@dataclass(frozen=True)
-class HostJson:
-    """What this host reads of host.json."""
-
-    route_prefix: str
-    hub_name: str
-    max_grpc_message_size: int
-
-
-def read_host_json(directory: Path) -> HostJson:
-    """Read host.json, with Azure's defaults for what it leaves out."""
-    file = directory / "host.json"
-    try:
-        extensions = json.loads(file.read_text("utf-8")).get("extensions", {})
-    except (OSError, ValueError) as error:
-        raise HostError(f"{file} can't be read: {error}") from error
-    durable = extensions.get("durableTask", {})
-    return HostJson(
-        route_prefix=extensions.get("http", {}).get("routePrefix", "api").strip("/"),
-        hub_name=durable.get("hubName", "TestHubName"),
-        max_grpc_message_size=durable.get("maxGrpcMessageSizeInBytes", 4 * 1024 * 1024),
-    )
 
 
 def _function(name: str, function_id: str, raw_bindings: Iterable[str], settings: Mapping[str, str]) -> Function:

@@ -17,6 +17,7 @@ from local.host.errors import HostError
 from local.host.functions import Catalogue, FunctionInfo
 from local.host.hub import Hub
 from local.host.site import Options, Site
+from local.host.task_hub import TaskHub
 from local.host.workers import Role
 
 _STOP_SECONDS = 10.0
@@ -40,6 +41,8 @@ class Host:
         durable_workers: int = 1,
         function_key: str | None = None,
         master_key: str | None = None,
+        hub: TaskHub | None = None,
+        azure_latency: bool = False,
     ) -> None:
         """Prepare a host; nothing runs yet.
 
@@ -52,6 +55,8 @@ class Host:
             durable_workers: How many processes run durable functions.
             function_key: The key that opens all functions of level FUNCTION; a random one if none is given.
             master_key: The key that opens all; a random one if none is given.
+            hub: A task hub from outside, which it starts and ends; its own if none is given.
+            azure_latency: A start is taken up as late as where HTTP and durable functions run on different machines.
         """
         self.clock = clock or LocalClock()
         self.url = ""
@@ -59,7 +64,14 @@ class Host:
         self.master_key = master_key or secrets.token_urlsafe(32)
         self._keys = Keys(self.function_key, self.master_key)
         self._options = Options(
-            app_directory.resolve(), dict(settings), port, deliver_twice, durable_workers, self._keys
+            app_directory.resolve(),
+            dict(settings),
+            port,
+            deliver_twice,
+            durable_workers,
+            self._keys,
+            azure_latency=azure_latency,
+            hub=hub,
         )
         self._owns_clock = clock is None
         self._loop = asyncio.new_event_loop()
@@ -98,11 +110,20 @@ class Host:
         """Return the task hub of this host.
 
         Raises:
-            HostError: It isn't started.
+            HostError: It isn't started, or its hub is another program.
         """
-        if self._site is None:
-            raise HostError("The host isn't started.")
+        if self._site is None or not isinstance(self._site.hub, Hub):
+            raise HostError("The host isn't started, or has no hub of its own.")
         return self._site.hub
+
+    def crash(self) -> None:
+        """End the task hub and the workers at once, as the crash of a machine does.
+
+        A hub of its own goes on by itself when the time of visibility is over; one in another process is gone, and this
+        host with it.
+        """
+        if self._site is not None:
+            self._call(self._site.crash())
 
     def functions(self) -> list[FunctionInfo]:
         """Return the functions as they were indexed, the Durable SDK's own two among them."""

@@ -1,89 +1,42 @@
 """The task hub: the in-memory backend of `durabletask.testing`, made to behave as the Durable extension does.
 
-That backend is meant for unit tests. What is overridden here would let a wrong design pass, or hang: message size,
-threads, timers, the history's limit, starts on a used id, completions that come twice or too late. It overrides
-underscore methods, so its tests must run whenever durabletask changes.
+That backend is meant for unit tests. What is overridden here, in `hub_items.py` and in `hub_entities.py` would let a
+wrong design pass, or hang: message size, threads, timers, the history's limit, versions, starts on a used id,
+completions that come twice or too late, workers that die. `tests/engine/test_contract.py` holds it against the
+extension itself. It overrides underscore methods, so its tests must run whenever durabletask changes.
 """
 
-import threading
-import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self, override
+from typing import Any, override
 
 import durabletask.internal.orchestrator_service_pb2 as pb
 import grpc
 from durabletask.internal import helpers
 from durabletask.internal.orchestrator_service_pb2_grpc import add_TaskHubSidecarServiceServicer_to_server
-from durabletask.testing import in_memory_backend
-from durabletask.testing.in_memory_backend import (
-    ActivityWorkItem,
-    InMemoryOrchestrationBackend,
-    OrchestrationInstance,
-)
+from durabletask.testing.in_memory_backend import ActivityWorkItem, OrchestrationInstance
 
 from local.clock import LocalClock, Timer
+from local.host.host_json import DurableSettings
+from local.host.hub_entities import EntitiesBackend
+from local.host.hub_time import enter_thread
+from local.host.task_hub import DurableFunction, Response
+from local.host.versions import is_covered
 
 _THREADS = 512
 _ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-_GATHER_SECONDS = 0.002
+_STATUS_BYTES = 16 * 1024
+"""How large a custom status may be, in UTF-16."""
 _RESULTS = (
     "taskCompleted",
     "taskFailed",
     "timerFired",
     "subOrchestrationInstanceCompleted",
     "subOrchestrationInstanceFailed",
-    "entityOperationCompleted",
-    "entityOperationFailed",
 )
-
-
-class _OfThread(threading.local):
-    """What a thread knows of its hub. No context variable: gRPC runs each call in a context of its own making."""
-
-    clock: LocalClock | None = None
-
-
-_of_thread = _OfThread()
-
-
-def _enter_thread(clock: LocalClock) -> None:
-    _of_thread.clock = clock
-
-
-class _HubTime(datetime):
-    """The time as the thread's hub tells it; real time in threads of no hub."""
-
-    @classmethod
-    @override
-    def now(cls, tz: tzinfo | None = None) -> Self:
-        clock = _of_thread.clock
-        return super().now(tz) if clock is None else cls.fromtimestamp(clock.now().timestamp(), tz)
-
-
-# The stock backend reads the time from this name of its module, in two dozen places. Several hubs, each with a clock
-# of its own, may live in one process; so each thread knows its hub's clock, instead of the module knowing one.
-vars(in_memory_backend)["datetime"] = _HubTime
-
-
-class _Wake(threading.Event):
-    """Work has come. Cleared by waiting only: the stock loop's own `clear` could lose what comes just before it."""
-
-    @override
-    def wait(self, timeout: float | None = None) -> bool:
-        woken = super().wait(timeout)
-        super().clear()
-        if woken:
-            # The results of a fan-out gather here, rather than each causing a replay.
-            time.sleep(_GATHER_SECONDS)
-        return woken
-
-    @override
-    def clear(self) -> None:
-        pass
 
 
 class _Stream:
@@ -124,7 +77,7 @@ class Standing:
                 yield event
 
 
-class Hub(InMemoryOrchestrationBackend):
+class Hub(EntitiesBackend):
     """A task hub on loopback that lives by a local clock.
 
     Attributes:
@@ -132,20 +85,38 @@ class Hub(InMemoryOrchestrationBackend):
             the turn asked for.
     """
 
-    def __init__(self, clock: LocalClock, max_history_size: int = 10_000) -> None:
-        super().__init__(max_history_size=max_history_size, port=0)
+    lives_by_real_time = False
+
+    def __init__(
+        self,
+        clock: LocalClock,
+        settings: DurableSettings | None = None,
+        *,
+        max_history_size: int = 10_000,
+        azure_latency: bool = False,
+    ) -> None:
+        """Prepare a hub; nobody can call it yet.
+
+        Args:
+            clock: The clock to live by.
+            settings: What host.json says of it.
+            max_history_size: How many events a history may have.
+            azure_latency: A start is taken up as late as from another instance: after half of what an idle queue is
+                left alone at most.
+        """
+        super().__init__(clock, settings or DurableSettings(), max_history_size)
         self.after_turn: Callable[[str], None] = lambda _: None
-        self._clock = clock
-        self._work_available = _Wake()
+        self._azure_latency = azure_latency
         self._timers: dict[str, dict[object, Timer]] = {}
-        self._outstanding: dict[tuple[str, int], str] = {}
+        self._queues = {}
+        self._batches = {}
         self._again: set[str] = set()
         self._parents: dict[str, tuple[str, int]] = {}
         # Every thread that runs hub code gets the hub's clock.
-        self.executor = futures.ThreadPoolExecutor(_THREADS, "hub", initializer=_enter_thread, initargs=(clock,))
+        self.executor = futures.ThreadPoolExecutor(_THREADS, "hub", initializer=enter_thread, initargs=(clock,))
 
     @override
-    def start(self) -> str:
+    def start(self, functions: Sequence[DurableFunction] = ()) -> str:
         """Listen on a free port of 127.0.0.1, and return the address."""
         server = grpc.server(self.executor, options=_ANY_SIZE)
         self._server = server
@@ -167,13 +138,40 @@ class Hub(InMemoryOrchestrationBackend):
             waiter.event.set()
         self.executor.shutdown(wait=False)
 
-    def busy(self, asleep: Collection[Hashable]) -> bool:
-        """Tell whether anything is queued or at work; the activities whose keys are `asleep` don't count."""
-        with self._lock:
-            orchestrations = self._orchestration_queue or self._orchestration_in_flight
-            entities = self._entity_queue or self._entity_in_flight
-            queued = bool(orchestrations or entities or self._activity_queue)
-            return queued or any(key not in asleep for key in self._outstanding)
+    def items(self) -> Iterator[pb.WorkItem]:
+        """Yield work items, until it is closed."""
+        enter_thread(self._clock)
+        yield from self.GetWorkItems(pb.GetWorkItemsRequest(), STREAM)
+
+    def complete(self, response: Response) -> None:
+        """Take in what became of a work item."""
+        enter_thread(self._clock)
+        match response:
+            case pb.OrchestratorResponse():
+                self.CompleteOrchestratorTask(response, STREAM)
+            case pb.ActivityResponse():
+                self.CompleteActivityTask(response, STREAM)
+            case pb.EntityBatchResult():
+                self.CompleteEntityTask(response, STREAM)
+
+    def abandon(self, item: pb.WorkItem) -> None:
+        """Take in that the worker died with a work item in its hands."""
+        enter_thread(self._clock)
+        token = item.completionToken
+        if item.HasField("orchestratorRequest"):
+            self.AbandonTaskOrchestratorWorkItem(pb.AbandonOrchestrationTaskRequest(completionToken=token), STREAM)
+        elif item.HasField("activityRequest"):
+            self.AbandonTaskActivityWorkItem(pb.AbandonActivityTaskRequest(completionToken=token), STREAM)
+        else:
+            self.AbandonTaskEntityWorkItem(pb.AbandonEntityTaskRequest(completionToken=token), STREAM)
+
+    def crash(self) -> None:
+        """Forget what is out, as after the crash of the only host; it goes on by itself as if another one came up."""
+        self.forget_what_is_out()
+
+    @override
+    def runs_version(self, version: str | None) -> bool:
+        return is_covered(version, self._settings)
 
     def fail(self, instance_id: str, error_type: str, message: str) -> None:
         """End an instance that can't go on."""
@@ -223,7 +221,21 @@ class Hub(InMemoryOrchestrationBackend):
                     context.abort(grpc.StatusCode.ALREADY_EXISTS, text)
                 self._forget(request.instanceId)
                 del self._instances[request.instanceId]
-            return super().StartInstance(request, context)
+            started = super().StartInstance(request, context)
+            self._refuse_version(self._instances[started.instanceId])
+            if self._azure_latency:
+                self._orchestration_queue.remove(started.instanceId)
+                self._orchestration_queue_set.discard(started.instanceId)
+                when = self._clock.now() + self._settings.polling / 2
+                self.call_later(when, partial(self._enqueue_orchestration, started.instanceId))
+            return started
+
+    @override
+    def GetInstance(self, request: pb.GetInstanceRequest, context: grpc.ServicerContext) -> pb.GetInstanceResponse:
+        found = super().GetInstance(request, context)
+        if found.exists and not request.getInputsAndOutputs:
+            found.orchestrationState.ClearField("customStatus")
+        return found
 
     @override
     def RaiseEvent(self, request: pb.RaiseEventRequest, context: grpc.ServicerContext) -> pb.RaiseEventResponse:
@@ -234,8 +246,15 @@ class Hub(InMemoryOrchestrationBackend):
     @override
     def TerminateInstance(self, request: pb.TerminateRequest, context: grpc.ServicerContext) -> pb.TerminateResponse:
         with self._lock:
+            self._refuse_unknown(request.instanceId, context)
             self._refuse_finished(request.instanceId, context)
             return super().TerminateInstance(request, context)
+
+    @override
+    def SuspendInstance(self, request: pb.SuspendRequest, context: grpc.ServicerContext) -> pb.SuspendResponse:
+        with self._lock:
+            self._refuse_finished(request.instanceId, context)
+            return super().SuspendInstance(request, context)
 
     @override
     def CompleteOrchestratorTask(
@@ -246,39 +265,12 @@ class Hub(InMemoryOrchestrationBackend):
             if instance is None or str(instance.completion_token) != request.completionToken:
                 return pb.CompleteTaskResponse()  # the turn of an execution that is gone
             self._complete_turn(instance, request, context)
+            self._work_available.set()
             if self._is_terminal_status(instance.status):
                 self._forget(instance.instance_id)
             self.after_turn(instance.instance_id)
             self._take_up_again(instance)
             return pb.CompleteTaskResponse()
-
-    @override
-    def CompleteActivityTask(
-        self, request: pb.ActivityResponse, context: grpc.ServicerContext
-    ) -> pb.CompleteTaskResponse:
-        with self._lock:
-            # The second completion of one delivered twice, or one that its execution does not wait for any more.
-            if self._outstanding.pop((request.completionToken, request.taskId), None) is None:
-                return pb.CompleteTaskResponse()
-            return super().CompleteActivityTask(request, context)
-
-    @override
-    def CompleteEntityTask(
-        self, request: pb.EntityBatchResult, context: grpc.ServicerContext
-    ) -> pb.CompleteTaskResponse:
-        with self._lock:
-            for info in request.operationInfos:
-                caller = self._instances.get(info.responseDestination.instanceId)
-                if caller is not None and self._is_terminal_status(caller.status):
-                    # The stock backend would give a finished instance another turn.
-                    info.ClearField("responseDestination")
-            return super().CompleteEntityTask(request, context)
-
-    @override
-    def _schedule_delayed_entity_operation(self, entity_id: str, event: pb.HistoryEvent, fire_at: datetime) -> None:
-        key = object()
-        fire = partial(self._fire_operation, entity_id, key, event)
-        self._timers.setdefault(entity_id, {})[key] = self._clock.call_at(fire_at, fire)
 
     @override
     def _enqueue_orchestration(self, instance_id: str) -> None:
@@ -292,7 +284,7 @@ class Hub(InMemoryOrchestrationBackend):
     @override
     def _process_schedule_task_action(self, instance: OrchestrationInstance, action: pb.OrchestratorAction) -> None:
         super()._process_schedule_task_action(instance, action)
-        self._outstanding[str(instance.completion_token), action.id] = instance.instance_id
+        self._scheduled[str(instance.completion_token), action.id] = instance.instance_id
 
     @override
     def _process_create_timer_action(self, instance: OrchestrationInstance, action: pb.OrchestratorAction) -> None:
@@ -378,7 +370,7 @@ class Hub(InMemoryOrchestrationBackend):
         self._activity_queue.append(
             ActivityWorkItem(instance.instance_id, task.name, event.eventId, task.input.value, token)
         )
-        self._outstanding[str(token), event.eventId] = instance.instance_id
+        self._scheduled[str(token), event.eventId] = instance.instance_id
         self._work_available.set()
 
     def _set_timer(self, instance_id: str, timer_id: int, fire_at: datetime) -> None:
@@ -393,6 +385,14 @@ class Hub(InMemoryOrchestrationBackend):
             return True
         return existing.status in request.orchestrationIdReusePolicy.replaceableStatus
 
+    def _refuse_unknown(self, instance_id: str, context: grpc.ServicerContext) -> None:
+        if instance_id not in self._instances:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"No instance with ID '{instance_id}' was found.")
+
+    def _refuse_version(self, instance: OrchestrationInstance) -> None:
+        if self._settings.failure_strategy == "Fail" and not self.runs_version(instance.version):
+            self._fail(instance, "VersionMismatch", f"The app does not run version {instance.version}.")
+
     def _refuse_finished(self, instance_id: str, context: grpc.ServicerContext) -> None:
         instance = self._instances.get(instance_id)
         if instance is not None and self._is_terminal_status(instance.status):
@@ -405,6 +405,9 @@ class Hub(InMemoryOrchestrationBackend):
         if len(instance.history) + len(instance.dispatched_events) > self._max_history_size:
             text = f"The history would exceed its limit of {self._max_history_size} events."
             self._fail(instance, "HistoryLimitExceeded", text)
+            return
+        if len(request.customStatus.value.encode("utf-16-le")) > _STATUS_BYTES:
+            self._fail(instance, "ArgumentException", "CustomStatus is too large: limit = 16 KB (UTF-16).")
             return
         try:
             super().CompleteOrchestratorTask(request, context)
@@ -441,15 +444,10 @@ class Hub(InMemoryOrchestrationBackend):
             instance.last_updated_at = self._clock.now()
             self._enqueue_orchestration(instance_id)
 
-    def _fire_operation(self, entity_id: str, key: object, event: pb.HistoryEvent) -> None:
-        with self._lock:
-            if self._timers.get(entity_id, {}).pop(key, None) is not None:
-                self._queue_entity_operation(entity_id, event)
-
     def _forget(self, instance_id: str) -> None:
         for timer in self._timers.pop(instance_id, {}).values():
             timer.cancel()
-        self._outstanding = {key: owner for key, owner in self._outstanding.items() if owner != instance_id}
+        self._scheduled = {key: owner for key, owner in self._scheduled.items() if owner != instance_id}
         self._parents = {child: of for child, of in self._parents.items() if of[0] != instance_id}
 
 

@@ -25,3 +25,12 @@ def failure(error: str) -> pb.TaskFailureDetails:
     first_line = message.splitlines()[0] if message else ""
     # The stock backend takes a failure without a message for a success.
     return pb.TaskFailureDetails(errorType=error_type, errorMessage=first_line or error_type)
+
+
+def invocation_failure(function: str, message: str) -> pb.TaskFailureDetails:
+    """Return the details of an invocation that failed because its worker process died."""
+    return pb.TaskFailureDetails(
+        errorType="Microsoft.Azure.WebJobs.Host.FunctionInvocationException",
+        errorMessage=f"Exception while executing function: {function}",
+        innerFailure=pb.TaskFailureDetails(errorType="WorkerProcessExitException", errorMessage=message),
+    )

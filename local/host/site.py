@@ -16,8 +16,10 @@ from local.host.admin import Admin
 from local.host.dispatch import Dispatcher, durable_client
 from local.host.edge import BODY_LIMIT, Edge, Keys
 from local.host.errors import HostError
-from local.host.functions import Catalogue, read_host_json
+from local.host.functions import Catalogue
+from local.host.host_json import read_host_json
 from local.host.hub import Hub
+from local.host.task_hub import TaskHub
 from local.host.timers import Timers
 from local.host.workers import Role, Workers
 
@@ -35,6 +37,9 @@ class Options:
     deliver_twice: bool
     durable_workers: int
     keys: Keys
+    azure_latency: bool = False
+    hub: TaskHub | None = None
+    """A task hub from outside; the host has its own where none is given."""
 
 
 class Site:
@@ -54,10 +59,11 @@ class Site:
         self._loop = asyncio.get_running_loop()
         self._socket = _listen(options.port)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.hub = Hub(clock)
+        self.hub = options.hub or Hub(clock, self._host_json.durable, azure_latency=options.azure_latency)
         self.workers = Workers(options.directory, options.settings, clock)
         limit = int(options.settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", BODY_LIMIT))
-        self._edge = Edge(self.workers, clock, options.keys, self._host_json.route_prefix, limit)
+        pushed = not self.hub.lives_by_real_time
+        self._edge = Edge(self.workers, clock, options.keys, self._host_json.route_prefix, limit, pushed=pushed)
         self._server = _Server(self._edge)
         self._serving: asyncio.Task[None] | None = None
         self._timers: Timers | None = None
@@ -71,7 +77,6 @@ class Site:
         """
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         self._clock.attach(self)
-        address = self.hub.start()
         durable: list[Role] = ["durable"]
         roles: list[Role] = ["http", *durable * self._options.durable_workers]
         catalogue = Catalogue(await self.workers.start(roles), self._options.settings)
@@ -82,7 +87,8 @@ class Site:
         if catalogue.timers():
             # On Flex each timer scales apart: what one keeps in memory is not there for HTTP or durable functions.
             await self.workers.add(["timer"])
-        client = durable_client(self._host_json, address, self.url, secrets.token_urlsafe(32))
+        address = await self._loop.run_in_executor(None, self.hub.start, catalogue.durables())
+        client = durable_client(self._host_json.durable, address, self.url, secrets.token_urlsafe(32))
         twice = self._options.deliver_twice
         self.dispatcher = Dispatcher(self.hub, self.workers, catalogue, client, deliver_twice=twice)
         self.dispatcher.start()
@@ -101,8 +107,17 @@ class Site:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._serving, _GRACE_SECONDS * 3)
         self._socket.close()
+        if self.dispatcher is not None:
+            self.dispatcher.stop()
         await self.workers.stop()
         await self._loop.run_in_executor(None, self.hub.close)
+
+    async def crash(self) -> None:
+        """End the hub's process and the durable workers at once, as the crash of a machine does."""
+        if self.dispatcher is not None and self.hub.lives_by_real_time:
+            self.dispatcher.stop()
+        await self._loop.run_in_executor(None, self.hub.crash)
+        self.workers.kill("durable")
 
     def follow(self) -> None:
         """Tell the workers the time; called by whoever pushes the clock, never on the event loop."""

@@ -127,6 +127,12 @@ class Workers:
             # On Windows the process that was started may be a launcher: the real one ends with its connection.
             self._server.close_clients()
 
+    def kill(self, role: Role) -> None:
+        """End all workers of a role at once; others are started in their place."""
+        for process in list(self._processes.values()):
+            if process.role == role:
+                process.kill()
+
     def ready(self, role: Role) -> list[Link]:
         """Return the workers of that role that can be given work."""
         return [link for link in self._links if link.role == role]

@@ -40,13 +40,23 @@ def test_an_event_for_a_finished_instance_is_refused(durable: Caller) -> None:
     assert durable("POST", "/api/event/nobody", 1).body == b"NOT_FOUND"
 
 
-def test_an_activity_is_given_again_when_its_worker_is_killed(durable: Caller, tmp_path: Path) -> None:
+def test_an_activity_fails_when_its_worker_is_killed(durable: Caller, tmp_path: Path) -> None:
     durable.start("one", "killed", {"activity": "given_again", "input": str(tmp_path)})
     first = until(lambda: (tmp_path / "0").exists() and int((tmp_path / "0").read_text() or 0))
     assert durable.host.workers("durable") == [first]
     os.kill(first, getattr(signal, "SIGKILL", signal.SIGTERM))
-    assert durable.output("killed") == 2
-    assert durable.host.workers("durable") != [first]
+    assert durable.ended("killed")["failure"].endswith("failed: Exception while executing function: given_again")
+    until(lambda: durable.host.workers("durable") not in ([], [first]))
+
+
+def test_an_activity_is_given_again_when_the_whole_host_has_crashed(durable: Caller, tmp_path: Path) -> None:
+    durable.start("one", "crashed", {"activity": "given_again", "input": str(tmp_path)})
+    until(lambda: (tmp_path / "0").exists() and (tmp_path / "0").read_text())
+    durable.host.crash()
+    until(lambda: not durable.host.workers("durable"))
+    until(lambda: durable.host.workers("durable"))
+    durable.host.clock.advance(301)
+    assert durable.output("crashed") == 2
 
 
 def test_each_activity_is_delivered_twice_in_two_processes(twice: Caller, tmp_path: Path) -> None:

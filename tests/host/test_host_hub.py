@@ -10,13 +10,14 @@ from typing import Any
 import durabletask.internal.orchestrator_service_pb2 as pb
 import grpc
 import pytest
-from durabletask.internal import helpers
 from durabletask.internal.orchestrator_service_pb2_grpc import TaskHubSidecarServiceStub
 from google.protobuf.wrappers_pb2 import StringValue
 
 from local.clock import LocalClock
 from local.host import newtonsoft
+from local.host.host_json import DurableSettings
 from local.host.hub import STREAM, Hub, Standing
+from local.host.versions import is_covered
 from tests.host.host_caller import until
 
 
@@ -29,7 +30,11 @@ def clock() -> Iterator[LocalClock]:
 
 @pytest.fixture
 def hub(clock: LocalClock) -> Iterator[Hub]:
-    hub = Hub(clock, max_history_size=40)
+    minute = timedelta(minutes=1)
+    settings = DurableSettings(
+        reorder_window=timedelta(), control_visibility=minute, work_item_visibility=minute, activities=5
+    )
+    hub = Hub(clock, settings, max_history_size=40)
     yield hub
     hub.close()
 
@@ -271,11 +276,9 @@ def operation(number: int) -> pb.OrchestratorAction:
 
 
 def batch_done(hub: Hub, item: pb.WorkItem, state: str) -> None:
-    _, infos = helpers.convert_to_entity_batch_request(item.entityRequestV2)
-    results = [pb.OperationResult(success=pb.OperationResultSuccess()) for _ in infos]
+    results = [pb.OperationResult(success=pb.OperationResultSuccess()) for _ in item.entityRequest.operations]
     token, kept = item.completionToken, StringValue(value=state)
-    result = pb.EntityBatchResult(results=results, operationInfos=infos, completionToken=token, entityState=kept)
-    hub.CompleteEntityTask(result, STREAM)
+    hub.CompleteEntityTask(pb.EntityBatchResult(results=results, completionToken=token, entityState=kept), STREAM)
 
 
 def test_of_two_completions_of_an_entitys_batch_the_first_counts(hub: Hub, items: Iterator[pb.WorkItem]) -> None:
@@ -286,8 +289,8 @@ def test_of_two_completions_of_an_entitys_batch_the_first_counts(hub: Hub, items
     batch_done(hub, item, "1")
     batch_done(hub, item, "2")
     given = turn(hub, items, operation(2)).orchestratorRequest.newEvents
-    assert [event.entityOperationCompleted.requestId for event in given[1:]] == ["1"]
-    assert next(items).entityRequestV2.entityState.value == "1"
+    assert [event.eventRaised.name for event in given[1:]] == ["1"]
+    assert next(items).entityRequest.entityState.value == "1"
 
 
 def test_an_entitys_answer_gives_no_turn_to_a_caller_that_has_ended(hub: Hub, items: Iterator[pb.WorkItem]) -> None:
@@ -295,3 +298,63 @@ def test_an_entitys_answer_gives_no_turn_to_a_caller_that_has_ended(hub: Hub, it
     turn(hub, items, operation(1), complete(pb.ORCHESTRATION_STATUS_COMPLETED))
     batch_done(hub, next(items), "1")
     assert not hub.busy([])
+
+
+def test_after_a_crash_each_item_is_given_again_when_it_is_visible(
+    hub: Hub, items: Iterator[pb.WorkItem], clock: LocalClock
+) -> None:
+    start(hub)
+    turn(hub, items, task(1), operation(2))
+    activity, batch = next(items), next(items)
+    hub.crash()
+    clock.advance(50)
+    assert not hub.busy([])
+    clock.advance(20)
+    again = {next(items).WhichOneof("request"), next(items).WhichOneof("request")}
+    assert again == {"activityRequest", "entityRequest"}
+    # What was out before counts no more.
+    activity_done(hub, activity)
+    batch_done(hub, batch, "1")
+    assert not hub._instances["i"].pending_events  # noqa: SLF001 - nowhere else to see it
+
+
+def test_a_turn_is_given_again_after_a_crash(hub: Hub, items: Iterator[pb.WorkItem], clock: LocalClock) -> None:
+    start(hub)
+    lost = next(items)
+    hub.crash()
+    clock.advance(70)
+    again = next(items)
+    assert again.orchestratorRequest.instanceId == lost.orchestratorRequest.instanceId
+    assert again.completionToken != lost.completionToken
+
+
+def test_a_start_is_taken_up_late_where_others_start_it(clock: LocalClock) -> None:
+    hub = Hub(clock, DurableSettings(polling=timedelta(seconds=30)), azure_latency=True)
+    start(hub)
+    assert not hub.busy([])
+    clock.advance(16)
+    assert hub.busy([])
+    hub.close()
+
+
+def test_a_version_that_the_host_does_not_run_may_fail_at_once(clock: LocalClock) -> None:
+    hub = Hub(clock, DurableSettings(default_version="1", failure_strategy="Fail"))
+    hub.StartInstance(pb.CreateInstanceRequest(instanceId="i", name="o", version=StringValue(value="2")), STREAM)
+    assert status(hub).orchestrationStatus == pb.ORCHESTRATION_STATUS_FAILED
+    hub.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "mine", "strategy", "runs"),
+    [
+        ("1", "1", "CurrentOrOlder", True),
+        ("1.9", "1.10", "CurrentOrOlder", True),
+        ("1.10", "1.9", "CurrentOrOlder", False),
+        ("1", None, "CurrentOrOlder", False),
+        (None, None, "CurrentOrOlder", True),
+        (None, "1", "Strict", False),
+        ("9", "1", "None", True),
+    ],
+)
+def test_which_versions_a_host_runs(version: str | None, mine: str | None, strategy: str, *, runs: bool) -> None:
+    assert is_covered(version, DurableSettings(default_version=mine, match_strategy=strategy)) is runs

@@ -1,0 +1,52 @@
+"""The Durable extension for the tests that need it; they are skipped, with the reason, where it isn't there."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import azurite
+from local.clock import LocalClock
+from local.environment import ROOT
+from local.extension import VARIABLE, Extension, program_of
+from local.host.host_json import read_host_json
+from local.host.hub import Hub
+from tests.engine.peer import Peer
+
+
+@pytest.fixture(scope="session")
+def extension() -> Iterator[Extension]:
+    program = program_of(None)
+    if program is None:
+        pytest.skip(f"the Durable extension isn't here: set {VARIABLE} to the program that runs it")
+    if not azurite.is_installed():
+        pytest.skip("Azurite is not installed: make engine installs it with npm")
+    with Extension(program) as extension:
+        yield extension
+
+
+@contextmanager
+def peer_of(request: pytest.FixtureRequest, kind: str, directory: Path) -> Iterator[Peer]:
+    """Run a hub of a kind, by the host.json of a directory."""
+    if kind == "extension":
+        extension: Extension = request.getfixturevalue("extension")
+        peer = Peer(extension.renamed().hub(directory / "host.json"))
+    else:
+        peer = Peer(Hub(LocalClock(), read_host_json(directory).durable))
+    yield peer
+    peer.hub.close()
+
+
+def host_json(folder: Path, **changed: Any) -> Path:  # noqa: ANN401 - JSON
+    """Write the product's host.json with some of its lines changed, or (None) taken out; return the folder."""
+    found = json.loads((ROOT / "host.json").read_text("utf-8"))
+    durable = found["extensions"]["durableTask"]
+    for name, value in changed.items():
+        durable[name] = value
+        if value is None:
+            del durable[name]
+    (folder / "host.json").write_text(json.dumps(found), "utf-8")
+    return folder
