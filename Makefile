@@ -4,10 +4,10 @@ ifeq ($(strip $(PYTHON)),)
 $(error Nightshift needs Python 3.13 on the PATH, or: make demo PYTHON=/path/to/python3.13)
 endif
 
-.PHONY: demo serve test lint check docs bench
+.PHONY: demo serve test lint check engine docs bench
 demo:
-	$(PYTHON) -m local demo $(if $(JSON),--json $(JSON))
+	$(PYTHON) -m local demo $(if $(JSON),--json $(JSON)) $(if $(ENGINE),--engine $(ENGINE))
 serve:
-	$(PYTHON) -m local serve $(if $(PORT),--port $(PORT))
-test lint check docs bench:
+	$(PYTHON) -m local serve $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE))
+test lint check engine docs bench:
 	$(PYTHON) -m local $@

@@ -8,11 +8,12 @@ import sys
 from local import environment
 
 COMMANDS = {
-    "demo": "start everything on this machine, requeue jobs as a flow would, and show how it went [--json FILE]",
-    "serve": "the same, and stay, as a test double with URLs and curl lines [--port N] [--jobs FILE]",
+    "demo": "start everything, requeue jobs as a flow would, and show how it went [--json FILE] [--engine PROGRAM]",
+    "serve": "the same, and stay, as a test double with URLs and calls [--port N] [--jobs FILE] [--engine PROGRAM]",
     "test": "run the tests and print the coverage of shared/ [pytest's arguments]",
     "lint": "ruff, mypy and import-linter",
     "check": "what takes longer: the slow tests, and the store's contract on Azurite where that is installed",
+    "engine": "the tests on the Durable extension itself, which the variable NIGHTSHIFT_ENGINE names",
     "bench": "measure what a fanned-out batch costs, as ratios, into benchmarks/results.json",
     "docs": "write the generated parts of README.md and docs/",
 }

@@ -71,7 +71,9 @@ class LocalClock:
     time, however long it takes on this machine; and a timer it creates inside the pushed span fires at its own time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_pushed: bool = True) -> None:
+        """Begin at the real time; one that lives beside a real engine may not be pushed."""
+        self._may_be_pushed = may_be_pushed
         self._instant = Instant(offset=0.0)
         self._last = 0.0
         self._timers: list[Timer] = []
@@ -110,7 +112,13 @@ class LocalClock:
             return self.advance_to(self.now() + timedelta(seconds=max(seconds, 0.0)))
 
     def advance_to(self, target: datetime) -> datetime:
-        """Push the clock forward to `target`, firing what is due on the way in order, and return the time."""
+        """Push the clock forward to `target`, firing what is due on the way in order, and return the time.
+
+        Raises:
+            RuntimeError: it may not be pushed.
+        """
+        if not self._may_be_pushed:
+            raise RuntimeError("The engine lives by the real clock, which nobody can push.")
         with self._firing:
             start = self.now()
             if target <= start:

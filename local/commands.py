@@ -8,8 +8,11 @@ from pathlib import Path
 
 from local import azurite
 from local.environment import ROOT
+from local.extension import VARIABLE, program_of
+from local.host import HostError
 
 _COVERED = 90
+_QUICK = "not slow and not engine"
 _NO_TESTS = 5
 _PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 """Two processes, and each file in one of them: its fixtures start hosts, which are shared within the file."""
@@ -23,6 +26,7 @@ def run(name: str, arguments: list[str]) -> int:
         "test": _test,
         "lint": _lint,
         "check": _check,
+        "engine": _engine,
         "docs": _docs,
         "bench": _bench,
     }[name](arguments)
@@ -33,7 +37,13 @@ def _demo(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m local demo")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was seen to FILE as well")
-    return demo.run(parser.parse_args(arguments).json)
+    parser.add_argument("--engine", type=Path, metavar="PROGRAM", help="play on the Durable extension, run by PROGRAM")
+    given = parser.parse_args(arguments)
+    try:
+        return demo.run(given.json, given.engine)
+    except HostError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _serve(arguments: list[str]) -> int:
@@ -46,15 +56,28 @@ def _serve(arguments: list[str]) -> int:
     parser.add_argument(
         "--http", type=Path, metavar="FILE", default=serve.HTTP_FILE, help="where to write the .http file"
     )
+    parser.add_argument("--azure-latency", action="store_true", help="take starts up as late as on Flex Consumption")
+    parser.add_argument(
+        "--engine",
+        metavar="PROGRAM",
+        help=f"run on the Durable extension and Azurite; PROGRAM runs the extension (or set {VARIABLE})",
+    )
     given = parser.parse_args(arguments)
-    return serve.run(given.port, deliver_twice=given.deliver_twice, jobs=given.jobs, http_file=given.http)
+    choices = serve.Choices(
+        deliver_twice=given.deliver_twice,
+        azure_latency=given.azure_latency,
+        jobs=given.jobs,
+        http_file=given.http,
+        engine=program_of(given.engine),
+    )
+    return serve.run(given.port, choices)
 
 
 def _test(arguments: list[str]) -> int:
     """Run the quick tests, and print how much of shared/ they cover; workers in other processes count."""
     for old in ROOT.glob(".coverage*"):
         old.unlink()
-    tested = _python("-m", "coverage", "run", "-m", "pytest", *_PARALLEL, "-m", "not slow", *arguments)
+    tested = _python("-m", "coverage", "run", "-m", "pytest", *_PARALLEL, "-m", _QUICK, *arguments)
     _python("-m", "coverage", "combine", "--quiet")
     covered = _python("-m", "coverage", "report", f"--fail-under={_COVERED}")
     return tested or covered
@@ -73,8 +96,22 @@ def _lint(_: list[str]) -> int:
 def _check(arguments: list[str]) -> int:
     if not azurite.install():
         print("Azurite can't be installed (no npm): the store's contract runs on SQLite only.")
-    tested = _python("-m", "pytest", *_PARALLEL, "-m", "slow", *arguments)
+    if program_of(None) is None:
+        print(f"The Durable extension isn't here ({VARIABLE} names no program): its tests are skipped.")
+    tested = _python("-m", "pytest", *_PARALLEL, "-m", "slow or engine", *arguments)
     return 0 if tested == _NO_TESTS else tested
+
+
+def _engine(arguments: list[str]) -> int:
+    """Run the tests on the Durable extension; without it there is nothing to be run, which is an error."""
+    program = program_of(None)
+    if program is None or not program.is_file():
+        print(f"The Durable extension isn't here: set {VARIABLE} to the program that runs it.", file=sys.stderr)
+        return 1
+    if not azurite.install():
+        print("Azurite can't be installed: the extension needs it, and npm to install it.", file=sys.stderr)
+        return 1
+    return _python("-m", "pytest", *_PARALLEL, "-m", "engine", *arguments)
 
 
 def _docs(_: list[str]) -> int:

@@ -11,8 +11,12 @@ from typing import Self
 
 from local.clock import LocalClock
 from local.environment import ROOT
+from local.extension import Extension
 from local.host import Host
 from local.systems import Landscape
+
+_SAMPLE = {"PYTHON_THREADPOOL_THREAD_COUNT": "32"}
+"""As in local.settings.sample.json: on one core, Python itself would have 5 threads."""
 
 
 class Machine:
@@ -22,10 +26,10 @@ class Machine:
         clock: The one clock of the host, the app and the systems.
         landscape: The simulated systems and the token issuer.
         host: The host that runs the function app.
-        store_path: The file of the store.
+        store_path: The file of the store, where that is one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, and has a default
         self,
         settings: Mapping[str, str] | None = None,
         *,
@@ -34,6 +38,8 @@ class Machine:
         deliver_twice: bool = False,
         durable_workers: int = 1,
         all_targets: bool = False,
+        azure_latency: bool = False,
+        extension: Extension | None = None,
     ) -> None:
         """Prepare it; nothing runs yet.
 
@@ -44,23 +50,49 @@ class Machine:
             deliver_twice: Deliver every activity twice at once.
             durable_workers: How many processes run durable functions.
             all_targets: Have a target by managed identity, too; then neither is the default.
+            azure_latency: Take starts up as late as where HTTP and durable functions run on different machines.
+            extension: Run on the Durable extension and Azurite; then nobody can push the clock.
         """
-        self.clock = LocalClock()
+        self.clock = LocalClock(may_be_pushed=extension is None)
         self.landscape = Landscape(self.clock.now, self.clock.call_at)
         self._folder = tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True)
         targets = {
             name: value for name, value in self.landscape.settings.items() if all_targets or "__FO_MI__" not in name
         }
         self.store_path = str(Path(self._folder.name) / "store.db")
-        store = {"STORE": "sqlite", "STORE_PATH": self.store_path}
-        self.host = Host(
+        self._extension = extension
+        self._settings = {**_SAMPLE, **targets, **self._store(), **more_targets(self), **(settings or {})}
+        self._workers = {"deliver_twice": deliver_twice, "durable_workers": durable_workers}
+        self._azure_latency = azure_latency
+        self.host = self.another_host(port)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it runs on the extension, by the real time."""
+        return self._extension is not None
+
+    def another_host(self, port: int = 0) -> Host:
+        """Return another host of the same app, store and systems; it isn't started.
+
+        On the extension it works on the same task hub, as where an app scales out; by itself each has its own.
+        """
+        hub = self._extension.hub(ROOT / "host.json") if self._extension else None
+        return Host(
             ROOT,
-            {**targets, **store, **more_targets(self), **(settings or {})},
+            self._settings,
             clock=self.clock,
             port=port,
-            deliver_twice=deliver_twice,
-            durable_workers=durable_workers,
+            deliver_twice=bool(self._workers["deliver_twice"]),
+            durable_workers=int(self._workers["durable_workers"]),
+            hub=hub,
+            azure_latency=self._azure_latency,
         )
+
+    def _store(self) -> dict[str, str]:
+        if self._extension is None:
+            return {"STORE": "sqlite", "STORE_PATH": self.store_path}
+        container = self._extension.hub_name.lower()
+        return {"STORE": "blob", "AzureWebJobsStorage": self._extension.storage, "STORE_CONTAINER": container}
 
     def __enter__(self) -> Self:
         self.landscape.start()

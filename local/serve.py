@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from types import FrameType
 from pydantic import TypeAdapter, ValidationError
 
 from local.environment import ROOT
+from local.extension import Extension
 from local.host import FunctionInfo, HostError
 from local.machine import Machine
 from local.systems.jobs import Jobs, JobSettings
@@ -68,14 +69,31 @@ class Call:
     body: str
 
 
-def run(port: int, *, deliver_twice: bool, jobs: Path | None = None, http_file: Path = HTTP_FILE) -> int:
+@dataclass(frozen=True)
+class Choices:
+    """How it is to serve.
+
+    Attributes:
+        deliver_twice: Deliver every activity twice at once.
+        azure_latency: Take starts up as late as where HTTP and durable functions run on different machines.
+        jobs: A list of jobs to begin with, instead of the samples.
+        http_file: Where to write the calls for an editor.
+        engine: The program of the Durable extension; the local hub is used if none is given.
+    """
+
+    deliver_twice: bool = False
+    azure_latency: bool = False
+    jobs: Path | None = None
+    http_file: Path = HTTP_FILE
+    engine: Path | None = None
+
+
+def run(port: int, choices: Choices) -> int:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
         port: The port of the functions; 0 takes a free one.
-        deliver_twice: Deliver every activity twice at once.
-        jobs: A list of jobs to begin with, instead of the samples.
-        http_file: Where to write the calls for an editor.
+        choices: How to serve.
 
     Returns:
         0; 1 if it can't start; 2 if the list of jobs can't be used.
@@ -88,9 +106,19 @@ def run(port: int, *, deliver_twice: bool, jobs: Path | None = None, http_file: 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
-        own = read_jobs(jobs) if jobs else None
-        with Machine(port=port, deliver_twice=deliver_twice, durable_workers=2 if deliver_twice else 1) as machine:
-            _begin(machine, own, http_file)
+        own = read_jobs(choices.jobs) if choices.jobs else None
+        with ExitStack() as stack:
+            extension = stack.enter_context(Extension(choices.engine)) if choices.engine else None
+            machine = stack.enter_context(
+                Machine(
+                    port=port,
+                    deliver_twice=choices.deliver_twice,
+                    durable_workers=2 if choices.deliver_twice else 1,
+                    azure_latency=choices.azure_latency,
+                    extension=extension,
+                )
+            )
+            _begin(machine, own, choices.http_file)
             while not asked.wait(0.2):
                 pass
             print("Stopping ...", flush=True)
@@ -218,7 +246,7 @@ def _told(machine: Machine, calls: list[Call], http_file: Path) -> str:
         f"  Camunda 7            {engine}/job   (simulated; lets everybody in)",
         f"  its jobs             curl {camunda}/local/jobs",
         f"  its batches          curl {camunda}/local/batches",
-        f"  an hour later        curl -d '{{\"advance\":3600}}' {host.url}/local/clock",
+        f"  an hour later        {_leap(machine)}",
         f"  for an editor        {http_file}",
         "",
         *(f"  # {call.title}\n  {_curl(machine, call)}" for call in calls),
@@ -230,6 +258,12 @@ def _told(machine: Machine, calls: list[Call], http_file: Path) -> str:
         *([f"Set {blanks} before you use them. Ctrl-C ends it."] if blanks else ["Ctrl-C ends it."]),
     ]
     return "\n".join(lines)
+
+
+def _leap(machine: Machine) -> str:
+    if machine.is_real:
+        return "not here: the Durable extension lives by the real time"
+    return f"curl -d '{{\"advance\":3600}}' {machine.host.url}/local/clock"
 
 
 def _curl(machine: Machine, call: Call) -> str:

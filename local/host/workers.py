@@ -39,7 +39,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.upper() in _PASSED_ON or name.upper().startswith(_PASSED_ON_PREFIXES)
     }
-    defaults = {"PYTHON_THREADPOOL_THREAD_COUNT": "32", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    defaults = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     return passed_on | defaults | dict(settings)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.scenes.stage import Scene, Stage
+from local.scenes.stage import Scene, Stage, leaps
 from local.systems.camunda import Camunda
 from local.systems.camunda_engine import Engine
 
@@ -26,6 +26,7 @@ _BATCH = (
 _UNDER_WAY = ("running", "watching", "waiting")
 
 
+@leaps
 def _is_as_documented(stage: Stage) -> Scene:
     scene = Scene("Camunda's own example: a client swaps its base URL, and keeps body and answer")
     engine = _fresh(stage).engine
@@ -61,6 +62,7 @@ def _is_strict(stage: Stage) -> Scene:
     return scene
 
 
+@leaps
 def _is_seen_first(stage: Stage) -> Scene:
     scene = Scene("Look first, then apply; the engine's answer gets lost on the way")
     camunda = _fresh(stage)
@@ -91,6 +93,7 @@ def _is_seen_first(stage: Stage) -> Scene:
     return scene
 
 
+@leaps
 def _is_watched(stage: Stage) -> Scene:
     scene = Scene("A batch is no success: what became of its jobs, and of a batch that never ends")
     camunda = _fresh(stage)
@@ -117,6 +120,7 @@ def _is_watched(stage: Stage) -> Scene:
     return scene
 
 
+@leaps
 def _is_a_night_without_mail(stage: Stage) -> Scene:
     scene = Scene("A night: the mail server is down, and 60 invoices would all fail again")
     stage.push_to_noon()

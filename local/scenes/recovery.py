@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from local.scenes.stage import REQUEUE, Scene, Stage
+from local.scenes.stage import REQUEUE, Scene, Stage, leaps
 from local.systems.batch_job import Outcome
 
 _ALLOW_ALL: list[dict[str, str]] = [{"name": "what may run again", "action": "allow"}]
 
 
+@leaps
 def _is_followed(stage: Stage) -> Scene:
     scene = Scene("Sent is not success: a requeue that is watched says what became of the job")
     job = stage.system.jobs.add(description="Post payroll journal", outcomes=["Error"])
@@ -24,6 +25,7 @@ def _is_followed(stage: Stage) -> Scene:
     return scene
 
 
+@leaps
 def _is_by_event(stage: Stage) -> Scene:
     scene = Scene("Finance & Operations says itself that a job failed; twice, as events do")
     stage.put_policy(_ALLOW_ALL, "Let events requeue")
@@ -47,6 +49,7 @@ def _is_by_event(stage: Stage) -> Scene:
     return scene
 
 
+@leaps
 def _is_a_night(stage: Stage) -> Scene:
     scene = Scene("A night that names for each job what became of it")
     stage.push_to_noon()
@@ -79,6 +82,7 @@ def _is_a_night(stage: Stage) -> Scene:
     return scene
 
 
+@leaps
 def _is_a_storm(stage: Stage) -> Scene:
     scene = Scene("The database is down: 200 jobs failed, and would all fail again")
     stage.push_to_noon()

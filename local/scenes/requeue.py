@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import requests
 
-from local.scenes.stage import REQUEUE, Scene, Stage, content, lines
+from local.scenes.stage import REQUEUE, Scene, Stage, content, leaps, lines
 
 _NATIVE = "/api/finance-operations/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
 
 
+@leaps
 def _goes_well(stage: Stage) -> Scene:
     scene = Scene("A failed job is requeued, and runs")
     job = stage.system.jobs.add(description="Post payroll journal", company="USMF", outcomes=["Finished"])
@@ -52,7 +53,7 @@ def _is_polled(stage: Stage) -> Scene:
     for _ in range(20):
         if answer.status_code != 202:
             break
-        stage.machine.clock.advance(float(answer.headers["Retry-After"]))
+        stage.wait(float(answer.headers["Retry-After"]))
         answer = stage.get(accepted.headers["Location"])
     scene.answer = content(answer)
     scene.promises["then 200, without a key"] = answer.status_code == 200 and scene.answer["IsSuccess"]
@@ -105,17 +106,18 @@ def _is_stopped(stage: Stage) -> Scene:
     scene = Scene("Somebody stops everything; later the rest is retried")
     jobs = stage.system.jobs.fail(5, description="Inventory close", outcomes=["Finished"])
     stage.post(scene, "/api/stop", {"reason": "Wrong company"})
-    stage.machine.clock.advance(1)
+    stage.wait(1)
     stopped = stage.post(scene, REQUEUE, {"batchJobIds": jobs, "reason": "All of them"}).json()
     scene.promises["nothing was sent, and each job says why"] = stopped["counts"]["outcome"] == {"not_attempted": 5}
     stage.post(Scene(""), "/api/resume", {"reason": "It was the right one"})
-    stage.machine.clock.advance(1)
+    stage.wait(1)
     rest = stage.post(scene, f"/api/runs/{stopped['id']}/retry", {"reason": "The rest"}).json()
     scene.answer = {"counts": rest["counts"]["outcome"], "parent": rest["parent"]}
     scene.promises["after the resume, a retry does all five"] = rest["counts"]["outcome"] == {"done": 5}
     return scene
 
 
+@leaps
 def _is_at_night(stage: Stage) -> Scene:
     scene = Scene("A night: the timer sweeps, and leaves a plan to approve in the morning")
     stage.push_to_noon()

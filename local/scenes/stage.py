@@ -1,6 +1,8 @@
 """Where a demo's scenes are played: over HTTP, with a look at what truly happened in the simulated systems."""
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,7 +23,20 @@ class Scene:
     call: str = ""
     status: int = 0
     answer: Any = None
+    playable: bool = False
+    """It needs no leap of the clock, so it can be played on the Durable extension, too."""
     promises: dict[str, bool] = field(default_factory=dict)
+
+
+def leaps[Play: Callable[..., Scene]](play: Play) -> Play:
+    """Mark a scene that pushes the clock by more than seconds: a real engine lives by the real time."""
+    play.__dict__["leaps"] = True
+    return play
+
+
+def needs_a_leap(play: Callable[..., Scene]) -> bool:
+    """Tell whether a scene can be played only where the clock can be pushed."""
+    return bool(play.__dict__.get("leaps"))
 
 
 class Stage:
@@ -66,7 +81,14 @@ class Stage:
         url = f"{self.machine.host.url}/api/policy"
         version = self._session.get(url, timeout=30).headers["ETag"]
         self._session.put(url, json={"rules": rules, "reason": reason}, headers={"If-Match": version}, timeout=30)
-        self.machine.clock.advance(1)
+        self.wait(1)
+
+    def wait(self, seconds: float) -> None:
+        """Let some seconds pass: at once where the clock can be pushed."""
+        if self.machine.is_real:
+            time.sleep(seconds)
+        else:
+            self.machine.clock.advance(seconds)
 
     def push_to_noon(self) -> None:
         """Push the clock to the next noon, so that a night lies between two of them."""

@@ -36,12 +36,12 @@ class Peer:
         self._items: dict[tuple[str, str], queue.Queue[pb.WorkItem]] = defaultdict(queue.Queue)
         threading.Thread(target=self._pump, daemon=True).start()
 
-    def start(self, version: str | None = None, **more: object) -> str:
+    def start(self, version: str | None = None) -> str:
         """Start an orchestration, and return its new id."""
         instance = uuid.uuid4().hex
         named = StringValue(value=version) if version else None
         self.client.StartInstance(
-            pb.CreateInstanceRequest(instanceId=instance, name="o", version=named, input=text('{"run":"x"}'), **more)
+            pb.CreateInstanceRequest(instanceId=instance, name="o", version=named, input=text('{"run":"x"}'))
         )
         return instance
 

@@ -212,30 +212,30 @@ def test_operations_that_come_while_a_batch_is_out_are_the_next_batch(peer: Peer
 
 
 def test_what_is_not_there_is_not_found(peer: Peer) -> None:
-    client, named = peer.client, {"instanceId": "nobody"}
+    client, named = peer.client, "nobody"
     found = grpc.StatusCode.NOT_FOUND
-    assert code_of(lambda: client.TerminateInstance(pb.TerminateRequest(**named))) is found
-    assert code_of(lambda: client.SuspendInstance(pb.SuspendRequest(**named))) is found
-    assert code_of(lambda: client.ResumeInstance(pb.ResumeRequest(**named))) is found
-    assert code_of(lambda: client.RaiseEvent(pb.RaiseEventRequest(name="e", **named))) is found
-    assert not client.GetInstance(pb.GetInstanceRequest(**named)).exists
-    assert client.PurgeInstances(pb.PurgeInstancesRequest(**named)).deletedInstanceCount == 0
+    assert code_of(lambda: client.TerminateInstance(pb.TerminateRequest(instanceId=named))) is found
+    assert code_of(lambda: client.SuspendInstance(pb.SuspendRequest(instanceId=named))) is found
+    assert code_of(lambda: client.ResumeInstance(pb.ResumeRequest(instanceId=named))) is found
+    assert code_of(lambda: client.RaiseEvent(pb.RaiseEventRequest(instanceId=named, name="e"))) is found
+    assert not client.GetInstance(pb.GetInstanceRequest(instanceId=named)).exists
+    assert client.PurgeInstances(pb.PurgeInstancesRequest(instanceId=named)).deletedInstanceCount == 0
 
 
 def test_what_has_ended_takes_nothing_more(peer: Peer) -> None:
     instance = peer.start("1")
     peer.answer(peer.turn(instance), end())
     until(lambda: peer.state(instance).orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED or None)
-    client, named = peer.client, {"instanceId": instance}
+    client, named = peer.client, instance
     late = grpc.StatusCode.FAILED_PRECONDITION
-    assert code_of(lambda: client.TerminateInstance(pb.TerminateRequest(**named))) is late
-    assert code_of(lambda: client.SuspendInstance(pb.SuspendRequest(**named))) is late
-    assert code_of(lambda: client.RaiseEvent(pb.RaiseEventRequest(name="e", **named))) is late
+    assert code_of(lambda: client.TerminateInstance(pb.TerminateRequest(instanceId=named))) is late
+    assert code_of(lambda: client.SuspendInstance(pb.SuspendRequest(instanceId=named))) is late
+    assert code_of(lambda: client.RaiseEvent(pb.RaiseEventRequest(instanceId=named, name="e"))) is late
     policy = pb.OrchestrationIdReusePolicy()
     again = pb.CreateInstanceRequest(instanceId=instance, name="o", orchestrationIdReusePolicy=policy)
     assert code_of(lambda: client.StartInstance(again)) is grpc.StatusCode.ALREADY_EXISTS
-    assert client.PurgeInstances(pb.PurgeInstancesRequest(**named)).deletedInstanceCount == 1
-    assert not client.GetInstance(pb.GetInstanceRequest(**named)).exists
+    assert client.PurgeInstances(pb.PurgeInstancesRequest(instanceId=named)).deletedInstanceCount == 1
+    assert not client.GetInstance(pb.GetInstanceRequest(instanceId=named)).exists
 
 
 def test_a_finished_id_is_replaced_where_nothing_forbids_it(peer: Peer) -> None:
