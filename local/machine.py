@@ -4,6 +4,7 @@ Hub and store live and die together, so every start begins empty.
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +71,13 @@ class Machine:
     def is_real(self) -> bool:
         """Whether it runs on the extension, by the real time."""
         return self._extension is not None
+
+    def wait(self, seconds: float) -> None:
+        """Let some seconds pass: at once where the clock can be pushed."""
+        if self.is_real:
+            time.sleep(seconds)
+        else:
+            self.clock.advance(seconds)
 
     def another_host(self, port: int = 0) -> Host:
         """Return another host of the same app, store and systems; it isn't started.

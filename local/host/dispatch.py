@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import durabletask.internal.orchestrator_service_pb2 as pb
@@ -49,6 +50,21 @@ def client_inputs(function: Function, client: str) -> list[Header]:
     return [{"name": name, "type": "text", "text": client} for name in function.clients]
 
 
+@dataclass
+class Death:
+    """A worker that is to die with an item of a function in its hands: before its work, or after it.
+
+    Attributes:
+        function: The function's name.
+        after: The work is done, and only its answer gets lost.
+        skips: How many invocations go well before.
+    """
+
+    function: str
+    after: bool
+    skips: int = 0
+
+
 class Dispatcher:
     """Hands each work item to a worker, and what became of it to the hub.
 
@@ -64,6 +80,7 @@ class Dispatcher:
         self._client = client
         self._deliver_twice = deliver_twice
         self._turns: list[tuple[str, int]] = []
+        self._deaths: list[Death] = []
         self._loop = asyncio.get_running_loop()
         self._hands = ThreadPoolExecutor(_HANDS, "hands")
         self._stopped = False
@@ -76,6 +93,14 @@ class Dispatcher:
         """Take and hand in nothing any more."""
         self._stopped = True
         self._hands.shutdown(wait=False, cancel_futures=True)
+
+    def plan_death(self, death: Death) -> None:
+        """Let a worker die once; may be called from any thread."""
+        self._deaths.append(death)
+
+    def planned_deaths(self) -> int:
+        """Return how many workers are still to die."""
+        return len(self._deaths)
 
     def turn_bytes(self, prefix: str) -> list[int]:
         """Return how many bytes each turn took to a worker, of the instances whose ids begin with `prefix`."""
@@ -169,7 +194,25 @@ class Dispatcher:
     ) -> Answer:
         inputs = [{"name": function.trigger, "type": "body", "as": as_type}, *client_inputs(function, self._client)]
         chosen = link or await self._workers.wait_for("durable")
-        return await chosen.invoke(function, inputs, body, key)
+        death = self._death_at(function.info.name)
+        if death and not death.after:
+            await self._workers.end(chosen)
+        answer = await chosen.invoke(function, inputs, body, key)
+        if death:
+            await self._workers.end(chosen)
+            raise WorkerLostError("The worker was to die here.")
+        return answer
+
+    def _death_at(self, function: str) -> Death | None:
+        """Return the death that is planned for this invocation, which it uses up."""
+        for death in self._deaths:
+            if death.function == function:
+                death.skips -= 1
+                if death.skips < 0:
+                    self._deaths.remove(death)
+                    return death
+                break
+        return None
 
     async def _complete(self, response: Response) -> None:
         await self._hand(lambda: self._hub.complete(response))

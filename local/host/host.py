@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.clock import LocalClock
+from local.host.dispatch import Death
 from local.host.edge import Keys
 from local.host.errors import HostError
 from local.host.functions import Catalogue, FunctionInfo
@@ -148,6 +149,26 @@ class Host:
     def workers(self, role: Role) -> list[int]:
         """Return the process ids of the workers of that role."""
         return [link.pid for link in self._site.workers.ready(role)] if self._site else []
+
+    def kill_worker_at(self, function: str, *, after: bool, skips: int = 0) -> None:
+        """Let a worker die once with an invocation of a durable function in its hands, before or after its work.
+
+        Args:
+            function: The function's name.
+            after: The work is done, and only its answer gets lost.
+            skips: How many invocations go well before.
+
+        Raises:
+            HostError: It isn't started.
+        """
+        if self._site is None or self._site.dispatcher is None:
+            raise HostError("The host isn't started.")
+        self._site.dispatcher.plan_death(Death(function, after, skips))
+
+    @property
+    def planned_deaths(self) -> int:
+        """How many workers are still to die by `kill_worker_at`."""
+        return self._site.dispatcher.planned_deaths() if self._site and self._site.dispatcher else 0
 
     def log(self) -> str:
         """Return the last lines that the worker processes have written."""

@@ -64,6 +64,7 @@ class Link:
         self._timers: dict[int, Timer] = {}
         self._acknowledgements: dict[int, asyncio.Future[None]] = {}
         self.lost = False
+        self.gone = asyncio.Event()
 
     @property
     def load(self) -> int:
@@ -178,6 +179,7 @@ class Link:
 
     def _lose(self) -> None:
         self.lost = True
+        self.gone.set()
         self._writer.close()
         for timer in self._timers.values():
             timer.cancel()

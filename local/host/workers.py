@@ -133,6 +133,13 @@ class Workers:
             if process.role == role:
                 process.kill()
 
+    async def end(self, link: Link) -> None:
+        """End one worker at once, and return when it is gone."""
+        for process in list(self._processes.values()):
+            if process.link is link:
+                process.kill()
+        await link.gone.wait()
+
     def ready(self, role: Role) -> list[Link]:
         """Return the workers of that role that can be given work."""
         return [link for link in self._links if link.role == role]

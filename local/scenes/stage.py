@@ -1,7 +1,6 @@
 """Where a demo's scenes are played: over HTTP, with a look at what truly happened in the simulated systems."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -85,10 +84,7 @@ class Stage:
 
     def wait(self, seconds: float) -> None:
         """Let some seconds pass: at once where the clock can be pushed."""
-        if self.machine.is_real:
-            time.sleep(seconds)
-        else:
-            self.machine.clock.advance(seconds)
+        self.machine.wait(seconds)
 
     def push_to_noon(self) -> None:
         """Push the clock to the next noon, so that a night lies between two of them."""
