@@ -6,17 +6,20 @@ runs share, for every few chunks.
 
 import logging
 from collections import Counter, deque
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared import batch_records, batch_report, batches, control, gates, records
+from shared import batch_records, batch_report, batches, clock, control, gates, records
 from shared.attempts import Wait
 from shared.batches import Desk
 from shared.durable import BATCH, CANCEL, SEGMENT, WAITING
-from shared.orchestrators import Reference, Turns, patient, retention, until_done
+from shared.gate import Said
+from shared.orchestrators import Reference, Turns, call, patient, retention, until_done
 from shared.outcomes import Ending, Outcome
 from shared.parts import broken
 from shared.problems import ItemProblem
@@ -24,7 +27,15 @@ from shared.store import app_store
 from shared.sweeping import app_watch, places_of, sender_of
 
 _LEASE = 1800.0
-"""Seconds after which a place is lost: longer than any batch takes with its repeat after a 401."""
+"""Seconds after which a place is lost that was not given back."""
+LONGEST_CHUNK = timedelta(minutes=14)
+"""The longest that the sending of a chunk may take. Nothing is sent by a place whose lease ends before that is over."""
+_UNANSWERED = timedelta(seconds=60)
+"""After this time an ask that got no answer is lost, and the lane asks again."""
+_STARTS = 5
+_FIRST_PAUSE = timedelta(seconds=5)
+"""How often a segment is begun in all, and the first pause between; each is twice the one before. Meanwhile what the
+failed one had under way mostly ends, which is not counted by the gate any more once its places are given back."""
 
 blueprint = df.Blueprint()
 _log = logging.getLogger("nightshift")
@@ -38,8 +49,7 @@ def carry_out_batch(context: OrchestrationContext, order: Reference) -> Turns:
     try:
         found = yield from until_done(context, "prepare_batch", run, cancelled)
         for number in range(found["segments"]):
-            work = {**run, **found, "segment": number}
-            told = yield context.call_sub_orchestrator(SEGMENT, input=work, instance_id=f"{order['run']}-{number}")
+            told = yield from _segment_done(context, {**run, **found, "segment": number}, cancelled)
             if told["stop"] or cancelled.is_complete:
                 break
         return (yield from until_done(context, "finish_batch", run, cancelled))
@@ -47,11 +57,38 @@ def carry_out_batch(context: OrchestrationContext, order: Reference) -> Turns:
         return (yield from until_done(context, "break_batch", run, cancelled))
 
 
+def _segment_done(context: OrchestrationContext, work: Reference, cancelled: Task[Any]) -> Turns:
+    """Have a segment done, and begin it anew where it failed; it goes on from what the store says.
+
+    A segment fails, too, when only a worker died that had the gate in its hands: then the gate's answer can't be read,
+    and nothing in an orchestrator can catch that. The next one has an id of its own, and so places of its own.
+    """
+    for again in count():
+        child = f"{work['run']}-{work['segment']}" + (f"-{again}" if again else "")
+        told = {**work, "cancelled": cancelled.is_complete}
+        done: Task[Any] = context.call_sub_orchestrator(SEGMENT, input=told, instance_id=child)
+        if not told["cancelled"]:
+            yield when_any([done, cancelled])
+            if not done.is_complete:
+                context.send_event(child, CANCEL)
+        try:
+            return (yield done)
+        except TaskFailedError:
+            if again + 1 == _STARTS:
+                gates.leave(context, work["target"], child)
+                raise
+        timer = context.create_timer(_FIRST_PAUSE * 2**again)
+        yield timer if cancelled.is_complete else when_any([timer, cancelled])
+        gates.leave(context, work["target"], child)
+    return None
+
+
 @blueprint.orchestration_trigger(context_name="context", orchestration=SEGMENT)
 def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     """Send the chunks of a segment, each after those that it follows; tell whether the batch stops there."""
     cancelled = context.wait_for_external_event(CANCEL)
-    told = yield context.call_activity("read_segment", input={"run": work["run"], "segment": work["segment"]})
+    named = {"run": work["run"], "segment": work["segment"]}
+    told = yield from until_done(context, "read_segment", named, cancelled)
     segment = _Segment(context, work, told, cancelled)
     while segment.has_work():
         segment.fill()
@@ -63,27 +100,45 @@ def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     return {"stop": segment.stops}
 
 
+@dataclass
+class _Lane:
+    """A lane of a segment: which ask is its last, how many chunks it may send, and until when its place is its own."""
+
+    turn: int = 0
+    chunks: int = 0
+    until: str = ""
+
+
 class _Segment:
     """What a segment's orchestrator has in its hands."""
 
     def __init__(self, context: OrchestrationContext, work: Reference, told: Reference, cancelled: Task[Any]) -> None:
         self._context = context
         self._work = work
-        self._cancelled = cancelled
+        self._event = cancelled
         after = {int(chunk): set(others) for chunk, others in told["after"].items()}
         chunks = range(told["first"], told["first"] + told["chunks"])
         self._ready = deque(chunk for chunk in chunks if chunk not in after)
         self._blocked = after
         self._tries: dict[int, int] = {}
+        self._told: set[int] = set()
+        """The chunks that know that the run is cancelled; they have a reason of their own to wait."""
+        self._lanes = [_Lane() for _ in range(work["lanes"])]
         self._idle = deque(range(work["lanes"]))
-        self._turns: dict[int, int] = {}
         self._tasks: dict[Task[Any], tuple[str, int, int]] = {}
+        self._asked_at = context.current_utc_datetime
+        self._watch: Task[Any] | None = None
+        """Looks whether an ask is without an answer; one timer for all, because what waits costs history."""
         self.stops = False
         self.broke: TaskFailedError | None = None
 
     @property
     def _ends(self) -> bool:
         return self.stops or self.broke is not None
+
+    @property
+    def _cancelled(self) -> bool:
+        return bool(self._work["cancelled"]) or self._event.is_complete
 
     def has_work(self) -> bool:
         """Tell whether something is under way, or could be begun."""
@@ -95,12 +150,15 @@ class _Segment:
 
     def awaited(self) -> list[Task[Any]]:
         """Return what may happen next."""
-        return [*self._tasks, *([] if self._cancelled.is_complete else [self._cancelled])]
+        watch = [self._watch] if self._watch else []
+        return [*self._tasks, *watch, *([] if self._event.is_complete else [self._event])]
 
     def fill(self) -> None:
         """Let idle lanes begin: those that have a place send, and one of the others asks for one."""
-        for lane in [lane for lane in self._idle if self._turns.get(lane)]:
-            if self._ready and not self._ends:
+        for lane in [lane for lane in self._idle if self._lanes[lane].chunks]:
+            if not may_send(self._context.current_utc_datetime.replace(tzinfo=UTC), self._lanes[lane].until):
+                self._give_back(lane)
+            elif self._ready and not self._ends:
                 self._idle.remove(lane)
                 self._send(lane, self._ready.popleft())
         # One lane stands in line for all: what waits costs history.
@@ -110,40 +168,73 @@ class _Segment:
 
     def take(self, done: Task[Any]) -> None:
         """Take in what happened."""
+        if done is self._watch:
+            self._watch = None
+            self._look()
+            return
         if done not in self._tasks:
             self._wake()
             return
         kind, lane, chunk = self._tasks.pop(done)
         if kind == "ask":
-            self._asked(lane, done.get_result())
+            self._asked(lane, done)
         elif kind == "line":
-            self._ask(lane)
+            self._idle.appendleft(lane)
+            if not self._ends:
+                self._ask(self._idle.popleft())
         elif kind == "pause":
             self._ready.append(chunk)
         else:
             self._sent(lane, chunk, done)
 
-    def _ask(self, lane: int) -> None:
-        work = self._work
-        asked = gates.ask(self._context, work["target"], self._context.instance_id, lane, work["places"], _LEASE)
-        self._tasks[asked] = ("ask", lane, -1)
+    def _said(self, lane: int) -> Said:
+        return Said(self._context.instance_id, lane, self._lanes[lane].turn)
 
-    def _asked(self, lane: int, told: Reference) -> None:
+    def _ask(self, lane: int) -> None:
+        self._lanes[lane].turn += 1
+        places = self._work["places"]
+        asked = gates.ask(self._context, self._work["target"], self._said(lane), places=places, lease=_LEASE)
+        self._tasks[asked] = ("ask", lane, -1)
+        self._asked_at = self._context.current_utc_datetime
+        if not self._watch:
+            self._watch = self._context.create_timer(_UNANSWERED)
+
+    def _look(self) -> None:
+        """Ask again where no answer has come. One that comes late is for a turn that is over, and nobody heeds it."""
+        for task, (kind, lane, _) in list(self._tasks.items()):
+            if kind != "ask":
+                continue
+            left = self._asked_at + _UNANSWERED - self._context.current_utc_datetime
+            if left > timedelta():
+                self._watch = self._context.create_timer(left)
+                continue
+            del self._tasks[task]
+            self._idle.appendleft(lane)
+            if not self._ends:
+                self._ask(self._idle.popleft())
+
+    def _asked(self, lane: int, done: Task[Any]) -> None:
+        try:
+            told = done.get_result()
+        except TaskFailedError as error:
+            self.broke = error
+            return
         if "wait" in told:
             timer = self._context.create_timer(timedelta(seconds=told["wait"]))
             self._tasks[timer] = ("line", lane, -1)
             return
-        self._turns[lane] = told["turns"]
+        self._lanes[lane].chunks, self._lanes[lane].until = told["chunks"], told["until"]
         self._idle.appendleft(lane)
         if not self._ready or self._ends:
             self._give_back(lane)
 
     def _send(self, lane: int, chunk: int) -> None:
-        self._turns[lane] -= 1
-        number = self._tries.get(chunk, 0)
-        told = {"run": self._work["run"], "chunk": chunk, "try": number, "cancelled": self._cancelled.is_complete}
-        self._tries[chunk] = number + 1
-        self._tasks[self._context.call_activity("send_chunk", input=told)] = ("send", lane, chunk)
+        self._lanes[lane].chunks -= 1
+        told = {"run": self._work["run"], "chunk": chunk, "try": self._tries.get(chunk, 0)}
+        told |= {"cancelled": self._cancelled, "until": self._lanes[lane].until}
+        if self._cancelled:
+            self._told.add(chunk)
+        self._tasks[call(self._context, "send_chunk", told)] = ("send", lane, chunk)
 
     def _sent(self, lane: int, chunk: int, done: Task[Any]) -> None:
         self._idle.appendleft(lane)
@@ -153,7 +244,8 @@ class _Segment:
             self.broke = error
             told = {}
         if "wait" in told:
-            pause = 0.0 if self._cancelled.is_complete else told["wait"]
+            self._tries[chunk] = told.get("try", self._tries.get(chunk, 0))
+            pause = 0.0 if self._cancelled and chunk not in self._told else told["wait"]
             if pause:
                 timer = self._context.create_timer(timedelta(seconds=pause))
                 self._tasks[timer] = ("pause", -1, chunk)
@@ -162,7 +254,7 @@ class _Segment:
         elif told:
             self.stops = self.stops or told["stop"]
             self._free(chunk)
-        if not self._ready or not self._turns[lane]:
+        if not self._ready or not self._lanes[lane].chunks:
             self._give_back(lane)
 
     def _free(self, chunk: int) -> None:
@@ -173,8 +265,8 @@ class _Segment:
                 self._ready.append(other)
 
     def _give_back(self, lane: int) -> None:
-        self._turns[lane] = 0
-        gates.give_back(self._context, self._work["target"], self._context.instance_id, lane)
+        self._lanes[lane].chunks = 0
+        gates.give_back(self._context, self._work["target"], self._said(lane))
 
     def _wake(self) -> None:
         """Let what pauses see at once that the run is cancelled."""
@@ -182,6 +274,11 @@ class _Segment:
             if kind == "pause":
                 del self._tasks[task]
                 self._ready.append(chunk)
+
+
+def may_send(now: datetime, until: str) -> bool:
+    """Tell whether a place is a lane's own for as long as the sending of a chunk may take."""
+    return now + LONGEST_CHUNK <= datetime.fromisoformat(until)
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -215,7 +312,7 @@ def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 @blueprint.activity_trigger(input_name="work")
 @patient
 def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
-    """Do a chunk's next try; `{"wait": seconds}` asks to be called again, `stop` says that the batch ends here."""
+    """Do a chunk's next try; `wait` asks to be called again, for which `try`, `stop` says that the batch ends here."""
     store, chunk = app_store(), int(work["chunk"])
     order = records.read_order(store, str(work["run"]))
     terms = batch_records.read_terms(store, order.run)
@@ -226,10 +323,16 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
         except ItemProblem as problem:
             done = batch_report.end_chunk(store, order, chunk, Outcome.of(problem))
         else:
+            if not may_send(clock.now(), str(work["until"])):
+                # It came too late, or again: the place may be another's before the sending is over.
+                return {"wait": 0.0}
             desk = Desk(store, app_watch(), order, terms, chunk, sender, cancelled=bool(work["cancelled"]))
-            outcomes = batches.carry_out(desk, int(work["try"]))
+            number = int(work["try"])
+            outcomes = batches.carry_out(desk, number)
             if isinstance(outcomes, Wait):
-                return {"wait": outcomes.seconds}
+                # Each try has a record, without gaps: a segment that was begun anew can't pass one by.
+                begun = batch_records.read_sent(store, order.run, chunk, number) is not None
+                return {"wait": outcomes.seconds, "try": number + begun}
             done = batch_report.write_chunk(store, order, chunk, outcomes)
     ended = done.ended if done else []
     stops = terms is not None and terms.in_order and any(one.outcome.ending is not Ending.DONE for one in ended)

@@ -3,7 +3,8 @@
 runs/{run}/batch                 its terms
 runs/{run}/plan                  which operations go in which chunk
 runs/{run}/payload/{chunk}       the operations of a chunk, as they are sent; gone when they are done, or after 7 days
-sent/{run}/{chunk}/{try}         that a try is being sent: whoever creates it sends, and nobody else
+sent/{run}/{chunk}/{try}         that a try is being sent: whoever creates it sends, and nobody else; without gaps, so
+                                 that two callers can't send at once under numbers of their own
 runs/{run}/tries/{chunk}/{try}   what the system said of each operation that was sent
 runs/{run}/bodies/{chunk}/{try}  the bodies of its answers; gone when the answer is rendered
 runs/{run}/outcomes/{chunk}      how the operations of a chunk ended
@@ -183,7 +184,6 @@ def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
 def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
     """Return what the tries of a chunk tell of its operations; None of those that were sent, and have no end."""
     found: dict[int, Outcome | None] = {}
-    # A call that only waited leaves no record, so the numbers have gaps.
     for number in sorted(int(key.rpartition("/")[2]) for key in _keys(store, f"sent/{run}/{chunk}/")):
         sent, told = read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
         found |= dict.fromkeys(sent.places if sent else ())

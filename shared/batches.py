@@ -105,7 +105,9 @@ def carry_out(desk: Desk, number: int) -> dict[int, Outcome] | Wait:
     if isinstance(now, Wait):
         return now
     course.add(now)
-    return Wait(now.wait) if course.left else course.outcomes
+    # An earlier call may have done this try, some time ago.
+    left = now.wait - (clock.now() - now.at).total_seconds()
+    return Wait(max(left, 0.0)) if course.left else course.outcomes
 
 
 def _past(desk: Desk, number: int, payload: Payload) -> Try | Wait | None:

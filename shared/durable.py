@@ -13,7 +13,8 @@ ORCHESTRATOR = "carry_out_run"
 BATCH = "carry_out_batch"
 SEGMENT = "carry_out_segment"
 VERSION = "1"
-"""The version of the orchestrations; `defaultVersion` of host.json must be the same, or no run starts."""
+"""The version of the orchestrators. The engine starts none that is newer than `defaultVersion` in host.json, without an
+error, so the two are the same."""
 CANCEL = "cancel"
 WAITING = "waiting"
 WATCHING = "watching"
@@ -63,22 +64,17 @@ class Engine:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
 
-    async def cancel(self, run: str, segments: int = 0) -> None:
+    async def cancel(self, run: str) -> None:
         """Wake a run that waits, so that it sees that it is cancelled; one that has ended needs no waking.
-
-        Args:
-            run: The run's id.
-            segments: In how many segments it is done, each of which may be the one that waits.
 
         Raises:
             NotReady: the engine doesn't answer.
         """
-        for instance in (run, *(f"{run}-{number}" for number in range(segments))):
-            try:
-                await self._client.raise_orchestration_event(instance, CANCEL)
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _TOO_LATE:
-                    raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
+        try:
+            await self._client.raise_orchestration_event(run, CANCEL)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _TOO_LATE:
+                raise NotReady(f"The engine does not answer ({error.code().name}).", run=run) from error
 
     async def waits(self, run: str) -> bool:
         """Tell whether all parts of a run wait for a system at present.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared import batch_records, batching, clock, control, front, keys, records, runs
+from shared import batching, clock, control, front, keys, records, runs
 from shared.answers import Answer
 from shared.durable import Engine
 from shared.front import Begun
@@ -116,14 +116,8 @@ async def cancel(call: Call, engine: Engine) -> Answer:
     if head and head.state is not State.WATCHING:
         raise RunEnded("The run has ended.", run=order.run)
     await asyncio.to_thread(control.cancel, store, order.run, body.reason, front.actor(call, settings))
-    await engine.cancel(order.run, segments=await asyncio.to_thread(_segments, store, order))
+    await engine.cancel(order.run)
     return runs.accepted(order, State.RUNNING)
-
-
-def _segments(store: Store, order: Order) -> int:
-    """Return in how many segments a batch is done, each of which may be the one that waits."""
-    terms = batch_records.read_terms(store, order.run) if order.is_batch else None
-    return -(-terms.chunks // batch_records.SEGMENT) if terms else 0
 
 
 def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) -> Begun:

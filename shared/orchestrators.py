@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 import azure.durable_functions as df
-from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
+from durabletask.task import OrchestrationContext, RetryPolicy, Task, TaskFailedError, when_any
 
 from shared import following, notices, parts, records, runs, sweeping
 from shared.attempts import Wait
@@ -32,6 +32,14 @@ from shared.sweeping import app_watch, bundle_for, quiet_pause, work_for
 Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
 
+AGAIN = RetryPolicy(first_retry_interval=timedelta(seconds=2), backoff_coefficient=2.0, max_number_of_attempts=5)
+"""How an activity that failed is called again: five times in all, within half a minute.
+
+On the extension an activity fails, too, when only its worker died, whether or not it had done its work. All of ours may
+run twice, because claims and records that can be created only once keep them from sending twice; so another call does
+no harm, and only a defect that returns each time breaks a run. No `retry_timeout`: the SDK measures that by a clock
+that a replay can't turn back.
+"""
 _STORE_PAUSE = 10.0
 _LAST_TURN = 999_999
 """The turn of the follow-up, behind those of all waves."""
@@ -52,7 +60,6 @@ def carry_out_run(context: OrchestrationContext, order: Reference) -> Turns:
         done = yield from until_done(context, "finish_run", run, cancelled)
     except TaskFailedError:
         return (yield from until_done(context, "break_run", run, cancelled))
-    # A run of version 1 ends here: it knows of no follow-up.
     if not done.get("follow"):
         return done
     context.set_custom_status(WATCHING)
@@ -75,12 +82,17 @@ def _waves(context: OrchestrationContext, run: Reference, found: Reference, canc
     return True
 
 
+def call(context: OrchestrationContext, activity: str, work: Reference) -> Task[Any]:
+    """Call an activity, and again where it failed."""
+    return context.call_activity(activity, input=work, retry_policy=AGAIN)
+
+
 def until_done(context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any]) -> Turns:
     """Call an activity again after each wait that it asks for, and at once when the run is cancelled."""
     tries = 0
     while True:
         told = {**work, "tries": tries, "cancelled": cancelled.is_complete}
-        done = yield context.call_activity(activity, input=told)
+        done = yield call(context, activity, told)
         if "wait" not in done:
             return done
         tries += 1
@@ -111,7 +123,7 @@ def _parts(context: OrchestrationContext, run: Reference, found: Reference, canc
         work["cancelled"] = cancelled.is_complete
         if cancelled.is_complete:
             told.add(number)
-        working[context.call_activity("perform_part", input=work)] = number
+        working[call(context, "perform_part", work)] = number
 
     while working or ((waiting or pausing) and not broken):
         while waiting and not broken and len(working) + len(pausing) < found["parallel"]:

@@ -367,9 +367,11 @@ def test_a_batch_that_is_cancelled_sends_nothing_more(batcher: Batcher, prefer: 
     batcher.central.faults.clear()
     answer = batcher.result(accepted)
     told = counts(batcher, answer)
-    assert told["not_attempted"] >= 900
+    # What is sent before its segment hears of it is waited for: one chunk, or one a lane.
+    most = 5 if "continue-on-error" in prefer else 1
+    assert told["not_attempted"] >= 1000 - 100 * most
     assert sum(told.values()) == 1000
-    assert len(batcher.central.book.batches()) <= 1
+    assert len(batcher.central.book.batches()) <= most
 
 
 def test_a_batch_waits_for_a_system_that_throttles_until_it_is_cancelled(batcher: Batcher) -> None:

@@ -19,6 +19,7 @@ from local.machine import Machine
 from local.systems.batch_job import Job
 from local.systems.jobs import JobSettings
 from shared.durable import ORCHESTRATOR, VERSION, WATCHING
+from shared.orchestrators import AGAIN
 from shared.store import SqliteStore
 from tests.app.calling import REQUEUE, Caller, allow_all, unpushed, wait_for
 from tests.app.test_broken import claim_of, spoil, store_of
@@ -145,7 +146,9 @@ def _after_cancel(caller: Caller, accepted: requests.Response) -> requests.Respo
 def _broken(caller: Caller) -> requests.Response:
     job = caller.failed_job()
     spoil(store_of(caller.machine), claim_of(job))
-    return unpushed(caller.requeue(job, Prefer="respond-async"))
+    accepted = caller.requeue(job, Prefer="respond-async")
+    _fail_each_time(caller, accepted)
+    return unpushed(accepted)
 
 
 def _list_broken(caller: Caller) -> requests.Response:
@@ -155,9 +158,16 @@ def _list_broken(caller: Caller) -> requests.Response:
     accepted = _accepted(caller, jobs, maxParallel=2)
     if not caller.system.faults.wait_held(1):
         raise RuntimeError("the first part never came to its first job")
-    wait_for(lambda: _happened(_standing(caller, accepted), "taskFailed") == 1)
+    _fail_each_time(caller, accepted)
     caller.system.faults.release()
     return unpushed(accepted)
+
+
+def _fail_each_time(caller: Caller, accepted: requests.Response) -> None:
+    """Let an activity be called again until that has been done often enough."""
+    for number in range(AGAIN.max_number_of_attempts):
+        caller.machine.clock.advance(2**number if number else 0)
+        wait_for(lambda: _happened(_standing(caller, accepted), "taskFailed") == number + 1)  # noqa: B023 - waited for
 
 
 _WHOLE = {

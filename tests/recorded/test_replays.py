@@ -36,7 +36,7 @@ def read(file: Path) -> Recording:
 
 
 def recorded(name: str) -> Recording:
-    return read(HERE / "version-1" / f"{name}.json")
+    return read(HERE / f"version-{VERSION}" / f"{name}.json")
 
 
 def test_the_present_version_is_recorded() -> None:
@@ -64,13 +64,13 @@ def test_a_recorded_run_ends_in_its_last_turn_and_not_before(file: Path) -> None
 
 
 def looks_first(context: OrchestrationContext, order: dict[str, Any]) -> Turns:
-    """Call an activity that version 1 didn't, before all others."""
+    """Call an activity that the recorded one didn't, before all others."""
     yield context.call_activity("look_around", input=order)
     return (yield from present()(context, order))
 
 
 def rests_first(context: OrchestrationContext, order: dict[str, Any]) -> Turns:
-    """Wait where version 1 called an activity."""
+    """Wait where the recorded one called an activity."""
     yield context.create_timer(timedelta(seconds=1))
     return (yield from present()(context, order))
 
@@ -84,7 +84,7 @@ def test_the_sdk_refuses_an_orchestrator_that_takes_another_way(other: Orchestra
 
 
 def mixes_up_parts(context: OrchestrationContext, order: dict[str, Any]) -> Turns:
-    """Take the way of a good list of version 1, but with the last part first."""
+    """Take the way of a good list, but with the last part first."""
     context.wait_for_external_event("cancel")
     run = {"run": order["run"]}
     told = {**run, "tries": 0, "cancelled": False}
@@ -95,13 +95,13 @@ def mixes_up_parts(context: OrchestrationContext, order: dict[str, Any]) -> Turn
 
 
 def ends_early(context: OrchestrationContext, order: dict[str, Any]) -> Turns:
-    """End where version 1 went on; the SDK then loses the end, and says nothing."""
+    """End where the recorded one went on; the SDK then loses the end, and says nothing."""
     told = {"run": order["run"], "tries": 0, "cancelled": False}
     return (yield context.call_activity("prepare_run", input=told))
 
 
 def goes_on(context: OrchestrationContext, order: dict[str, Any]) -> Turns:
-    """Call one more activity where version 1 ended."""
+    """Call one more activity where the recorded one ended."""
     ended = yield from present()(context, order)
     yield context.call_activity("finish_run", input=order)
     return ended
@@ -115,7 +115,7 @@ def test_what_the_sdk_lets_pass_is_seen_here(other: Orchestrator[Any, Any]) -> N
 
 
 def tells_more(context: OrchestrationContext, order: dict[str, Any]) -> Turns:
-    """Take the way of a good run of version 1, with a status of its own, and more in what an activity is told."""
+    """Take the way of a good run, with a status of its own, and more in what an activity is told."""
     context.set_custom_status({"at": "the beginning"})
     told = {"run": order["run"], "tries": 0, "cancelled": False, "hint": "new"}
     found = yield context.call_activity("prepare_run", input=told)

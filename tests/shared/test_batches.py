@@ -310,7 +310,6 @@ def test_a_cancelled_run_sends_nothing(turned: TurnedClock, store: SqliteStore) 
 def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
     turned: TurnedClock, store: SqliteStore
 ) -> None:
-    """A call that only waited leaves no record, so the numbers of the tries have gaps."""
     world = World(turned, store, Server(), terms())
     pieces = [Piece(place=place, id=str(place), method="POST", url="x", text="{}") for place in range(3)]
     kept.write_batch(store, RUN, world.terms, Plan(chunks=[Layout(operations=[0, 1, 2])]), [Payload(operations=pieces)])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import gate
-from shared.gate import Gate
+from shared.gate import Gate, Said
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 LEASE = 900.0
@@ -15,30 +15,37 @@ LEASE = 900.0
 
 @dataclass
 class World:
-    """A gate, the time, and the lanes with the turns that they have."""
+    """A gate that hears all at once and in order, the time, and the lanes with the chunks that they may send."""
 
     places: int = 5
     now: datetime = NOW
     state: Gate = field(default_factory=Gate)
     turns: dict[tuple[str, int], int] = field(default_factory=dict)
+    chunks: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def ask(self, run: str, lane: int) -> gate.Answer:
-        self.state, told = gate.ask(self.state, self.now, run=run, lane=lane, places=self.places, lease=LEASE)
+    def ask(self, run: str, lane: int, *, again: bool = False) -> gate.Answer:
+        turn = self.turns[run, lane] = self.turns.get((run, lane), 0) + (not again)
+        said = Said(run, lane, turn)
+        self.state, told = gate.ask(self.state, self.now, said, places=self.places, lease=LEASE)
         # As it is kept: as JSON.
         self.state = Gate.read(self.state.data())
-        if told.turns:
-            self.turns[run, lane] = told.turns
-        elif (run, lane) in self.turns:
-            del self.turns[run, lane]
+        self.chunks.pop((run, lane), None)
+        if told.chunks:
+            self.chunks[run, lane] = told.chunks
         return told
 
     def give_back(self, run: str, lane: int) -> None:
-        self.state = gate.give_back(self.state, self.now, run=run, lane=lane)
-        self.turns.pop((run, lane), None)
+        said = Said(run, lane, self.turns.get((run, lane), 0))
+        self.state = gate.give_back(self.state, self.now, said)
+        self.chunks.pop((run, lane), None)
+
+    def leave(self, run: str) -> None:
+        self.state = gate.leave(self.state, self.now, run=run)
+        self.chunks = {named: chunks for named, chunks in self.chunks.items() if named[0] != run}
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["ask", "back", "leave", "pass"]), st.sampled_from("abc"), st.integers(0, 5)), max_size=80
+    st.tuples(st.sampled_from(["ask", "again", "back", "pass"]), st.sampled_from("abc"), st.integers(0, 5)), max_size=80
 )
 
 
@@ -46,31 +53,34 @@ STEPS = st.lists(
 def test_there_are_never_more_places_out_than_there_are(steps: list[tuple[str, str, int]], places: int) -> None:
     world = World(places)
     for step, run, lane in steps:
-        if step == "ask":
-            world.ask(run, lane)
+        if step in ("ask", "again"):
+            world.ask(run, lane, again=step == "again")
         elif step == "back":
             world.give_back(run, lane)
-        elif step == "leave":
-            world.state = gate.leave(world.state, world.now, run=run)
-            world.turns = {named: turns for named, turns in world.turns.items() if named[0] != run}
         else:
             world.now += timedelta(seconds=1)
         assert len(world.state.held) <= places
         # Whoever was told to wait holds none, and nobody believes to have one that the gate doesn't know of.
-        assert {f"{run}/{lane}" for run, lane in world.turns} == set(world.state.held)
+        assert {f"{run}/{lane}" for run, lane in world.chunks} == set(world.state.held)
 
 
 @given(st.integers(0, 5), st.integers(1, 4))
 def test_asking_twice_is_asking_once(lane: int, times: int) -> None:
     world = World()
+    first = world.ask("a", lane)
     for _ in range(times):
-        assert world.ask("a", lane).turns == gate.TURNS
+        world.now += timedelta(seconds=1)
+        assert world.ask("a", lane, again=True) == first
     assert len(world.state.held) == 1
     full = World(places=1)
     full.ask("a", 0)
+    first = full.ask("b", lane)
+    # The place is free by now, but it goes to nobody who was told to wait, and may not ask again.
+    full.give_back("a", 0)
     for _ in range(times):
-        full.ask("b", lane)
-    assert len(full.state.line) == 1
+        full.now += timedelta(seconds=1)
+        assert full.ask("b", lane, again=True) == first
+    assert (len(full.state.line), len(full.state.held)) == (1, 0)
 
 
 @settings(deadline=None)
@@ -83,11 +93,11 @@ def test_a_small_run_is_not_starved_by_large_ones(asking: list[str]) -> None:
     assert world.ask("small", 0).wait > 0
     bypassed = 0
     for number, run in enumerate(asking):
-        # Whoever has used its turns up asks again.
+        # Whoever has used its place up asks again.
         lane = number % 5
-        if world.ask(run, lane).turns:
-            bypassed += (run, lane) not in world.turns
-        if world.ask("small", 0).turns:
+        if world.ask(run, lane).chunks:
+            bypassed += (run, lane) not in world.chunks
+        if world.ask("small", 0).chunks:
             break
     else:
         # Nobody has asked again who held a place, so none came back.
@@ -103,24 +113,24 @@ def test_a_place_that_comes_back_goes_to_the_run_that_has_none() -> None:
     assert world.ask("b", 0).wait
     world.give_back("a", 0)
     assert world.ask("a", 2).wait
-    assert world.ask("b", 0).turns == gate.FEW_TURNS
+    assert world.ask("b", 0).chunks == gate.FEW_CHUNKS
 
 
-def test_a_lane_that_has_used_its_turns_up_makes_room_for_who_waits() -> None:
+def test_a_lane_that_has_used_its_place_up_makes_room_for_who_waits() -> None:
     world = World(places=1)
-    assert world.ask("a", 0).turns == gate.TURNS
+    assert world.ask("a", 0).chunks == gate.CHUNKS
     assert world.ask("a", 1).wait
     assert world.ask("a", 0).wait
-    assert world.ask("a", 1).turns == gate.FEW_TURNS
+    assert world.ask("a", 1).chunks == gate.FEW_CHUNKS
 
 
 def test_places_of_a_dead_run_are_lost_after_their_time() -> None:
     world = World(places=1)
-    world.ask("dead", 0)
+    assert world.ask("dead", 0).until == NOW + timedelta(seconds=LEASE)
     world.now += timedelta(seconds=LEASE - 1)
     assert world.ask("b", 0).wait
     world.now += timedelta(seconds=1)
-    assert world.ask("b", 0).turns
+    assert world.ask("b", 0).chunks
 
 
 def test_who_asks_no_longer_is_not_waited_for() -> None:
@@ -128,7 +138,7 @@ def test_who_asks_no_longer_is_not_waited_for() -> None:
     world.ask("a", 0)
     world.ask("dead", 0)
     world.now += timedelta(minutes=2)
-    assert world.ask("a", 0).turns == gate.TURNS
+    assert world.ask("a", 0).chunks == gate.CHUNKS
 
 
 def test_fewer_places_let_nobody_in_until_enough_came_back() -> None:
@@ -139,4 +149,45 @@ def test_fewer_places_let_nobody_in_until_enough_came_back() -> None:
     for lane in range(4):
         world.give_back("a", lane)
         told = world.ask("b", 0)
-        assert bool(told.turns) is (lane == 3), lane
+        assert bool(told.chunks) is (lane == 3), lane
+
+
+def test_what_was_given_back_before_it_was_asked_for_is_never_handed_out() -> None:
+    world = World(places=1)
+    world.give_back("a", 0)
+    assert world.ask("a", 0, again=True).wait
+    assert not world.state.held
+    assert world.ask("a", 0).chunks
+
+
+def test_who_has_left_gets_nothing_by_a_late_ask() -> None:
+    world = World(places=1)
+    world.ask("a", 0)
+    world.leave("a")
+    assert world.ask("a", 0).wait
+    assert world.ask("a", 1).wait
+    assert world.ask("b", 0).chunks
+
+
+def test_giving_back_late_takes_nothing_away_from_the_next_turn() -> None:
+    world = World(places=1)
+    world.ask("a", 0)
+    world.ask("a", 0)
+    before = world.state
+    assert gate.give_back(world.state, world.now, Said("a", 0, 1)) == before
+    assert gate.give_back(world.state, world.now, Said("a", 0, 2)).held == {}
+
+
+def test_little_is_remembered_and_not_for_long() -> None:
+    world = World()
+    for number in range(20):
+        world.ask(f"run-{number}", 0)
+        world.give_back(f"run-{number}", 0)
+        world.leave(f"run-{number}")
+    assert (len(world.state.left), world.state.heard) == (20, {})
+    world.ask("last", 0)
+    world.give_back("last", 0)
+    assert set(world.state.heard) == {"last/0"}
+    world.now += gate.REMEMBERED
+    world.ask("new", 0)
+    assert (world.state.left, set(world.state.heard)) == ({}, {"new/0"})
