@@ -22,6 +22,7 @@ from shared.control import Watch, cancel
 from shared.merging import Given
 from shared.orders import Order
 from shared.outcomes import Ending, Outcome
+from shared.parts import Ends, broken
 from shared.policy import Facts
 from shared.problems import AccessDenied, NoAnswer, TargetUnreachable, Throttled, TimedOut
 from shared.store import SqliteStore
@@ -318,7 +319,7 @@ def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
         kept.begin_try(store, RUN, 0, number, kept.Sent(until=turned.now(), places=places))
     done = Outcome(ending=Ending.DONE, reason="Done.", sent=True)
     kept.end_try(store, RUN, 0, 0, kept.Try(said=[kept.Said(place=0, outcome=done)], at=turned.now()), [])
-    batch_report.break_off(store, world.desk().order)
+    assert batch_report.break_off(store, world.desk().order, 0, Ends(broken(sent=True), broken(sent=False))) is None
     part = records.read_part(store, RUN, 0)
     assert part is not None
     assert [one.outcome.ending for one in part.ended] == [Ending.DONE, Ending.UNKNOWN, Ending.UNKNOWN]
