@@ -10,6 +10,7 @@ from shared import (
     batch_orchestrators,
     batching,
     checking,
+    closing_orchestrator,
     events,
     front,
     gates,
@@ -17,6 +18,7 @@ from shared import (
     lifecycle,
     listing,
     night,
+    open_runs,
     orchestrators,
 )
 from shared.durable import Engine
@@ -35,6 +37,7 @@ EVENTS = [func.HttpMethod.POST, func.HttpMethod.OPTIONS]
 app = df.DFApp(http_auth_level=FUNCTION)
 app.register_functions(orchestrators.blueprint)
 app.register_functions(batch_orchestrators.blueprint)
+app.register_functions(closing_orchestrator.blueprint)
 app.register_functions(gates.blueprint)
 
 
@@ -120,6 +123,13 @@ async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsC
 async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Retry what the day's batches left failed or not attempted, once a night, where the settings want it."""
     await batch_night.tick(Engine(client))
+
+
+@app.timer_trigger("timer", "45 */5 * * * *", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
+    """Start runs that were never started, and end those that the engine has lost."""
+    await open_runs.tick(Engine(client))
 
 
 @app.route("runs", methods=GET, auth_level=FUNCTION)
@@ -208,6 +218,7 @@ async def resume(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("health", methods=GET, auth_level=ANONYMOUS)
-async def health(req: func.HttpRequest) -> func.HttpResponse:
+@app.durable_client_input(client_name="client")
+async def health(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Tell whether the app can work."""
-    return await served(req, "health", listing.health)
+    return await served(req, "health", lambda call: listing.health(call, Engine(client)))

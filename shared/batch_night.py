@@ -15,7 +15,7 @@ from shared.front import Begun
 from shared.orders import Order, Window
 from shared.outcomes import Ending, Item, State, Stored
 from shared.policy import By
-from shared.problems import Cancelled, Problem, Stopped
+from shared.problems import Cancelled, Problem, RunClosed, Stopped
 from shared.settings import Settings, app_settings
 from shared.store import Store, app_store
 from shared.sweep import Night, quiet_until
@@ -25,7 +25,7 @@ from shared.validation import Call
 FUNCTION = "nightly_batch"
 _DAY = timedelta(days=1)
 _AGAIN = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
-_BY_A_PERSON = frozenset({Cancelled.slug, Stopped.slug})
+_BY_A_PERSON = frozenset({Cancelled.slug, RunClosed.slug, Stopped.slug})
 _log = logging.getLogger("nightshift")
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared import batch_records, batch_report, batches, clock, control, gates, records
+from shared import batch_records, batch_report, batches, clock, closing, control, gates, records
 from shared.attempts import Wait
 from shared.batches import Desk
+from shared.closing import retention
 from shared.durable import BATCH, CANCEL, SEGMENT, WAITING
 from shared.gate import Said
-from shared.orchestrators import Reference, Turns, call, patient, retention, until_done
+from shared.orchestrators import Reference, Turns, call, patient, until_done
 from shared.outcomes import Ending, Outcome
-from shared.parts import broken
 from shared.problems import ItemProblem
 from shared.store import app_store
 from shared.sweeping import app_watch, places_of, sender_of
@@ -287,6 +287,7 @@ def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker l
     """Read how a batch is to be sent."""
     store = app_store()
     order = records.read_order(store, str(work["run"]))
+    records.mark_begun(store, order.run)
     terms = batch_records.read_terms(store, order.run)
     chunks = terms.chunks if terms and order.mode == "perform" else 0
     places = places_of(order)
@@ -359,8 +360,5 @@ def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 def break_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """End a batch that broke by a defect of ours; what was sent without an answer is unknown."""
     store = app_store()
-    order = records.read_order(store, str(work["run"]))
-    _log.error("run %s broke", order.run)
-    batch_report.break_off(store, order)
-    batch_report.finish(store, order, retention(), broken(sent=False))
-    return {"broken": True}
+    done = closing.close(store, records.read_order(store, str(work["run"])), "broke")
+    return {"wait": done.seconds} if isinstance(done, Wait) else {"broken": True}

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from shared import clock
 from shared.outcomes import Outcome, Plain, Stored
 from shared.problems import Changed, Exists
 from shared.records import create
@@ -189,6 +190,16 @@ def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
         found |= dict.fromkeys(sent.places if sent else ())
         found |= {one.place: one.outcome for one in told.said} if told else {}
     return found
+
+
+def sent_until(store: Store, run: str, chunk: int) -> datetime | None:
+    """Return until when a sender may be at work on a try of a chunk, if one may be."""
+    held: list[datetime] = []
+    for key in _keys(store, f"sent/{run}/{chunk}/"):
+        number = int(key.rpartition("/")[2])
+        sent = None if read_try(store, run, chunk, number) else read_sent(store, run, chunk, number)
+        held += [sent.until] if sent and clock.now() < sent.until else []
+    return max(held, default=None)
 
 
 def answers_of(store: Store, run: str, chunk: int) -> Iterator[Answered]:

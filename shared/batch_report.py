@@ -6,7 +6,7 @@ where it gave one that counts, else 424 with an OData error whose code says how 
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from shared import batch_records as kept
@@ -14,7 +14,7 @@ from shared import clock, records, runs
 from shared.batch_records import Answered, Layout, Terms
 from shared.orders import Order
 from shared.outcomes import Ending, Item, Note, Outcome, Run
-from shared.parts import broken, would
+from shared.parts import Ends, broken, would
 from shared.problems import BatchStopped, Cancelled
 from shared.records import Ended, Kept, Part
 from shared.store import Store
@@ -41,7 +41,7 @@ def finish(store: Store, order: Order, retention: timedelta, rest: Outcome) -> R
     ended = _in_order(store, order, terms, plan.chunks, rest)
     items = [Item.of(one.id, one.outcome, dict(one.about)) for one in ended]
     mended = [Note(at=order.created, text=text) for text in terms.mended]
-    head = runs.report_of(store, order, items, mended)
+    head = runs.report_of(store, order, items, [*mended, *runs.halt_notes(store, order.run)])
     records.write_report(store, head, items, "report")
     head = records.read_report(store, order.run) or head
     if not store.read(f"runs/{order.run}/answer"):
@@ -52,19 +52,23 @@ def finish(store: Store, order: Order, retention: timedelta, rest: Outcome) -> R
     return head
 
 
-def break_off(store: Store, order: Order) -> None:
-    """End the chunks of a batch that broke: what was sent, and has no end, is unknown."""
-    for number in range(len(kept.read_plan(store, order.run).chunks)):
-        if records.read_part(store, order.run, number) is None:
-            end_chunk(store, order, number, broken(sent=False))
+def break_off(store: Store, order: Order, chunk: int, ends: Ends) -> datetime | None:
+    """End a chunk of a batch that is ended; return until when that must wait for a sending, if it must."""
+    if records.read_part(store, order.run, chunk):
+        return None
+    until = kept.sent_until(store, order.run, chunk)
+    if until is None:
+        end_chunk(store, order, chunk, ends.rest, ends.sent)
+    return until
 
 
-def end_chunk(store: Store, order: Order, chunk: int, rest: Outcome) -> Part:
+def end_chunk(store: Store, order: Order, chunk: int, rest: Outcome, sent: Outcome | None = None) -> Part:
     """End a chunk that can't go on: what was sent and has no end is unknown, and of the others `rest` is true."""
+    unknown = sent or broken(sent=True)
     payload = kept.read_payload(store, order.run, chunk)
     known = kept.known(store, order.run, chunk)
     outcomes = {
-        one.place: known.get(one.place) or (broken(sent=True) if one.place in known else rest)
+        one.place: known.get(one.place) or (unknown if one.place in known else rest)
         for one in (payload.operations if payload else [])
     }
     return write_chunk(store, order, chunk, outcomes)

@@ -265,14 +265,20 @@ class Claim:
             if self._written(record.model_copy(update={"attempts": record.attempts - 1, "open": waiting}), etag):
                 return
 
-    def abandon(self, if_sent: Outcome, if_not: Outcome) -> Outcome:
-        """Close the claim of a run that broke, and return how the item ended as far as the record tells."""
+    def abandon(self, if_sent: Outcome, if_not: Outcome) -> Outcome | InFlight:
+        """Close the claim of a run that is ended, and return how the item ended as far as the record tells.
+
+        A sending that may be under way is left alone.
+        """
         while True:
             record, etag = self._read(fresh=True)
             ended = record.ended(self._run)
             if ended:
                 return ended.outcome
-            sent = record.open is not None and record.open.run == self._run and record.open.sent is not None
+            mine = record.open if record.open and record.open.run == self._run else None
+            sent = mine is not None and mine.sent is not None
+            if mine and sent and clock.now() < mine.until:
+                return InFlight(record, mine.until)
             # Written down even where it was never taken, so that whoever is still at work finds that it is over.
             closed = self._closed(record, if_sent if sent else if_not)
             if self._written(closed, etag):

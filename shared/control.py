@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from shared import clock
 from shared.outcomes import Stored
 from shared.policy import Rules
-from shared.problems import Cancelled, Changed, Exists, NotReady, PolicyChanged, Problem, Stopped
+from shared.problems import Cancelled, Changed, Exists, NotReady, PolicyChanged, Problem, RunClosed, Stopped
 from shared.store import Record, Store
 from shared.validation import checked, parse
 
@@ -33,6 +34,32 @@ class Switch(Stored):
     reason: str
     actor: str
     at: datetime
+
+
+How = Literal["broke", "terminated", "failed", "lost", "unfinished", "never started"]
+"""What ended a run that its own orchestrator has not brought to its end."""
+_WHY: dict[How, str] = {
+    "broke": "A defect of this app broke the run; the app's log has it.",
+    "terminated": "The engine has ended this run (terminated): somebody did that outside of Nightshift.",
+    "failed": "The engine has ended this run (failed), or somebody did that outside of Nightshift.",
+    "lost": "The engine knows this run no longer: somebody has purged it, or its task hub is another one.",
+    "unfinished": "The engine says that this run is complete, and it has not answered.",
+    "never started": "The run could not be started before its time was over.",
+}
+
+
+def why(how: How) -> str:
+    """Return what people are told of a run that ended so."""
+    return _WHY[how]
+
+
+class Halt(Switch):
+    """Why nothing more of a run may be sent: somebody cancelled it, or its orchestrator is gone, or both."""
+
+    cancelled: bool = False
+    how: How | None = None
+    closed: datetime | None = None
+    """Since when it is being ended without its orchestrator."""
 
 
 class Stops(Stored):
@@ -87,14 +114,17 @@ def refuse_stopped(read: Callable[[str], Record | None], target: str, run: str) 
 
     Raises:
         Stopped: the target is, or everything.
-        Cancelled: the run is.
+        Cancelled, RunClosed: the run is cancelled, or is being ended without its orchestrator.
     """
     stopped = _stops(read(_STOP)).stopped
     for name in (_EVERYTHING, target):
         if name in stopped:
             raise Stopped(f"Stopped by {stopped[name].actor}: {stopped[name].reason}")
-    if read(_cancel_key(run)):
+    halt = halted(read, run)
+    if halt and halt.cancelled:
         raise Cancelled("The run was cancelled before it came to this item.")
+    if halt and halt.how:
+        raise RunClosed(why(halt.how))
 
 
 def stops(store: Store) -> Stops:
@@ -117,16 +147,26 @@ def resume(store: Store, target: str | None) -> Stops:
 
 def cancel(store: Store, run: str, reason: str, actor: str) -> None:
     """Write down that a run is cancelled; a second time changes nothing."""
-    switch = Switch(reason=reason, actor=actor, at=clock.now())
-    try:
-        store.create(_cancel_key(run), switch.data())
-    except Exists:
-        return
+    told = {"cancelled": True, "reason": reason, "actor": actor, "at": clock.now()}
+    _halt(store, run, lambda halt: halt if halt.cancelled else halt.model_copy(update=told))
+
+
+def close(store: Store, run: str, how: How) -> Halt:
+    """Let nothing more of a run be sent, because its orchestrator is gone; the first to say how it ended is right."""
+    told = {"how": how, "closed": clock.now()}
+    return _halt(store, run, lambda halt: halt if halt.how else halt.model_copy(update=told))
+
+
+def halted(read: Callable[[str], Record | None], run: str) -> Halt | None:
+    """Return why nothing more of a run may be sent, if so."""
+    found = read(_halt_key(run))
+    return Halt.read(found.data) if found else None
 
 
 def is_cancelled(store: Store, run: str) -> bool:
     """Tell whether a run was cancelled."""
-    return store.read(_cancel_key(run)) is not None
+    halt = halted(store.read, run)
+    return halt is not None and halt.cancelled
 
 
 def policy(read: Callable[[str], Record | None]) -> PolicyDocument:
@@ -184,5 +224,23 @@ def _stops(found: Record | None) -> Stops:
     return Stops.read(found.data) if found else Stops()
 
 
-def _cancel_key(run: str) -> str:
-    return f"runs/{run}/cancel"
+def _halt(store: Store, run: str, change: Callable[[Halt], Halt]) -> Halt:
+    key = _halt_key(run)
+    while True:
+        found = store.read(key)
+        halt = Halt.read(found.data) if found else Halt(reason="", actor="", at=clock.now())
+        new = change(halt)
+        if new is halt:
+            return halt
+        try:
+            if found:
+                store.replace(key, new.data(), found.etag)
+            else:
+                store.create(key, new.data())
+        except (Exists, Changed):
+            continue
+        return new
+
+
+def _halt_key(run: str) -> str:
+    return f"runs/{run}/halt"

@@ -15,7 +15,6 @@ from shared import clock, control, records, waves
 from shared.claims import Claim, try_of
 from shared.orders import Order
 from shared.outcomes import Became, Ending, Note, Outcome
-from shared.parts import broken
 from shared.problems import Cancelled, CauseStopped, ItemProblem, WindowEnded
 from shared.progress import Following, Progress, Watched, read, save
 from shared.records import Ended, Task, Wave
@@ -100,10 +99,13 @@ def rest_of(progress: Progress, cause: str) -> Outcome:
     return Outcome.of(WindowEnded("There was no time left for it."))
 
 
-def break_off(store: Store, order: Order) -> None:
-    """End the items of a run that broke which were never tried."""
-    progress, etag = read(store, order.run)
-    save(store, order.run, progress.model_copy(update={"over": broken(sent=False)}), etag)
+def break_off(store: Store, order: Order, rest: Outcome) -> Progress:
+    """End the items of a run that were never tried; a step that is under way changes nothing any more."""
+    while True:
+        progress, etag = read(store, order.run)
+        if progress.over:
+            return progress
+        save(store, order.run, progress.model_copy(update={"over": rest}), etag)
 
 
 def _taken_in(store: Store, order: Order, progress: Progress, ways: Ways) -> Progress:

@@ -4,16 +4,15 @@ import asyncio
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
-from shared import clock, keys, records, runs
+from shared import clock, keys, open_runs, records, runs
 from shared.answers import Answer
-from shared.durable import BATCH, ORCHESTRATOR, Engine, Phase
+from shared.durable import Engine, Phase
 from shared.operations import Named, Wanted
 from shared.orders import Order
-from shared.outcomes import Outcome, State
-from shared.parts import broken
+from shared.outcomes import Outcome
 from shared.problems import OverCap, UnknownRun
 from shared.records import Task
 from shared.settings import Settings, app_settings
@@ -22,10 +21,10 @@ from shared.sweep import within_cap
 from shared.targets import app_targets
 from shared.validation import Call, Preference
 
-_FIRST_PAUSE = 0.1
+_SHORTEST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
-SETTLING = timedelta(minutes=1)
-"""How long the engine may take to know of a run that was started."""
+_SHARE = 0.1
+"""Which part of the time waited so far a pause is: so a wait is a tenth too long at most."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,17 @@ async def carry_out(call: Call, wanted: Wanted, engine: Engine) -> Answer:
 
 async def answer(call: Call, begun: Begun, engine: Engine) -> Answer:
     """Start a run that has an order, and answer when it is ready, or 202."""
-    settings, store, since = app_settings(), app_store(), clock.now()
     await start(begun, engine)
-    found = await _awaited(store, engine, begun.order, _patience(call.preference, settings), since)
+    found = await _awaited(engine, begun.order, _patience(call.preference, app_settings()))
     return found.with_headers(_about(call, begun))
 
 
 async def start(begun: Begun, engine: Engine) -> None:
     """Start a run, unless the call that came first has."""
-    if not begun.joined or await _never_started(app_store(), engine, begun.order.run):
-        await engine.start(begun.order.run, BATCH if begun.order.is_batch else ORCHESTRATOR)
+    if begun.joined:
+        await open_runs.mend(begun.order, engine, at_once=True)
+    else:
+        await open_runs.begin(begun.order, engine)
 
 
 async def result(call: Call, engine: Engine) -> Answer:
@@ -71,7 +71,7 @@ async def result(call: Call, engine: Engine) -> Answer:
     order = await asyncio.to_thread(records.read_order, store, call.route_params.get("id", ""))
     if not hmac.compare_digest(order.ticket.encode(), call.params.get("ticket", "").encode()):
         raise UnknownRun("There is no run of this id, or the ticket does not open it.")
-    return await _awaited(store, engine, order, 0, order.created)
+    return await _awaited(engine, order, 0)
 
 
 def order_of(call: Call, wanted: Wanted, settings: Settings, record: keys.KeyRecord) -> Order:
@@ -173,41 +173,29 @@ def _task(one: Named, outcome: Outcome | None) -> Task:
     return Task(id=one.id, operation=dict(one.operation), episode=one.episode, about=dict(one.about), outcome=outcome)
 
 
-async def _never_started(store: Store, engine: Engine, run: str) -> bool:
-    """Tell whether the call that came first died before it started the run; an ended one may be gone, too."""
-    if await engine.phase(run) is not Phase.MISSING:
-        return False
-    return await asyncio.to_thread(records.read_kept, store, run) is None
-
-
-async def _awaited(store: Store, engine: Engine, order: Order, seconds: float, since: datetime) -> Answer:
-    """Wait for a run without reading payloads; answer 202 when it takes longer."""
-    until = clock.now() + timedelta(seconds=seconds)
-    pause = _FIRST_PAUSE
+async def _awaited(engine: Engine, order: Order, seconds: float) -> Answer:
+    """Wait for a run's answer; 202 when it takes longer. A run that was lost in the engine is ended meanwhile."""
+    store, since = app_store(), clock.now()
     while True:
-        phase = await engine.phase(order.run)
-        if phase not in (Phase.RUNNING, Phase.MISSING):
-            return await asyncio.to_thread(_answer, store, order)
-        if phase is Phase.MISSING and clock.now() > since + SETTLING:
-            return await asyncio.to_thread(_answer, store, order)
-        left = (until - clock.now()).total_seconds()
-        if left <= 0:
-            return await asyncio.to_thread(_not_yet, store, order, phase)
-        await clock.sleep_async(min(pause, left))
-        pause = min(pause * 2, _LONGEST_PAUSE)
+        found = await open_runs.mend(order, engine)
+        waited = (clock.now() - since).total_seconds()
+        # At the end it is asked for in any case: the engine may not tell yet what the store has.
+        if found.phase not in (Phase.RUNNING, Phase.WAITING) or waited >= seconds:
+            kept = await asyncio.to_thread(_answer, store, order)
+            if kept or waited >= seconds:
+                return kept or runs.accepted(order, found.state)
+        await clock.sleep_async(min(pause(waited), seconds - waited))
 
 
-def _not_yet(store: Store, order: Order, phase: Phase) -> Answer:
-    """Answer 202, unless the engine has forgotten a run that ended long ago."""
-    if phase is Phase.MISSING and records.read_kept(store, order.run):
-        return _answer(store, order)
-    return runs.accepted(order, State.RUNNING)
+def pause(waited: float) -> float:
+    """Return how many seconds pass until the next look at a run that was waited for so long."""
+    return min(max(waited * _SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
 
-def _answer(store: Store, order: Order) -> Answer:
+def _answer(store: Store, order: Order) -> Answer | None:
     kept = records.read_kept(store, order.run)
     if kept is None:
-        return broken(sent=True).raised(order.run).answer()
+        return None
     records.refuse_expired(order, kept)
     return records.answer_of(store, order.run, kept)
 

@@ -4,18 +4,19 @@ import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from shared import clock, control, front, notices, records, runs
+from shared import clock, control, front, notices, open_runs, records, runs
 from shared.answers import Answer, to_json
-from shared.durable import Engine, Phase
+from shared.durable import Engine
+from shared.open_runs import Found
 from shared.operations import Named
-from shared.orders import Order
 from shared.outcomes import Ending, Run, State
 from shared.policy import By, Facts, decide, offered
-from shared.problems import AccessDenied, CredentialsRefused, ItemProblem, Mistake, NotValid
+from shared.problems import AccessDenied, CredentialsRefused, ItemProblem, Mistake, NotReady, NotValid
 from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweep import look_back
@@ -30,12 +31,8 @@ _MOST_PAGES = 20
 """How many pages of the index one call looks through before it answers with what it has found."""
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _TROUBLES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
-_STATES = {
-    Phase.RUNNING: State.RUNNING,
-    Phase.WATCHING: State.WATCHING,
-    Phase.ENDED: State.ENDED,
-    Phase.BROKEN: State.ENDED,
-}
+_HEALTHY = 4.0
+"""Seconds within which the engine and the store must answer."""
 
 
 async def run(call: Call, engine: Engine) -> Answer:
@@ -48,10 +45,14 @@ async def run(call: Call, engine: Engine) -> Answer:
     store = app_store()
     order = await asyncio.to_thread(records.read_order, store, call.route_params.get("id", ""))
     head = await asyncio.to_thread(records.read_report, store, order.run)
-    if head is None:
-        head = await asyncio.to_thread(runs.under_way, store, order, await _state(order, engine))
-    else:
-        head = await asyncio.to_thread(_with_page, store, head, call)
+    if head is None or head.state is State.WATCHING:
+        found = await open_runs.mend(order, engine)
+        # It may have ended meanwhile.
+        head = await asyncio.to_thread(records.read_report, store, order.run)
+        if head is None:
+            head = await asyncio.to_thread(runs.under_way, store, order, found.state, found.how)
+            return Answer(200, runs.run_json(head), headers={"Nightshift-Run": head.id})
+    head = await asyncio.to_thread(_with_page, store, head, call)
     return Answer(200, runs.run_json(head), headers={"Nightshift-Run": head.id})
 
 
@@ -114,38 +115,42 @@ async def systems(_: Call, engine: Engine) -> Answer:
     )
 
 
-async def health(_: Call) -> Answer:
-    """Answer `health`: the settings and the store can be read, and how many targets are on or off.
+async def health(_: Call, engine: Engine) -> Answer:
+    """Answer `health`: settings, store and engine can be used, and how many targets are on or off.
 
     Raises:
-        NotReady: they can't.
+        NotReady: they can't, or don't answer within a few seconds.
     """
     app_settings()
-    await asyncio.to_thread(app_store().read, "health")
+    await asyncio.gather(engine.answers(_HEALTHY), store_answers(app_store(), _HEALTHY))
     targets = app_targets()
     return Answer(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
 
 
+async def store_answers(store: Store, seconds: float) -> None:
+    """Return when the store answers.
+
+    Raises:
+        NotReady: it doesn't, for so many seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().run_in_executor(_health_threads(), store.read, "health")
+    except TimeoutError:
+        raise NotReady(f"The store does not answer within {seconds:g} s.") from None
+
+
+@cache
+def _health_threads() -> ThreadPoolExecutor:
+    """Return threads of its own: a store that hangs must not take those of all functions, whoever asks how often."""
+    return ThreadPoolExecutor(2, thread_name_prefix="health")
+
+
 async def _open_runs(engine: Engine) -> int:
-    """Return how many runs have not ended, up to 100; what is marked as open and is not, is mended."""
-    store, count = app_store(), 0
-    for key in (await asyncio.to_thread(store.list, records.OPEN, None, _PAGE)).keys:
-        order = await asyncio.to_thread(records.read_order_of, store, key)
-        phase = await engine.phase(order.run) if order else Phase.ENDED
-        if phase in (Phase.RUNNING, Phase.WATCHING) or (order and clock.now() < order.created + front.SETTLING):
-            count += 1
-        else:
-            await asyncio.to_thread(store.delete, key)
-    return count
-
-
-async def _state(order: Order, engine: Engine) -> State:
-    phase = await engine.phase(order.run)
-    if phase is Phase.MISSING:
-        return State.RUNNING if clock.now() < order.created + front.SETTLING else State.EXPIRED
-    if phase is Phase.RUNNING and await engine.waits(order.run):
-        return State.WAITING
-    return _STATES[phase]
+    """Return how many runs have not ended, up to 100; what needs something, gets it."""
+    store = app_store()
+    page = await asyncio.to_thread(store.list, records.OPEN, None, _PAGE)
+    return sum([await open_runs.tend(store, key, engine) for key in page.keys])
 
 
 def _with_page(store: Store, head: Run, call: Call) -> Run:
@@ -182,7 +187,7 @@ async def _told(run_id: str, engine: Engine) -> Run | None:
     if head:
         return head
     order = await asyncio.to_thread(records.read_order, store, run_id)
-    return runs.told(order, await _state(order, engine))
+    return runs.told(order, Found(await engine.phase(order.run)).state)
 
 
 def _matches(call: Call, one: Run) -> bool:

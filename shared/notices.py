@@ -20,7 +20,7 @@ from shared.store import Store
 _PREFIX = "notices/"
 _KEPT = timedelta(days=7)
 _MOST = 1000
-Kind = Literal["attempts-used-up", "batch-stuck", "cause-stopped", "event-storm"]
+Kind = Literal["attempts-used-up", "batch-stuck", "cause-stopped", "event-storm", "run-broken"]
 
 _log = logging.getLogger("nightshift")
 
@@ -81,6 +81,22 @@ def of_deleted(store: Store, order: Order) -> None:
         for item in records.all_items(store, order.run):
             if item.outcome is Ending.DONE:
                 store.delete(_key(order.target, "batch-stuck", item.id))
+
+
+def of_closed(store: Store, order: Order, head: Run, why: str) -> None:
+    """Tell people of a run that its orchestrator has not brought to its end, and what to do with what it left."""
+    unknown, rest = head.counts.outcome.get(Ending.UNKNOWN, 0), head.counts.outcome.get(Ending.NOT_ATTEMPTED, 0)
+    text = " ".join(
+        [
+            why,
+            f"Look at the report of run {order.run}.",
+            *([f"{unknown} of its items are unknown: check it."] if unknown else []),
+            *([f"{rest} were not attempted: retry it."] if rest else []),
+        ]
+    )
+    raise_notice(
+        store, Notice(kind="run-broken", target=order.target, run=order.run, text=text, at=clock.now()), order.run
+    )
 
 
 def current(store: Store) -> Iterator[Notice]:

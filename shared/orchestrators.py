@@ -7,7 +7,6 @@ returns counts or a wait, and never raises for what a system says; what it raise
 import logging
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from itertools import count
@@ -16,16 +15,15 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, RetryPolicy, Task, TaskFailedError, when_any
 
-from shared import following, notices, parts, records, runs, sweeping
+from shared import closing, following, notices, parts, records, runs, sweeping
 from shared.attempts import Wait
-from shared.claims import tidy
+from shared.closing import retention
 from shared.durable import CANCEL, ORCHESTRATOR, WAITING, WATCHING
 from shared.following import Step, Ways
 from shared.outcomes import State
 from shared.parts import Desk
 from shared.problems import NotReady
 from shared.progress import read as read_progress
-from shared.settings import app_settings
 from shared.store import app_store
 from shared.sweeping import app_watch, bundle_for, quiet_pause, work_for
 
@@ -179,6 +177,7 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Find what a run is to do: what it names, or what a sweep selects."""
     store = app_store()
     order = records.read_order(store, str(work["run"]))
+    records.mark_begun(store, order.run)
     found = sweeping.prepare(store, order, int(work["tries"]), cancelled=bool(work["cancelled"]))
     if isinstance(found, Wait):
         return {"wait": found.seconds}
@@ -207,11 +206,7 @@ def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     store = app_store()
     order = records.read_order(store, str(work["run"]))
     head = runs.answer(store, order, retention(), sweeping.candidate)
-    sweeping.remember(store, order)
-    notices.of_run(store, order, head)
-    notices.of_deleted(store, order)
-    if order.is_night:
-        tidy(store, order.target)
+    closing.after_answer(store, order, head)
     told = {str(ending): count for ending, count in head.counts.outcome.items()}
     _log.info("run %s answered: %s", order.run, told)
     return {"outcome": told, **({"follow": True} if head.state is State.WATCHING else {})}
@@ -246,19 +241,9 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 @patient
 def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """End a run that broke by a defect of ours; what was sent is unknown."""
-    desk = _desk(str(work["run"]))
-    _log.error("run %s broke", desk.order.run)
-    found = records.read_prepared(desk.store, desk.order.run) or sweeping.nothing_found(desk.store, desk.order)
-    if desk.order.is_careful:
-        following.break_off(desk.store, desk.order)
-        for wave in read_progress(desk.store, desk.order.run)[0].sent:
-            for number in wave.parts:
-                parts.break_off(replace(desk, wave=wave), wave.items, number)
-    else:
-        for number in records.parts_in(desk.order, found):
-            parts.break_off(desk, found.items, number)
-    runs.answer(desk.store, desk.order.model_copy(update={"follow_up": timedelta()}), retention(), sweeping.candidate)
-    return {"broken": True}
+    store = app_store()
+    done = closing.close(store, records.read_order(store, str(work["run"])), "broke")
+    return {"wait": done.seconds} if isinstance(done, Wait) else {"broken": True}
 
 
 def _desk(run: str, *, cancelled: bool = False, wave: int | None = None) -> Desk:
@@ -267,8 +252,3 @@ def _desk(run: str, *, cancelled: bool = False, wave: int | None = None) -> Desk
     found = next((one for one in sent if one.number == wave), None)
     order = records.read_order(store, run)
     return Desk(store, app_watch(), order, work_for, bundle_for, quiet_pause, cancelled=cancelled, wave=found)
-
-
-def retention() -> timedelta:
-    """Return how long an answer is kept."""
-    return timedelta(hours=app_settings().result_retention_hours)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shared import clock, control, records, together
 from shared.attempts import Terms, Wait, looked, perform
-from shared.claims import Claim, ClaimRecord, Settled, try_of
+from shared.claims import Claim, ClaimRecord, InFlight, Settled, try_of
 from shared.control import Watch
 from shared.judging import judge
 from shared.orders import Order
@@ -123,12 +123,39 @@ def _ended_together(task: Task, known: Settled | None, sending: Sending | None) 
     return Ended(id=task.id, outcome=known.outcome, episode=known.episode or task.episode, about=about, sending=named)
 
 
-def break_off(desk: Desk, items: str, number: int) -> None:
-    """End the items of a part whose run broke: those that were sent are unknown."""
+@dataclass(frozen=True)
+class Ends:
+    """How items end whose run is ended before they were.
+
+    Attributes:
+        sent: Those that were sent, and of which nobody knows how they ended.
+        rest: All others.
+    """
+
+    sent: Outcome
+    rest: Outcome
+
+
+def break_off(desk: Desk, items: str, number: int, ends: Ends) -> datetime | None:
+    """End the items of a part whose run is ended; return until when that must wait for a sending, if it must.
+
+    What isn't sent yet can't be from now on: whoever is still at work on it loses its claim.
+    """
     if records.read_part(desk.store, desk.order.run, number):
-        return
-    ended = [_ended(task, _abandoned(desk, task)) for task in desk.tasks(items, number)]
+        return None
+    sending = together.read(desk.store, together.key_of(desk.order.run, number))
+    ended: list[Ended] = []
+    held: list[datetime] = []
+    for task in desk.tasks(items, number):
+        one = _broken_off(desk, task, number, sending, ends)
+        if isinstance(one, InFlight):
+            held.append(one.until)
+        else:
+            ended.append(one)
+    if held:
+        return max(held)
     records.write_part(desk.store, desk.order.run, number, Part(ended=ended))
+    return None
 
 
 def broken(*, sent: bool) -> Outcome:
@@ -227,16 +254,25 @@ def _refuse_switched_off(desk: Desk) -> None:
     control.refuse_stopped(desk.watch.read, desk.order.target, desk.order.run)
 
 
-def _abandoned(desk: Desk, task: Task) -> Outcome:
-    if task.outcome:
-        return task.outcome
+def _broken_off(desk: Desk, task: Task, number: int, sending: Sending | None, ends: Ends) -> Ended | InFlight:
+    if task.outcome or desk.order.mode == "plan":
+        return _ended(task, task.outcome or ends.rest)
     claim = Claim(desk.store, desk.order.target, task.id, desk.claimant, timedelta())
+    known = sending.outcome_of(task.id) if sending else None
     try:
-        return claim.abandon(broken(sent=True), broken(sent=False))
+        found = claim.settle(known) if known else claim.abandon(_if_sent(desk, claim, number, sending, ends), ends.rest)
+        return found if isinstance(found, InFlight) else _ended_together(task, claim.see(), sending)
     except ValidationError:
         # The record itself may be what broke the run; the other items still get their outcomes.
         _log.exception("run %s: the claim of item %s can't be read", desk.order.run, task.id)
-        return broken(sent=True)
+        return _ended(task, ends.sent)
+
+
+def _if_sent(desk: Desk, claim: Claim, number: int, sending: Sending | None, ends: Ends) -> Outcome:
+    """Return how an item ended that is marked as sent: if it was to go with others, their call tells whether it was."""
+    mark = claim.record.open
+    bundled = mark is not None and mark.sender == together.key_of(desk.order.run, number)
+    return ends.rest if bundled and not (sending and claim.item in sending.items) else ends.sent
 
 
 class _Seeing:

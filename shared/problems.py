@@ -46,7 +46,8 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- WindowEnded           retry the run, or let the next night find it
         |   |-- CauseStopped          mend the cause, then retry the run
         |   |-- BatchStopped          mend what failed before it, then retry the run
-        |   `-- Cancelled             retry the run, if it should go on
+        |   |-- Cancelled             retry the run, if it should go on
+        |   `-- RunClosed             call again, or retry the run
         |-- Rejected             422  the system said no
         |   |-- ItemNotFound          look at the id
         |   |-- NotSupported          leave out what the system is too old for
@@ -453,6 +454,13 @@ class Cancelled(NotAttempted):
 
     slug, status, title = "cancelled", 409, "The run was cancelled"
     next_step = "Retry the run, if it should go on after all."
+
+
+class RunClosed(NotAttempted):
+    """The run was ended from outside of its orchestrator, or could never be started."""
+
+    slug, status, title = "run-closed", 409, "The run was ended before it came to it"
+    next_step = "Call again, or retry what the run left: nothing was sent for it."
 
 
 class Rejected(ItemProblem):

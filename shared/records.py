@@ -10,6 +10,8 @@
     runs/{run}/report/{page}      its items: up to 1,000 a page
     runs/{run}/answer             the HTTP answer, byte by byte, kept for RESULT_RETENTION_HOURS
     runs/{run}/final[/{page}]     the report again, when what became of the items is known, too
+    runs/{run}/begun              its orchestrator has begun
+    runs/{run}/halt               why nothing more of it is sent, if so (`control.py`)
     open/{run}                    the run has not ended
     index/{day}/{name}            the run's name in the list of runs, the newest first
 
@@ -75,6 +77,14 @@ class Wave(Plain):
 
 class Opened(Stored):
     """That a run has not ended."""
+
+    at: datetime
+
+
+class Begun(Stored):
+    """That a run's orchestrator has begun: one that the engine doesn't know was lost, and is not started again."""
+
+    at: datetime
 
 
 class Prepared(Stored):
@@ -154,7 +164,7 @@ def write_order(store: Store, order: Order, tasks: Sequence[Task] | None) -> Non
     if tasks is not None:
         write_tasks(store, order.run, "items", tasks)
         create(store, f"runs/{order.run}/prepared", Prepared(items="items", count=len(tasks)))
-    create(store, f"{OPEN}{order.run}", Opened())
+    create(store, f"{OPEN}{order.run}", Opened(at=clock.now()))
     create(store, f"runs/{order.run}/order", order)
     create(store, _index_key(order), order)
 
@@ -241,6 +251,22 @@ def read_order_of(store: Store, key: str) -> Order | None:
     """Return what the run was asked for that a key of `open/` names; None if it was never written."""
     found = store.read(f"runs/{key.removeprefix(OPEN)}/order")
     return Order.read(found.data) if found else None
+
+
+def opened(store: Store, key: str) -> datetime | None:
+    """Return since when a key of `open/` is there; None if it isn't any more."""
+    found = store.read(key)
+    return Opened.read(found.data).at if found else None
+
+
+def mark_begun(store: Store, run: str) -> None:
+    """Write that a run's orchestrator has begun."""
+    create(store, f"runs/{run}/begun", Begun(at=clock.now()))
+
+
+def has_begun(store: Store, run: str) -> bool:
+    """Tell whether a run's orchestrator has begun."""
+    return store.read(f"runs/{run}/begun") is not None
 
 
 def read_tasks(store: Store, run: str, items: str, page: int) -> list[Task]:

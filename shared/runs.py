@@ -74,11 +74,14 @@ def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
     return (_with(item, known.get(item.id)) for item in items)
 
 
-def under_way(store: Store, order: Order, state: State) -> Run:
-    """Return a run that has no report yet, as far as it is known."""
+def under_way(store: Store, order: Order, state: State, how: control.How | None = None) -> Run:
+    """Return a run that has no report yet, as far as it is known; `how` it has ended, where nobody has written that."""
     progress, _ = read_progress(store, order.run)
     known = Counter(one.became.recovery for one in progress.watched.values() if one.became.recovery)
-    return told(order, state, notes=_notes(store, order, progress), counts=Counts(recovery=dict(known)))
+    notes = _notes(store, order, progress)
+    if how and not halt_notes(store, order.run):
+        notes.append(Note(at=clock.now(), text=control.why(how)))
+    return told(order, state, notes=notes, counts=Counts(recovery=dict(known)))
 
 
 def told(order: Order, state: State, **more: object) -> Run:
@@ -159,15 +162,23 @@ def report_of(store: Store, order: Order, items: list[Item], notes: Sequence[Not
     """Return the head of the report of a run all of whose items have ended."""
     now = clock.now()
     state = State.PLANNED if order.mode == "plan" else State.ENDED
-    if control.is_cancelled(store, order.run):
-        state = State.CANCELLED
+    halt = control.halted(store.read, order.run)
+    if halt:
+        state = State.EXPIRED if halt.how == "never started" else state
+        state = State.CANCELLED if halt.cancelled else state
     return told(order, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now)
 
 
 def _notes(store: Store, order: Order, progress: Progress) -> list[Note]:
     """Return what a report should say: of what the run found, and of what came then."""
     prepared = records.read_prepared(store, order.run)
-    return [*(prepared.notes if prepared else ()), *progress.notes]
+    return [*(prepared.notes if prepared else ()), *progress.notes, *halt_notes(store, order.run)]
+
+
+def halt_notes(store: Store, run: str) -> list[Note]:
+    """Return what a report should say of a run that something else than its orchestrator has ended."""
+    halt = control.halted(store.read, run)
+    return [Note(at=halt.closed, text=control.why(halt.how))] if halt and halt.how and halt.closed else []
 
 
 def _answer(store: Store, order: Order, head: Run, ended: list[Ended], items: list[Item]) -> Answer:

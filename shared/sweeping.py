@@ -14,7 +14,7 @@ from shared.judging import permitted
 from shared.operations import Found, Named
 from shared.orders import Order, Window
 from shared.outcomes import Became, Ending, Item, Note, Outcome, Stored
-from shared.parts import broken, would
+from shared.parts import would
 from shared.problems import (
     Cancelled,
     Changed,
@@ -181,10 +181,9 @@ def prepare(store: Store, order: Order, tries: int, *, cancelled: bool) -> Prepa
     return records.prepare(store, order.run, tasks, [Note(at=clock.now(), text=text) for text in notes])
 
 
-def nothing_found(store: Store, order: Order) -> Prepared:
-    """Return what a run is that broke before it knew what to do."""
-    task = Task(id=order.target, operation={}, outcome=broken(sent=False))
-    return records.prepare(store, order.run, [task])
+def nothing_found(store: Store, order: Order, outcome: Outcome) -> Prepared:
+    """Return what a run is that ended before it knew what to do."""
+    return records.prepare(store, order.run, [Task(id=order.target, operation={}, outcome=outcome)])
 
 
 def quiet_pause(order: Order) -> Wait | None:

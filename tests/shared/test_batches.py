@@ -18,10 +18,11 @@ from shared import batch_report, batches, clock, records
 from shared.attempts import Wait
 from shared.batch_records import Layout, Payload, Plan, Terms
 from shared.batches import Desk
-from shared.control import Watch, cancel
+from shared.control import Watch, cancel, close
 from shared.merging import Given
 from shared.orders import Order
 from shared.outcomes import Ending, Outcome
+from shared.parts import Ends, broken
 from shared.policy import Facts
 from shared.problems import AccessDenied, NoAnswer, TargetUnreachable, Throttled, TimedOut
 from shared.store import SqliteStore
@@ -307,6 +308,28 @@ def test_a_cancelled_run_sends_nothing(turned: TurnedClock, store: SqliteStore) 
     assert not server.sent
 
 
+def test_a_batch_that_was_ended_in_the_engine_sends_nothing_more(turned: TurnedClock, store: SqliteStore) -> None:
+    """What is left of its orchestrator goes on: the platform ends no activity."""
+    close(store, RUN, "terminated")
+    server = Server()
+    found = World(turned, store, server, terms()).run(3)
+    assert {outcome.problem for outcome in found.values()} == {"run-closed"}
+    assert not server.sent
+
+
+def test_a_try_that_is_under_way_is_waited_for(turned: TurnedClock, store: SqliteStore) -> None:
+    world = World(turned, store, Server(), terms())
+    pieces = [Piece(place=0, id="0", method="POST", url="x", text="{}")]
+    kept.write_batch(store, RUN, world.terms, Plan(chunks=[Layout(operations=[0])]), [Payload(operations=pieces)])
+    until = turned.now() + timedelta(minutes=10)
+    kept.begin_try(store, RUN, 0, 0, kept.Sent(until=until, places=[0]))
+    ends = Ends(broken(sent=True), broken(sent=False))
+    assert batch_report.break_off(store, world.desk().order, 0, ends) == until
+    assert records.read_part(store, RUN, 0) is None
+    turned.turn(600)
+    assert batch_report.break_off(store, world.desk().order, 0, ends) is None
+
+
 def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
     turned: TurnedClock, store: SqliteStore
 ) -> None:
@@ -317,7 +340,7 @@ def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
         kept.begin_try(store, RUN, 0, number, kept.Sent(until=turned.now(), places=places))
     done = Outcome(ending=Ending.DONE, reason="Done.", sent=True)
     kept.end_try(store, RUN, 0, 0, kept.Try(said=[kept.Said(place=0, outcome=done)], at=turned.now()), [])
-    batch_report.break_off(store, world.desk().order)
+    assert batch_report.break_off(store, world.desk().order, 0, Ends(broken(sent=True), broken(sent=False))) is None
     part = records.read_part(store, RUN, 0)
     assert part is not None
     assert [one.outcome.ending for one in part.ended] == [Ending.DONE, Ending.UNKNOWN, Ending.UNKNOWN]

@@ -113,9 +113,9 @@ def test_a_cancelled_run_is_cancelled_alone(store: Store) -> None:
 
 def test_to_cancel_twice_keeps_the_first_reason(store: Store) -> None:
     control.cancel(store, "r1", "First.", "anna")
-    before = store.read("runs/r1/cancel")
+    before = store.read("runs/r1/halt")
     control.cancel(store, "r1", "Second.", "ben")
-    assert store.read("runs/r1/cancel") == before
+    assert store.read("runs/r1/halt") == before
     assert before is not None
     assert json.loads(before.data)["reason"] == "First."
 

@@ -17,8 +17,8 @@ DEPLOYED = [ROOT / "function_app.py", *SHARED]
 
 MAY_IMPORT = {
     "azure.functions": {"validation"},
-    "azure.durable_functions": {"orchestrators", "batch_orchestrators", "durable", "gates"},
-    "durabletask": {"orchestrators", "batch_orchestrators", "durable", "gates"},
+    "azure.durable_functions": {"orchestrators", "batch_orchestrators", "closing_orchestrator", "durable", "gates"},
+    "durabletask": {"orchestrators", "batch_orchestrators", "closing_orchestrator", "durable", "gates"},
     "grpc": {"orchestrators", "durable"},
     "azure.storage": {"store"},
     "azure.identity": {"store"},

@@ -1,0 +1,98 @@
+"""What a run needs that is open in the store and not at work in the engine; how long a call waits between two looks."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import control, front, listing
+from shared.durable import Phase
+from shared.open_runs import Need, Seen, need
+from shared.problems import NotReady
+from shared.store import Page, Record, SqliteStore
+from tests.conftest import TurnedClock
+
+SEEN = st.builds(
+    Seen,
+    phase=st.sampled_from(Phase),
+    begun=st.booleans(),
+    over=st.booleans(),
+    young=st.booleans(),
+    late=st.booleans(),
+)
+
+
+@given(SEEN)
+def test_a_run_at_work_is_left_alone_and_no_other_is_open_for_ever(seen: Seen) -> None:
+    found = need(seen)
+    assert (found is Need.NOTHING) == (
+        seen.phase.is_alive or (seen.phase is Phase.MISSING and seen.young and not seen.over)
+    )
+    assert (found is Need.FORGET) == (seen.over and not seen.phase.is_alive)
+
+
+@given(SEEN)
+def test_only_what_never_began_and_is_not_late_is_started(seen: Seen) -> None:
+    if need(seen) is Need.START:
+        assert (seen.phase, seen.begun, seen.late, seen.over) == (Phase.MISSING, False, False, False)
+
+
+@given(st.floats(0, 1000))
+def test_a_call_waits_a_tenth_of_what_it_has_waited(waited: float) -> None:
+    pause = front.pause(waited)
+    assert 0.02 <= pause <= 1
+    assert pause <= max(0.02, waited / 10) + 1e-9
+
+
+class Hanging:
+    """A store that doesn't answer."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def read(self, key: str) -> Record | None:
+        self.over.wait(10)
+        raise NotReady(key)
+
+    def create(self, key: str, data: bytes) -> str:
+        raise NotImplementedError
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        raise NotImplementedError
+
+    def delete(self, key: str, etag: str | None = None) -> None:
+        raise NotImplementedError
+
+    def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    store = Hanging()
+    yield store
+    store.over.set()
+
+
+def test_a_store_that_hangs_is_not_ready_however_often_it_is_asked(hanging: Hanging) -> None:
+    for _ in range(3):
+        with pytest.raises(NotReady, match="store does not answer"):
+            asyncio.run(asyncio.wait_for(listing.store_answers(hanging, 0.05), 5))
+
+
+def test_a_run_that_is_closed_sends_nothing_and_is_not_cancelled(tmp_path: Path, turned: TurnedClock) -> None:
+    store = SqliteStore(str(tmp_path / "store.db"))
+    halt = control.close(store, "r1", "terminated")
+    turned.turn(1)
+    assert control.close(store, "r1", "lost") == halt
+    assert not control.is_cancelled(store, "r1")
+    with pytest.raises(Exception, match="run-closed"):
+        control.refuse_stopped(store.read, "fo", "r1")
+    control.cancel(store, "r1", "No longer.", "anna")
+    halted = control.halted(store.read, "r1")
+    assert halted is not None
+    assert (halted.how, halted.cancelled, halted.reason) == ("terminated", True, "No longer.")
