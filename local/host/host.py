@@ -117,6 +117,11 @@ class Host:
             raise HostError("The host isn't started, or has no hub of its own.")
         return self._site.hub
 
+    @property
+    def engine_address(self) -> str:
+        """Where the task hub takes clients' calls, as `127.0.0.1:PORT`."""
+        return self._site.engine_address if self._site else ""
+
     def crash(self) -> None:
         """End the task hub and the workers at once, as the crash of a machine does.
 

@@ -68,6 +68,7 @@ class Site:
         self._serving: asyncio.Task[None] | None = None
         self._timers: Timers | None = None
         self.dispatcher: Dispatcher | None = None
+        self.engine_address = ""
 
     async def start(self) -> Catalogue:
         """Start everything; until the workers are ready, requests are answered 503.
@@ -87,7 +88,7 @@ class Site:
         if catalogue.timers():
             # On Flex each timer scales apart: what one keeps in memory is not there for HTTP or durable functions.
             await self.workers.add(["timer"])
-        address = await self._loop.run_in_executor(None, self.hub.start, catalogue.durables())
+        self.engine_address = address = await self._loop.run_in_executor(None, self.hub.start, catalogue.durables())
         client = durable_client(self._host_json.durable, address, self.url, secrets.token_urlsafe(32))
         twice = self._options.deliver_twice
         self.dispatcher = Dispatcher(self.hub, self.workers, catalogue, client, deliver_twice=twice)

@@ -14,7 +14,12 @@ from local.environment import ROOT
 from local.extension import VARIABLE, Extension, program_of
 from local.host.host_json import read_host_json
 from local.host.hub import Hub
+from local.machine import Machine
+from tests.app.calling import Caller
+from tests.app.camunda_calling import Retrier
+from tests.app.test_batch import Batcher
 from tests.engine.peer import Peer
+from tests.engine.real import QUICK
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +55,30 @@ def host_json(folder: Path, **changed: Any) -> Path:  # noqa: ANN401 - JSON
             del durable[name]
     (folder / "host.json").write_text(json.dumps(found), "utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real(extension: Extension) -> Iterator[Machine]:
+    """The product on the extension, its store on Azurite."""
+    with Machine(QUICK, extension=extension.renamed()) as machine:
+        yield machine
+
+
+@pytest.fixture
+def caller(real: Machine) -> Iterator[Caller]:
+    yield Caller(real)
+    real.landscape.finance_operations.faults.clear()
+
+
+@pytest.fixture
+def batcher(real: Machine) -> Iterator[Batcher]:
+    batcher = Batcher(real)
+    yield batcher
+    batcher.central.faults.clear()
+
+
+@pytest.fixture
+def retrier(real: Machine) -> Iterator[Retrier]:
+    retrier = Retrier(real)
+    yield retrier
+    retrier.camunda.faults.clear()

@@ -96,6 +96,13 @@ class Peer:
             self._items[_owner(item)].put(item)
 
 
+def terminate(address: str, instance: str) -> None:
+    """End an instance, as somebody may in the portal."""
+    with grpc.insecure_channel(address) as channel:
+        client = TaskHubSidecarServiceStub(channel)  # type: ignore[no-untyped-call] # generated
+        client.TerminateInstance(pb.TerminateRequest(instanceId=instance))
+
+
 def _owner(item: pb.WorkItem) -> tuple[str, str]:
     if item.HasField("orchestratorRequest"):
         return "turn", item.orchestratorRequest.instanceId

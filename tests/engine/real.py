@@ -1,0 +1,70 @@
+"""The product on the extension: what its tests share."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from local.machine import Machine
+from tests.app.calling import Caller, allow_all, by_id, unpushed
+from tests.app.camunda_calling import Retrier
+from tests.app.test_batch import Batcher
+
+LATER = {"Prefer": "respond-async"}
+QUICK = {
+    # A sender counts as gone after a minute and some seconds, and what it sent shows within seconds.
+    **{
+        f"TARGETS__{target}__{name}": value
+        for target in ("FO", "BC", "CAMUNDA")
+        for name, value in {"CONNECT_TIMEOUT": "1", "READ_TIMEOUT": "3", "LATE_EFFECT_MINUTES": "0.1"}.items()
+    },
+    "WAIT_SECONDS": "60",
+}
+
+
+def listed(caller: Caller, jobs: list[int], **more: object) -> requests.Response:
+    """Requeue a list of jobs, and return the 202."""
+    accepted = caller.post("finance-operations/requeue", {"batchJobIds": jobs, "reason": "x", **more}, headers=LATER)
+    assert accepted.status_code == 202, accepted.text
+    return accepted
+
+
+def requeued(caller: Caller, jobs: list[int], **more: object) -> dict[str, dict[str, Any]]:
+    """Requeue a list of jobs, and return how each ended."""
+    answer = unpushed(listed(caller, jobs, **more))
+    assert answer.status_code == 200, answer.text
+    return by_id(answer)
+
+
+def outcomes(items: Mapping[str, Mapping[str, Any]]) -> Counter[str]:
+    return Counter(str(item["outcome"]) for item in items.values())
+
+
+def sent(caller: Caller, jobs: list[int]) -> Counter[int]:
+    """Return how many jobs got how many action calls that took effect, or may have."""
+    return Counter(caller.actions(job) for job in jobs)
+
+
+def batched(batcher: Batcher, count: int, **headers: str) -> tuple[requests.Response, list[str]]:
+    """Send so many lines in parallel, and return the 202 with their ids."""
+    names = [f"{batcher.journal[:4]}-{number}" for number in range(count)]
+    operations = [batcher.line(name) for name in names]
+    named = {"Prefer": "respond-async, odata.continue-on-error", **headers}
+    accepted = batcher.batch(operations, None, **named)
+    assert accepted.status_code == 202, accepted.text
+    return accepted, names
+
+
+def all_there_once(batcher: Batcher, answer: requests.Response, names: list[str]) -> None:
+    """Each operation is done, and the system's own book has it once."""
+    assert answer.status_code == 200, answer.text
+    assert Counter(one["status"] for one in answer.json()["responses"]) == {201: len(names)}
+    assert sorted(batcher.documents()) == sorted(names)
+
+
+def callers(machine: Machine) -> tuple[Caller, Batcher, Retrier]:
+    """Return whoever calls each system, with a policy that allows all."""
+    caller = Caller(machine)
+    allow_all(caller)
+    return caller, Batcher(machine), Retrier(machine)
