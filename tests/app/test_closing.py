@@ -278,6 +278,7 @@ def test_a_run_that_is_begun_again_after_its_end_sends_nothing(closer: Caller, *
     closer.run(accepted)
     told = closed(closer, accepted)
     assert told["counts"]["outcome"] == {"done": 1, "unknown": 1, "not_attempted": 6}
+    assert {item.get("type") for item in told["items"]} == {None, "outcome-unknown", "run-closed"}
     sent = [closer.actions(job) for job in jobs]
     hub = closer.machine.host.hub
     hub.RestartInstance(pb.RestartInstanceRequest(instanceId=run, restartWithNewInstanceId=False), STREAM)
