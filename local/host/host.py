@@ -170,6 +170,11 @@ class Host:
             raise HostError("The host isn't started.")
         self._site.dispatcher.plan_death(Death(function, after, skips))
 
+    def kill_durable_workers(self) -> None:
+        """End all workers that run durable functions at once; others are started in their place."""
+        if self._site is not None:
+            self._loop.call_soon_threadsafe(self._site.workers.kill, "durable")
+
     @property
     def planned_deaths(self) -> int:
         """How many workers are still to die by `kill_worker_at`."""

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -137,7 +138,7 @@ def by_id(answer: requests.Response) -> dict[str, dict[str, Any]]:
     return {item["id"]: item for item in answer.json()["items"]}
 
 
-def unpushed(accepted: requests.Response) -> requests.Response:
+def unpushed(accepted: requests.Response, seconds: float = 100) -> requests.Response:
     """Follow a Location at the clock's own pace; a push would let time stand still while the run works."""
     answers: list[requests.Response] = []
 
@@ -145,15 +146,13 @@ def unpushed(accepted: requests.Response) -> requests.Response:
         answers.append(requests.get(accepted.headers["Location"], timeout=30))
         return answers[-1].status_code != 202
 
-    wait_for(ready)
+    wait_for(ready, seconds)
     return answers[-1]
 
 
-def wait_for(look: Callable[[], bool]) -> None:
-    """Return when `look` finds something; bounded."""
-    found = threading.Event()
-    for _ in range(6000):
-        if look():
-            return
-        found.wait(0.01)
-    raise AssertionError("it never happened")
+def wait_for(look: Callable[[], bool], seconds: float = 100) -> None:
+    """Return when `look` finds something; bounded in time."""
+    until, pause = time.monotonic() + seconds, threading.Event()
+    while not look():
+        assert time.monotonic() < until, f"it did not happen within {seconds:g} seconds"
+        pause.wait(0.02)

@@ -49,7 +49,7 @@ def test_a_call_with_a_follow_up_answers_at_once(caller: Caller) -> None:
 
 def test_waiting_is_shown_while_a_run_waits_and_a_cancel_ends_the_wait(caller: Caller) -> None:
     job = caller.failed_job()
-    caller.system.faults.add("throttle", kind="action", job=job, retry_after=3600)
+    caller.system.faults.add("throttle", kind="action", job=job, retry_after=600)
     accepted = caller.requeue(job, Prefer="respond-async")
     wait_for(lambda: state_of(caller, accepted) == "waiting")
     caller.post(f"runs/{accepted.headers['Nightshift-Run']}/cancel", {"reason": "no"})

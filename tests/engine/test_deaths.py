@@ -1,0 +1,104 @@
+"""Workers that die, at each place of a run: the run goes on, each item is sent once, and nothing is told wrong.
+
+On the extension an activity whose worker dies fails, and a batch of entity operations, too; a turn is given out again.
+"""
+
+import pytest
+
+from local.machine import Machine
+from tests.app.calling import Caller, unpushed, wait_for
+from tests.app.camunda_calling import Retrier
+from tests.app.test_batch import Batcher
+from tests.engine.real import all_there_once, batched, listed, outcomes, requeued, sent
+
+pytestmark = pytest.mark.engine
+
+AT_A_LIST = [("prepare_run", 0), ("perform_part", 0), ("perform_part", 1), ("finish_run", 0)]
+TURNS_OF_A_LIST = [("carry_out_run", skips) for skips in range(4)]
+AT_A_BATCH = [
+    ("prepare_batch", 0),
+    ("read_segment", 0),
+    ("send_chunk", 0),
+    ("send_chunk", 3),
+    ("finish_batch", 0),
+    ("gate_of_target", 0),
+    ("gate_of_target", 1),
+]
+TURNS_OF_A_BATCH = [("carry_out_batch", 0), ("carry_out_batch", 1), ("carry_out_segment", 1), ("carry_out_segment", 3)]
+
+
+def named(place: tuple[str, int]) -> str:
+    return f"{place[0]}-{place[1]}"
+
+
+@pytest.fixture(autouse=True)
+def all_die(real: Machine) -> None:
+    """Nothing of an earlier test is left."""
+    assert real.host.planned_deaths == 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("place", [*AT_A_LIST, *TURNS_OF_A_LIST], ids=named)
+def test_a_list_goes_on(caller: Caller, real: Machine, place: tuple[str, int], *, after: bool) -> None:
+    jobs = [caller.failed_job() for _ in range(45)]
+    real.host.kill_worker_at(place[0], after=after, skips=place[1])
+    told = requeued(caller, jobs, maxParallel=1)
+    assert real.host.planned_deaths == 0
+    assert outcomes(told) == {"done": 45}
+    assert sent(caller, jobs) == {1: 45}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("place", [*AT_A_BATCH, *TURNS_OF_A_BATCH], ids=named)
+def test_a_batch_goes_on(batcher: Batcher, real: Machine, place: tuple[str, int], *, after: bool) -> None:
+    real.host.kill_worker_at(place[0], after=after, skips=place[1])
+    accepted, names = batched(batcher, 600)
+    all_there_once(batcher, unpushed(accepted), names)
+    assert real.host.planned_deaths == 0
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("place", ["watch_run", "end_run"])
+def test_a_follow_up_goes_on(caller: Caller, real: Machine, place: str, *, after: bool) -> None:
+    job = caller.failed_job()
+    real.host.kill_worker_at(place, after=after)
+    answer = caller.post("finance-operations/requeue", {"batchJobId": job, "followUp": True})
+    assert answer.status_code == 200, answer.text
+    caller.post(f"runs/{answer.headers['Nightshift-Run']}/cancel", {"reason": "seen enough"})
+    wait_for(lambda: caller.run(answer)["state"] in ("ended", "cancelled"))
+    assert caller.run(answer)["items"][0]["outcome"] == "done"
+    assert (real.host.planned_deaths, caller.actions(job)) == (0, 1)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_call_about_many_jobs_is_made_once(retrier: Retrier, real: Machine, *, after: bool) -> None:
+    jobs = [retrier.engine.add_job(id=f"job-{number}") for number in range(30)]
+    real.host.kill_worker_at("perform_part", after=after)
+    answer = retrier.retries({"retries": 1, "jobIds": jobs})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["totalJobs"], retrier.posts()) == (30, 1)
+
+
+def test_a_worker_that_dies_each_time_breaks_its_run_only(caller: Caller, real: Machine) -> None:
+    jobs = [caller.failed_job() for _ in range(3)]
+    for _ in range(5):
+        real.host.kill_worker_at("prepare_run", after=True)
+    accepted = listed(caller, jobs)
+    wait_for(lambda: real.host.planned_deaths == 0)
+    answer = unpushed(accepted)
+    assert caller.run(answer)["counts"]["outcome"] == {"not_attempted": 3}
+    assert sent(caller, jobs) == {0: 3}
+    assert outcomes(requeued(caller, jobs)) == {"done": 3}
+
+
+def test_a_sender_that_died_in_the_middle_is_settled_by_the_run_itself(caller: Caller, real: Machine) -> None:
+    """The system never came to the call: its sender is gone, and after a while the run does it, once."""
+    jobs = [caller.failed_job() for _ in range(3)]
+    caller.system.faults.add("hold", kind="action", job=jobs[1], after=False, times=1)
+    accepted = listed(caller, jobs)
+    assert caller.system.faults.wait_held(1)
+    real.host.kill_durable_workers()
+    caller.system.faults.clear()
+    told = caller.run(unpushed(accepted, seconds=200))
+    assert told["counts"]["outcome"] == {"done": 3}
+    assert all(caller.job(job).status != "Error" for job in jobs)
