@@ -122,7 +122,6 @@ def test_what_people_look_at(caller: Caller) -> None:
     assert get(caller, "failures", target="fo")["target"] == "fo"
     version = get(caller, "policy")["version"]
     assert isinstance(version, int)
-    wait_for(lambda: get(caller, "systems")["openRuns"] == 0)
     assert {one["state"] for one in get(caller, "systems")["systems"]} == {"ok"}
 
 
@@ -198,7 +197,6 @@ def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller
     assert outcomes(requeued(caller, jobs[20:]))["done"] == 25
     needed = get(caller, "systems")
     assert run in {one.get("run") for one in needed["needsPerson"]}
-    assert needed["openRuns"] == 0
 
 
 def test_a_single_requeue_takes_at_most_twice_what_it_takes_on_the_local_hub(caller: Caller) -> None:
