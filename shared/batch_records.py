@@ -183,12 +183,26 @@ def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
 def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
     """Return what the tries of a chunk tell of its operations; None of those that were sent, and have no end."""
     found: dict[int, Outcome | None] = {}
-    # A call that only waited leaves no record, so the numbers have gaps.
-    for number in sorted(int(key.rpartition("/")[2]) for key in _keys(store, f"sent/{run}/{chunk}/")):
-        sent, told = read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
+    for sent, told in _tries(store, run, chunk):
         found |= dict.fromkeys(sent.places if sent else ())
         found |= {one.place: one.outcome for one in told.said} if told else {}
     return found
+
+
+def called_last(store: Store, run: str, chunk: int) -> dict[int, datetime]:
+    """Return until when calls that had the operations of a chunk in them were surely over, by their places."""
+    found: dict[int, datetime] = {}
+    for sent, told in _tries(store, run, chunk):
+        if sent:
+            found |= dict.fromkeys(sent.places, told.at if told else sent.until)
+    return found
+
+
+def _tries(store: Store, run: str, chunk: int) -> Iterator[tuple[Sent | None, Try | None]]:
+    """Yield the tries of a chunk in their order; a call that only waited leaves no record, so the numbers have gaps."""
+    prefixes = (f"sent/{run}/{chunk}/", f"runs/{run}/tries/{chunk}/")
+    for number in sorted({int(key.rpartition("/")[2]) for prefix in prefixes for key in _keys(store, prefix)}):
+        yield read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
 
 
 def answers_of(store: Store, run: str, chunk: int) -> Iterator[Answered]:
