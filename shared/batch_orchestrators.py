@@ -19,6 +19,7 @@ from shared.attempts import Wait
 from shared.batches import Desk
 from shared.closing import retention
 from shared.durable import BATCH, CANCEL, SEGMENT, WAITING
+from shared.durations import LONGEST_CHUNK
 from shared.gate import Said
 from shared.orchestrators import Reference, Turns, call, patient, until_done
 from shared.outcomes import Ending, Outcome
@@ -27,9 +28,7 @@ from shared.store import app_store
 from shared.sweeping import app_watch, places_of, sender_of
 
 _LEASE = 1800.0
-"""Seconds after which a place is lost that was not given back."""
-LONGEST_CHUNK = timedelta(minutes=14)
-"""The longest that the sending of a chunk may take. Nothing is sent by a place whose lease ends before that is over."""
+"""Seconds after which a place is lost that was not given back. Nothing is sent that may outlast what is left of it."""
 _UNANSWERED = timedelta(seconds=60)
 """After this time an ask that got no answer is lost, and the lane asks again."""
 _STARTS = 5
@@ -332,7 +331,7 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
             outcomes = batches.carry_out(desk, number)
             if isinstance(outcomes, Wait):
                 # Each try has a record, without gaps: a segment that was begun anew can't pass one by.
-                begun = batch_records.read_sent(store, order.run, chunk, number) is not None
+                begun = batch_records.is_begun(store, order.run, chunk, number)
                 return {"wait": outcomes.seconds, "try": number + begun}
             done = batch_report.write_chunk(store, order, chunk, outcomes)
     ended = done.ended if done else []

@@ -182,11 +182,15 @@ def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
     return Try.read(found.data) if found else None
 
 
+def is_begun(store: Store, run: str, chunk: int, number: int) -> bool:
+    """Tell whether a try has a record: it was sent, or only asked about what earlier ones have left in doubt."""
+    return read_sent(store, run, chunk, number) is not None or read_try(store, run, chunk, number) is not None
+
+
 def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
     """Return what the tries of a chunk tell of its operations; None of those that were sent, and have no end."""
     found: dict[int, Outcome | None] = {}
-    for number in sorted(int(key.rpartition("/")[2]) for key in _keys(store, f"sent/{run}/{chunk}/")):
-        sent, told = read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
+    for sent, told in _tries(store, run, chunk):
         found |= dict.fromkeys(sent.places if sent else ())
         found |= {one.place: one.outcome for one in told.said} if told else {}
     return found
@@ -194,12 +198,24 @@ def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
 
 def sent_until(store: Store, run: str, chunk: int) -> datetime | None:
     """Return until when a sender may be at work on a try of a chunk, if one may be."""
-    held: list[datetime] = []
-    for key in _keys(store, f"sent/{run}/{chunk}/"):
-        number = int(key.rpartition("/")[2])
-        sent = None if read_try(store, run, chunk, number) else read_sent(store, run, chunk, number)
-        held += [sent.until] if sent and clock.now() < sent.until else []
+    held = [sent.until for sent, told in _tries(store, run, chunk) if sent and not told and clock.now() < sent.until]
     return max(held, default=None)
+
+
+def called_last(store: Store, run: str, chunk: int) -> dict[int, datetime]:
+    """Return until when calls that had the operations of a chunk in them were surely over, by their places."""
+    found: dict[int, datetime] = {}
+    for sent, told in _tries(store, run, chunk):
+        if sent:
+            found |= dict.fromkeys(sent.places, told.at if told else sent.until)
+    return found
+
+
+def _tries(store: Store, run: str, chunk: int) -> Iterator[tuple[Sent | None, Try | None]]:
+    """Yield the tries of a chunk in their order."""
+    prefixes = (f"sent/{run}/{chunk}/", f"runs/{run}/tries/{chunk}/")
+    for number in sorted({int(key.rpartition("/")[2]) for prefix in prefixes for key in _keys(store, prefix)}):
+        yield read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
 
 
 def answers_of(store: Store, run: str, chunk: int) -> Iterator[Answered]:

@@ -2,7 +2,8 @@
 
 A try is sent by whoever creates its record, and by nobody else; its number comes from the orchestrator. Who finds a try
 without an end waits until its sender must be gone, and then says of each operation what may be said: what is safe is
-tried again, a write is in doubt until the system can be asked, and unknown if it can't tell.
+tried again, a write is in doubt until the system can be asked, which shows that it is done, or that nothing came of it:
+then it is tried again, too. It is unknown if the system can't tell.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,9 +13,10 @@ from http import HTTPStatus
 
 from shared import batch_records as kept
 from shared import clock, control, records
-from shared.attempts import Wait, patience, pauses
+from shared.attempts import GONE, Wait, patience, pauses, until
 from shared.batch_records import Answered, Payload, Said, Sent, Terms, Try
 from shared.control import PolicyDocument, Watch
+from shared.leaving import bounded, over_by
 from shared.merging import Ended, Given, merged
 from shared.orders import Order
 from shared.outcomes import Ending, Outcome
@@ -44,7 +46,6 @@ _AFTER_LOSS = 15.0
 _CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED})
 """What a second try of a write with an ETag is told when the first one took effect."""
 _WATCHED = 2.0
-_LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Course:
         return [one for one in self.operations if one.place not in self.outcomes]
 
 
+@bounded
 def carry_out(desk: Desk, number: int) -> dict[int, Outcome] | Wait:
     """Do a chunk's next try, and return how all its operations ended once they have; a wait means: call again."""
     payload = kept.read_payload(desk.store, desk.order.run, desk.chunk) or Payload(operations=[])
@@ -117,11 +119,10 @@ def _past(desk: Desk, number: int, payload: Payload) -> Try | Wait | None:
     sent = None if told else kept.read_sent(desk.store, run, chunk, number)
     if sent is None:
         return told
-    left = (sent.until - clock.now()).total_seconds()
-    if left > 0:
-        return Wait(min(left, _LONGEST_PAUSE))
+    if clock.now() < sent.until:
+        return until(sent.until)
     gone = [one for one in payload.operations if one.place in set(sent.places)]
-    told = _lost(desk, Course(payload.operations), gone, NoAnswer("Its sender is gone."))
+    told = _lost(desk, Course(payload.operations), gone, NoAnswer(GONE))
     return kept.end_try(desk.store, run, chunk, number, told, [])
 
 
@@ -129,15 +130,18 @@ def _tried(desk: Desk, payload: Payload, course: Course, number: int) -> Try | W
     """Do one try, unless another delivery of this call does it."""
     decided = _decided(desk, course)
     going = [one for one in course.left if one.place not in decided and one.place not in course.doubtful]
-    going = going[: course.most]
+    # Where one stops others, what becomes of those in doubt comes first.
+    going = [] if course.doubtful and (desk.terms.in_order or payload.stops) else going[: course.most]
     asked = _ripe(desk, course) if not going else []
     if not decided and not going and not asked:
         return Wait(_until_ripe(desk, course))
-    places = [one.place for one in [*going, *asked]]
-    sent = Sent(until=clock.now() + desk.sender.hold, places=places)
-    if not kept.begin_try(desk.store, desk.order.run, desk.chunk, number, sent):
+    shown = _settled(desk, course, asked) if asked else None
+    if isinstance(shown, Wait):
+        return shown
+    sent = Sent(until=clock.now() + desk.sender.hold, places=[one.place for one in going])
+    if going and not kept.begin_try(desk.store, desk.order.run, desk.chunk, number, sent):
         return _watched(desk, number) or Wait(_WATCHED)
-    told, bodies = _settled(desk, asked) if asked else _sent(desk, payload, course, going)
+    told, bodies = (shown, []) if shown else _sent(desk, payload, course, going, sent.until)
     said = [Said(place=place, outcome=outcome) for place, outcome in decided.items()]
     whole = told.model_copy(update={"said": [*said, *told.said]})
     return kept.end_try(desk.store, desk.order.run, desk.chunk, number, whole, bodies)
@@ -161,7 +165,11 @@ def _decided(desk: Desk, course: Course) -> dict[int, Outcome]:
     policy = control.policy(desk.watch.read)
     found: dict[int, Outcome] = {}
     for one in course.left:
+        if one.place in course.doubtful:
+            # The system says how it ended, whatever stands in its way by now.
+            continue
         problem = _denied(desk, policy, one) or _dependency(desk, course, found, one) or _reference(course, one)
+        problem = _behind(desk, course, one) or problem
         if problem:
             found[one.place] = Outcome.of(problem)
     return found
@@ -201,6 +209,14 @@ def _dependency(desk: Desk, course: Course, decided: dict[int, Outcome], one: Pi
     return None
 
 
+def _behind(desk: Desk, course: Course, one: Piece) -> ItemProblem | None:
+    """Return the problem of an operation in order that stands behind one which is not done."""
+    if not desk.terms.in_order:
+        return None
+    ends = (known.ending for place, known in course.outcomes.items() if place < one.place)
+    return BatchStopped("An operation before it is not done.") if any(end is not Ending.DONE for end in ends) else None
+
+
 def _reference(course: Course, one: Piece) -> ItemProblem | None:
     """Return the problem of an operation that refers to one which went before: its `$<id>` means nothing any more."""
     if '"dependsOn":' not in one.text:
@@ -214,7 +230,9 @@ def _reference(course: Course, one: Piece) -> ItemProblem | None:
     )
 
 
-def _sent(desk: Desk, payload: Payload, course: Course, going: Sequence[Piece]) -> tuple[Try, list[Answered]]:
+def _sent(
+    desk: Desk, payload: Payload, course: Course, going: Sequence[Piece], ends: datetime
+) -> tuple[Try, list[Answered]]:
     """Send operations, and say what is known of each of them then."""
     # The record of the try took a call of the store, which may have been slow.
     refusal = _refusal(desk)
@@ -222,14 +240,15 @@ def _sent(desk: Desk, payload: Payload, course: Course, going: Sequence[Piece]) 
         return _ended([Said(place=one.place, outcome=Outcome.of(refusal)) for one in going if refusal]), []
     stops = desk.terms.in_order or payload.stops
     try:
-        given = desk.sender.send([one.text for one in going], continues=not stops)
+        with over_by(ends):
+            given = desk.sender.send([one.text for one in going], continues=not stops)
     except NoAnswer as problem:
         return _lost(desk, course, going, problem), []
     except ItemProblem as problem:
         return _not_taken(desk, course, going, problem), []
-    ends = merged([one.id for one in going], given, stopped=stops, snapshot=desk.terms.snapshot)
-    bodies = [_answered(one, end.given) for one, end in zip(going, ends, strict=True) if end.given]
-    return _merged(desk, course, going, ends), bodies
+    ended = merged([one.id for one in going], given, stopped=stops, snapshot=desk.terms.snapshot)
+    bodies = [_answered(one, end.given) for one, end in zip(going, ended, strict=True) if end.given]
+    return _merged(desk, course, going, ended), bodies
 
 
 def _merged(desk: Desk, course: Course, going: Sequence[Piece], ends: Sequence[Ended]) -> Try:
@@ -283,7 +302,8 @@ def _lost(desk: Desk, course: Course, going: Sequence[Piece], problem: NoAnswer)
     timed_out = isinstance(problem, TimedOut)
     whole = desk.terms.snapshot and timed_out
     may = course.lost < _MOST_LOST
-    unsafe = any(one.safe == "no" for one in going) and not whole
+    # What can be asked for stops nothing for good: all is known in the end.
+    unsafe = any(one.safe == "no" for one in going) and not (whole or _can_ask(desk))
     said = [
         _without_answer(desk, one, problem, may=may and (whole or one.safe != "no"), unsafe=unsafe) for one in going
     ]
@@ -297,9 +317,14 @@ def _without_answer(desk: Desk, one: Piece, problem: NoAnswer, *, may: bool, uns
         return Said(place=one.place)
     if one.safe == "read":
         return Said(place=one.place, outcome=Outcome.of(BatchStopped("No answer came; reading it changed nothing.")))
-    if one.safe == "no" and desk.terms.settle_by and not desk.terms.snapshot:
+    if one.safe == "no" and _can_ask(desk):
         return Said(place=one.place, doubt=True)
     return Said(place=one.place, outcome=Outcome.of(OutcomeUnknown(problem.detail)))
+
+
+def _can_ask(desk: Desk) -> bool:
+    """Tell whether the system can be asked what became of a write."""
+    return bool(desk.terms.settle_by) and not desk.terms.snapshot
 
 
 def _not_taken(desk: Desk, course: Course, going: Sequence[Piece], problem: ItemProblem) -> Try:
@@ -321,23 +346,29 @@ def _until_ripe(desk: Desk, course: Course) -> float:
     return max((due - clock.now()).total_seconds(), 1.0)
 
 
-def _settled(desk: Desk, asked: Sequence[Piece]) -> tuple[Try, list[Answered]]:
-    """Let the system show whether what is in doubt took effect."""
+def _settled(desk: Desk, course: Course, asked: Sequence[Piece]) -> Try | Wait:
+    """Let the system show whether what is in doubt took effect; of what surely did not, the next try sends it again."""
     try:
-        return _ended([Said(place=one.place, outcome=_shown(desk, one)) for one in asked]), []
+        return _ended([_shown(desk, one) for one in asked])
     except ItemProblem as problem:
-        unknown = Outcome.of(OutcomeUnknown(f"No answer came, and the system can't be asked. {problem.detail}"))
-        return _ended([Said(place=one.place, outcome=unknown) for one in asked]), []
+        wait = patience(problem, desk.order.give_up, course.again)
+        if wait:
+            return wait
+        unknown = Outcome.of(OutcomeUnknown(f"No answer is known, and the system can't be asked. {problem.detail}"))
+        return _ended([Said(place=one.place, outcome=unknown) for one in asked])
 
 
-def _shown(desk: Desk, one: Piece) -> Outcome:
+def _shown(desk: Desk, one: Piece) -> Said:
     match desk.sender.settle(one):
         case True:
-            text = "The answer got lost, but the system has exactly one record with the fields of settleBy."
-            return Outcome(ending=Ending.DONE, reason=text, sent=True)
+            text = "No answer is known, but the system has exactly one record with the fields of settleBy."
+            return Said(place=one.place, outcome=Outcome(ending=Ending.DONE, reason=text, sent=True))
+        case False if clock.now() < desk.order.give_up:
+            return Said(place=one.place)
         case False:
-            return Outcome.of(NotTaken("The answer got lost, and the system has no record of it."))
-    return Outcome.of(OutcomeUnknown("No answer came, and the fields of settleBy don't tell."))
+            return Said(place=one.place, outcome=Outcome.of(NotTaken("The system has no record of it.")))
+    unknown = OutcomeUnknown("No answer is known, and the fields of settleBy don't tell.")
+    return Said(place=one.place, outcome=Outcome.of(unknown))
 
 
 def _answered(one: Piece, given: Given) -> Answered:

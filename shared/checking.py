@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
 
 from shared import batch_records, clock, front, keys, records, runs, together
 from shared.answers import Answer
-from shared.claims import Claim, try_of
+from shared.attempts import told_by
+from shared.claims import Claim, Settled, try_of
 from shared.orders import Order
 from shared.outcomes import Ending, Item, Outcome
 from shared.problems import ItemProblem, Mistake, NotTaken, NotValid, OutcomeUnknown, RunOpen
@@ -19,8 +20,12 @@ from shared.settings import app_settings
 from shared.store import Store, app_store
 from shared.sweeping import bundle_for, sender_of, work_for
 from shared.validation import Call, Strict, checked, read_json
+from shared.work import Piece, Sender
 
 _MOST = 1000
+_NO_TIME = "There was no time left to ask the system about it; check again."
+_BUDGET = timedelta(minutes=1)
+"""How long the system is asked about one item after the other; the rest stays unknown, until somebody asks again."""
 
 
 class CheckBody(Strict):
@@ -120,21 +125,29 @@ def _jobs(store: Store, former: Order, unknown: list[Item]) -> dict[str, Outcome
     """Return what the system shows of jobs, and settle their claims."""
     tasks = {task.id: task for task in records.all_tasks(store, former.run)}
     watched = read_progress(store, former.run)[0].watched
-    found = {}
+    found, end = {}, clock.now() + _BUDGET
     for item in unknown:
+        if clock.now() >= end:
+            found[item.id] = Outcome.of(OutcomeUnknown(_NO_TIME))
+            continue
         wave = watched[item.id].wave if item.id in watched else None
         claim = Claim(store, former.target, item.id, try_of(former.run, wave), timedelta())
         try:
-            found[item.id] = claim.settle(_asked(former, tasks[item.id], claim.record.episode))
+            found[item.id] = claim.settle(_asked(former, tasks[item.id], claim.see()))
         except ItemProblem as problem:
             found[item.id] = Outcome.of(OutcomeUnknown(problem.detail))
     return found
 
 
-def _asked(former: Order, task: Task, episode: str | None) -> Outcome:
+def _asked(former: Order, task: Task, sent: Settled | None) -> Outcome:
+    now = clock.now()
     if bundle_for(former, [task]):
         return Outcome.of(NotTaken("The call of which it was to be a part was never made."))
-    return work_for(former, task).check(episode)
+    try:
+        return work_for(former, task).check(sent.episode if sent else None)
+    except NotTaken as problem:
+        # Without a record nobody knows when it was sent, only that it was long before the run has ended.
+        return told_by(problem, now, sent.sure or sent.at if sent else now)
 
 
 def _batch(store: Store, former: Order, unknown: list[Item], body: CheckBody) -> dict[str, Outcome]:
@@ -144,18 +157,27 @@ def _batch(store: Store, former: Order, unknown: list[Item], body: CheckBody) ->
     if terms is None:
         return found
     sender = sender_of(former, terms.model_copy(update={"settle_by": body.settleBy or terms.settle_by}))
-    for piece in batch_records.pieces(store, former.run):
-        if piece.id in found:
+    plan, end = batch_records.read_plan(store, former.run), clock.now() + _BUDGET
+    for chunk in range(len(plan.chunks)):
+        payload = batch_records.read_payload(store, former.run, chunk)
+        asked = [one for one in payload.operations if one.id in found and one.text] if payload else []
+        called = batch_records.called_last(store, former.run, chunk) if asked else {}
+        for piece in asked:
+            if clock.now() >= end:
+                found[piece.id] = Outcome.of(OutcomeUnknown(_NO_TIME))
+                continue
             try:
-                found[piece.id] = _shown(sender.settle(piece))
+                found[piece.id] = _shown(sender, piece, called.get(piece.place))
             except ItemProblem as problem:
                 found[piece.id] = Outcome.of(OutcomeUnknown(problem.detail))
     return found
 
 
-def _shown(settled: bool | None) -> Outcome:  # noqa: FBT001 - the three answers of `Sender.settle`
+def _shown(sender: Sender, piece: Piece, called: datetime | None) -> Outcome:
+    now = clock.now()
+    settled = sender.settle(piece)
     if settled is None:
         return Outcome.of(OutcomeUnknown("The fields of settleBy don't tell, or none were named."))
     if settled:
         return Outcome(ending=Ending.DONE, reason="The system has exactly one record with these fields.", sent=True)
-    return Outcome.of(NotTaken("The system has no record with these fields."))
+    return told_by(NotTaken("The system has no record with these fields."), now, (called or now) + sender.done_within)

@@ -17,81 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared import clock
-from shared.outcomes import Became, Ending, Outcome, Plain, Recovery, Stored
-from shared.problems import Changed, Exists, ItemClaimed, OutcomeUnknown
+from shared.claim_record import Attempt, ClaimRecord, Open, Settled, remembered, with_orphan
+from shared.durations import TIDYING
+from shared.outcomes import Became, Ending, Outcome, Stored
+from shared.problems import Changed, Exists, ItemClaimed
 from shared.store import Store
 
-QUIET = timedelta(days=30)
-"""After how long a row of failed attempts is forgotten, when nothing more was heard of the item."""
-_REMEMBERED = 5
-"""How many outcomes with a sending a record keeps, and how many without: the latter must not crowd out the former."""
-
-
-class Open(Plain):
-    """The open claim of a run."""
-
-    run: str
-    claimed: datetime
-    until: datetime
-    sent: datetime | None = None
-    sender: str = ""
-    """Made anew for each sending, so that a sender whose write was acknowledged late knows its own."""
-
-
-class Settled(Plain):
-    """How a run ended with the item, and what became of it."""
-
-    run: str
-    episode: str | None
-    outcome: Outcome
-    at: datetime
-    became: Became = Became()
-
-
-class Attempt(Plain):
-    """The last sending, as long as it is not known what became of it."""
-
-    run: str
-    episode: str | None
-    sent: datetime
-
-
-class ClaimRecord(Stored):
-    """All that is kept about an item."""
-
-    item: str
-    episode: str | None = None
-    """Which failure it is: the time of it, as the system tells it."""
-    attempts: int = 0
-    """How many attempts in a row have failed, with the open one, if there is one."""
-    open: Open | None = None
-    attempt: Attempt | None = None
-    settled: tuple[Settled, ...] = ()
-
-    def is_quiet(self, now: datetime) -> bool:
-        """Tell whether nothing was heard of the item for so long that what it counts is forgotten."""
-        heard = [one.at for one in self.settled] + ([self.attempt.sent] if self.attempt else [])
-        return now - max(heard, default=now) >= QUIET
-
-    def in_a_row(self, now: datetime) -> int:
-        """Return how many attempts in a row have failed."""
-        return 0 if self.is_quiet(now) else self.attempts
-
-    def knowing(self, became: Became) -> "ClaimRecord":
-        """Return the record once it is known what became of the open attempt."""
-        if became.recovery is None:
-            return self
-        if self.attempt is None:
-            good = became.recovery is Recovery.RECOVERED
-            return self.model_copy(update={"attempts": 0}) if good else self
-        run = self.attempt.run
-        settled = (one.model_copy(update={"became": became}) if one.run == run else one for one in self.settled)
-        attempts = 0 if became.recovery is Recovery.RECOVERED else self.attempts
-        return self.model_copy(update={"attempt": None, "attempts": attempts, "settled": tuple(settled)})
-
-    def ended(self, run: str) -> Settled | None:
-        """Return how `run` ended with the item, if it did."""
-        return next((one for one in reversed(self.settled) if one.run == run), None)
+__all__ = ["Claim", "ClaimRecord", "Held", "InFlight", "Lost", "Settled", "Tidied", "run_of", "tidy", "try_of"]
 
 
 @dataclass(frozen=True)
@@ -124,10 +56,11 @@ def tidy(store: Store, target: str, most: int = 1000) -> int:
 
     It looks through some of them a call, and goes on from there the next time.
     """
-    cursor = f"tidied/{target}"
+    cursor, until = f"tidied/{target}", clock.now() + TIDYING
     found = store.read(cursor)
     page = store.list(f"claims/{target}/", Tidied.read(found.data).after if found else None, most)
-    removed = sum(_removed(store, key) for key in page.keys)
+    # What there is no time for is looked through when its turn comes again.
+    removed = sum(_removed(store, key) for key in page.keys if clock.now() < until)
     # Two that tidy at once do no harm, so the last one to write is right.
     store.delete(cursor)
     with contextlib.suppress(Exists):
@@ -160,12 +93,16 @@ def run_of(name: str) -> str:
 class Claim:
     """The claim on one item of one target, as one run sees it."""
 
-    def __init__(self, store: Store, target: str, item: str, run: str, hold: timedelta) -> None:
+    def __init__(
+        self, store: Store, target: str, item: str, run: str, hold: timedelta, done_within: timedelta = timedelta()
+    ) -> None:
         self._store = store
         self._key = f"claims/{target}/{hashlib.sha256(item.encode()).hexdigest()}"
         self.item = item
         self._run = run
         self._hold = hold
+        self._done_within = done_within
+        self._sender: str | None = None
         self._learned = Became()
         self._seen: tuple[ClaimRecord, str] | None = None
 
@@ -173,6 +110,18 @@ class Claim:
     def record(self) -> ClaimRecord:
         """The record as it was read or written last."""
         return self._read()[0]
+
+    @property
+    def until(self) -> datetime:
+        """Until when it holds, as it was read or written last."""
+        mine = self.record.open
+        return mine.until if mine else clock.now()
+
+    @property
+    def sure(self) -> datetime:
+        """From when the system surely shows what came of a sending that is marked now."""
+        mine = self.record.open
+        return (mine.sure if mine else None) or clock.now()
 
     def take(self) -> Held | InFlight | Settled:
         """Claim the item, or tell what became of it in this run.
@@ -186,6 +135,7 @@ class Claim:
             if ended:
                 return ended
             if record.open and record.open.run == self._run:
+                self._sender = record.open.sender if record.open.sent else None
                 return InFlight(record, record.open.until) if record.open.sent else Held(record)
             taken = self._claimed(record)
             if self._written(taken, etag):
@@ -222,13 +172,14 @@ class Claim:
             Lost: another delivery of this work, or another run, was first; it must not be sent.
         """
         own, shared = secrets.token_hex(8), sender
+        self._sender = shared or own
         while True:
-            record, etag = self._read_unsent(shared or own)
-            marked = record.open is not None and record.open.sender == (shared or own)
+            record, etag = self._read_unsent(self._sender)
+            marked = record.open is not None and record.open.sender == self._sender
             if marked and not shared:
                 return
             counted = record.model_copy(update={"attempts": record.attempts - 1}) if marked else record
-            if self._written(self._sending(counted, episode, shared or own), etag):
+            if self._written(self._sending(counted, episode, self._sender), etag):
                 return
 
     def give_up(self, outcome: Outcome, sender: str = "") -> Outcome:
@@ -243,9 +194,15 @@ class Claim:
                 return outcome
 
     def settle(self, outcome: Outcome) -> Outcome:
-        """Close this run's claim after a sending, and return what is kept: the first knowledge of how it ended."""
+        """Close this run's claim after a sending, and return what is kept: the first knowledge of how it ended.
+
+        Raises:
+            Lost: this sending was taken back, because the system showed nothing of it, and another one is under way.
+        """
         while True:
             record, etag = self._read()
+            if self._is_anothers(record) and outcome.ending is not Ending.DONE:
+                raise Lost
             ended = record.ended(self._run)
             if ended and ended.outcome.ending is not Ending.UNKNOWN:
                 return ended.outcome
@@ -254,16 +211,29 @@ class Claim:
                 mine = closed.ended(self._run)
                 return mine.outcome if mine else outcome
 
-    def unmark(self) -> None:
-        """Take back that it is being sent, after an answer which proves that nothing happened; the claim stays open."""
+    def unmark(self) -> bool:
+        """Take back that it is being sent, as nothing happened; tell whether the claim is still this run's, and open.
+
+        Raises:
+            Lost: it was taken back already, and another delivery of this work sends.
+        """
         while True:
             record, etag = self._read()
-            if not record.open or record.open.run != self._run or record.open.sent is None:
-                return
+            if record.open is None or record.open.run != self._run:
+                return False
+            if self._is_anothers(record):
+                raise Lost
+            if record.open.sent is None:
+                return True
             now = clock.now()
             waiting = Open(run=self._run, claimed=now, until=now + self._hold)
             if self._written(record.model_copy(update={"attempts": record.attempts - 1, "open": waiting}), etag):
-                return
+                return True
+
+    def _is_anothers(self, record: ClaimRecord) -> bool:
+        """Tell whether a sending is under way that is not the one which this has made or found."""
+        mark = record.open if record.open and record.open.run == self._run and record.open.sent else None
+        return mark is not None and self._sender is not None and mark.sender != self._sender
 
     def abandon(self, if_sent: Outcome, if_not: Outcome) -> Outcome | InFlight:
         """Close the claim of a run that is ended, and return how the item ended as far as the record tells.
@@ -298,7 +268,14 @@ class Claim:
             update={
                 "episode": episode,
                 "attempts": record.in_a_row(now) + 1,
-                "open": Open(run=self._run, claimed=now, until=now + self._hold, sent=now, sender=sender),
+                "open": Open(
+                    run=self._run,
+                    claimed=now,
+                    until=now + self._hold,
+                    sent=now,
+                    sender=sender,
+                    sure=now + self._hold + self._done_within,
+                ),
             }
         )
 
@@ -326,43 +303,36 @@ class Claim:
 
     def _claimed(self, record: ClaimRecord) -> ClaimRecord:
         now = clock.now()
-        if record.open and now < record.open.until:
+        if record.open and now < record.open.free:
             refusal = ItemClaimed(f"Run {run_of(record.open.run)} is at work on item {self.item}.")
             return self._closed(record, Outcome.of(refusal))
         mine = Open(run=self._run, claimed=now, until=now + self._hold)
-        return record.model_copy(update={"open": mine, "settled": _with_orphan(record, now)})
+        return record.model_copy(update={"open": mine, "settled": with_orphan(record, now)})
 
     def _closed(self, record: ClaimRecord, outcome: Outcome) -> ClaimRecord:
         mine = record.open is not None and record.open.run == self._run
+        mark = record.open if mine and record.open and record.open.sent else None
+        before, attempt = record.ended(self._run), record.attempt
+        # Counted already, and open as long as nothing is known of it.
+        late = attempt is not None and attempt.run == self._run
         # A try that surely didn't take effect isn't one.
-        spared = mine and record.open is not None and record.open.sent is not None and not outcome.sent
+        spared = (mark or late) and not outcome.sent
         attempts = record.attempts - 1 if spared else record.attempts
         final = outcome.model_copy(update={"attempt": attempts if outcome.sent else 0})
         sent = Attempt(run=self._run, episode=record.episode, sent=clock.now()) if mine and outcome.sent else None
-        ended = Settled(run=self._run, episode=record.episode, outcome=final, at=clock.now())
+        ended = Settled(
+            run=self._run,
+            episode=before.episode if before and not mine else record.episode,
+            outcome=final,
+            at=clock.now(),
+            sure=mark.sure if mark else before.sure if before else None,
+        )
         others = tuple(one for one in record.settled if one.run != self._run)
         return record.model_copy(
             update={
                 "attempts": attempts,
                 "open": None if mine else record.open,
-                "attempt": sent or record.attempt,
-                "settled": _remembered((*others, ended)),
+                "attempt": sent or (None if late and not outcome.sent else attempt),
+                "settled": remembered((*others, ended)),
             }
         )
-
-
-def _with_orphan(record: ClaimRecord, now: datetime) -> tuple[Settled, ...]:
-    """Keep what is known of a run whose claim is taken over: it has sent, and nobody came back to tell."""
-    if not record.open or not record.open.sent:
-        return record.settled
-    lost = Outcome.of(OutcomeUnknown("It was sent, and its sender never told how it ended."))
-    orphan = Settled(run=record.open.run, episode=record.episode, outcome=lost, at=now)
-    return _remembered((*record.settled, orphan))
-
-
-def _remembered(settled: tuple[Settled, ...]) -> tuple[Settled, ...]:
-    """Forget the oldest, those with and those without a sending each by themselves."""
-    kept = [one for one in settled if one.outcome.sent][-_REMEMBERED:]
-    kept += [one for one in settled if not one.outcome.sent][-_REMEMBERED:]
-    # In the order in which they were written: clocks of several machines tell another one.
-    return tuple(one for one in settled if one in kept)

@@ -15,6 +15,7 @@ from shared import batch_records, batch_report, clock, control, following, notic
 from shared.attempts import Wait
 from shared.claims import tidy
 from shared.control import Halt, How
+from shared.durations import CLOSING
 from shared.orders import Order
 from shared.outcomes import Outcome, Run, State
 from shared.parts import Desk, Ends, broken
@@ -23,7 +24,6 @@ from shared.settings import app_settings
 from shared.store import Store
 from shared.sweeping import app_watch, work_for
 
-_BUDGET = timedelta(seconds=60)
 _SEEN = timedelta(seconds=1)
 """How long senders may not know yet that their run is halted: twice what `control.Watch` believes."""
 _LONGEST_PAUSE = 60.0
@@ -97,7 +97,7 @@ def _items(store: Store, order: Order, ends: Ends) -> Iterator[datetime | None]:
 
 def _wait(untils: Iterable[datetime | None]) -> Wait | None:
     """Go through what is open, a minute's work at a time, and return how long to wait, if something must."""
-    over = clock.now() + _BUDGET
+    over = clock.now() + CLOSING
     held: list[datetime] = []
     for until in untils:
         held += [until] if until else []

@@ -13,6 +13,7 @@ from typing import Any
 
 from shared import clock, control, records, waves
 from shared.claims import Claim, try_of
+from shared.leaving import bounded
 from shared.orders import Order
 from shared.outcomes import Became, Ending, Note, Outcome
 from shared.problems import Cancelled, CauseStopped, ItemProblem, WindowEnded
@@ -70,6 +71,7 @@ class Step:
     answered: bool
 
 
+@bounded
 def step(store: Store, order: Order, done: Step, ways: Ways) -> Told:
     """Do one step, and return what is next: `wait` seconds, a `wave` with its parts, or `over`.
 

@@ -12,6 +12,7 @@ from shared.attempts import Terms, Wait, looked, perform
 from shared.claims import Claim, ClaimRecord, InFlight, Settled, try_of
 from shared.control import Watch
 from shared.judging import judge
+from shared.leaving import bounded
 from shared.orders import Order
 from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
@@ -64,6 +65,7 @@ class Desk:
         return records.tasks_of_part(self.store, self.order.run, items, number - (self.wave.first if self.wave else 0))
 
 
+@bounded
 def carry_out(desk: Desk, items: str, number: int, tries: int) -> Part | Wait:
     """Do the items of a part, and write how they ended; a wait means that it must be called again."""
     done = records.read_part(desk.store, desk.order.run, number)
@@ -283,6 +285,7 @@ class _Seeing:
         self._seen = seen
         self.item = work.item
         self.hold = work.hold
+        self.done_within = work.done_within
         self.send = work.send
         self.check = work.check
 

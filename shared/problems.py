@@ -57,6 +57,7 @@ answers it. `docs/problems.md` lists each type; a test holds the two together.
         |   |-- IssuerUnavailable     call again when the token issuer is back
         |   |-- AccessDenied          give the caller's user the right in the system
         |   |-- TargetUnreachable     call again when the system is back
+        |   |   `-- TooLate           (its time was over before it could be sent; its run tries again)
         |   |-- TargetLost            mend the target's settings
         |   |-- Throttled             call again later
         |   |-- NotTaken              retry the run
@@ -530,6 +531,10 @@ class TargetUnreachable(Failed):
     next_step = "Call again when it is back; nothing was sent."
 
 
+class TooLate(TargetUnreachable):
+    """There was no time left for the request, so it did not leave."""
+
+
 class Throttled(Failed):
     """The system has too much to do."""
 
@@ -538,7 +543,7 @@ class Throttled(Failed):
 
 
 class NotTaken(Failed):
-    """Its answer got lost, and the system shows that it did not happen."""
+    """No answer is known, and the system shows that it did not happen."""
 
     slug, status, title = "not-taken", 424, "It did not take effect"
     next_step = "Retry the run: the system shows nothing of it."
@@ -559,7 +564,7 @@ class RolledBack(ItemProblem):
 
 
 class OutcomeUnknown(ItemProblem):
-    """It was sent, and nothing shows what became of it."""
+    """It may have been sent, and nothing shows what became of it."""
 
     slug, status, title = "outcome-unknown", 409, "It is not known whether this took effect"
     next_step = "Look at the item in the system. A new call, under a new key, looks at it again before it sends."

@@ -11,6 +11,7 @@ from shared.batch_records import Terms
 from shared.claims import Claim, ClaimRecord
 from shared.control import PolicyDocument, Watch
 from shared.judging import permitted
+from shared.leaving import bounded
 from shared.operations import Found, Named
 from shared.orders import Order, Window
 from shared.outcomes import Became, Ending, Item, Note, Outcome, Stored
@@ -161,6 +162,7 @@ def quiet_until(order: Order, now: datetime) -> datetime | None:
     return sweep.quiet_until(hours, app_settings().schedule.zone, now)
 
 
+@bounded
 def prepare(store: Store, order: Order, tries: int, *, cancelled: bool) -> Prepared | Wait:
     """Return what a run is to do; a sweep lists it once, and freezes it.
 

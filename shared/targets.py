@@ -7,7 +7,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from shared.durations import MOST_CONNECTING, MOST_READING, longest_call
 from shared.problems import Mistake, NotValid, TargetOff, UnknownTarget
 from shared.sweep import quiet_until
 
@@ -107,9 +108,18 @@ class Target(BaseModel):
         default="",
         description="When a night leaves it alone, such as `22:00-23:30` in the zone of SWEEP_TIME_ZONE.",
     )
-    connect_timeout: float = Field(default=10, gt=0, le=60, description="Seconds until a connection must stand.")
+    connect_timeout: float = Field(
+        default=10, gt=0, le=MOST_CONNECTING, description="Seconds until a connection must stand."
+    )
     read_timeout: float = Field(
-        default=120, gt=0, le=660, description="Seconds without a byte until an answer counts as lost."
+        default=120, gt=0, le=MOST_READING, description="Seconds without a byte until an answer counts as lost."
+    )
+    late_effect_minutes: float = Field(
+        default=10,
+        gt=0,
+        le=60,
+        description="For how many minutes after a call the system may still begin with it. Where no answer is known, "
+        "only what the system shows after that proves that nothing came of the call, and lets it go again.",
     )
     company: str = Field(default="", description="The company of operations that name none (business-central).")
     batch_operations: int = Field(
@@ -202,6 +212,16 @@ class Target(BaseModel):
             yield f"AUTH {self.auth} needs {' and '.join([', '.join(others), last] if others else [last])}"
         if self.system == "camunda" and self.auth not in _STATIC and not self.scope:
             yield f"AUTH {self.auth} needs SCOPE for camunda, since an engine's URL is no audience of Entra"
+
+    @property
+    def done_within(self) -> timedelta:
+        """Return after how long the system is surely done with a call."""
+        return timedelta(minutes=self.late_effect_minutes)
+
+    @property
+    def longest_call(self) -> timedelta:
+        """Return the longest that one request may take."""
+        return longest_call(self.connect_timeout, self.read_timeout)
 
     @property
     def token_scope(self) -> str:

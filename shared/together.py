@@ -3,34 +3,30 @@
 Each item keeps its claim, as if it were sent by itself, but what can happen only once is the call. So between the marks
 on the claims and the call stands one record, `runs/{run}/sending/{part}`, that can be created only once: who creates it
 sends, and whoever finds it never does. It names the items, and what the system showed just before, by which a call
-whose answer got lost is found again. Only where its sender knows that no answer came, and the system shows a minute
-after that that nothing came of the call, is it made again, as long as the run does not give up. A sender that is gone
-may still be at work somewhere.
+whose answer got lost is found again. Where no answer is known, because it got lost or its sender is gone, and the
+system shows nothing of the call after all the time in which it could have come to it, the call is made again, as long
+as the run does not give up.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 
 from pydantic import Field
 
 from shared import clock
-from shared.attempts import Terms, Wait, looked, patience, pauses
+from shared.attempts import GONE, Terms, Wait, looked, patience, pauses, told_by, until
 from shared.claims import Claim, ClaimRecord, Lost, Settled
+from shared.leaving import over_by
 from shared.outcomes import Ending, Outcome, Plain, Stored
-from shared.problems import Changed, Exists, ItemProblem, NoAnswer, NotReady, NotTaken, OutcomeUnknown
+from shared.problems import Changed, Exists, ItemProblem, NoAnswer, NotTaken, OutcomeUnknown
 from shared.store import Record, Store
 from shared.work import Bundle, Look
 
-_SURELY = timedelta(minutes=1)
-"""How long after a lost answer the system may still come to the call."""
-_SLOWEST = timedelta(minutes=1)
-"""How long the marks may take; what a bundle calls its `hold` has room for that."""
 _WATCH = 2.0
 """Seconds that a second delivery watches the first one from inside; after that its run waits by a durable timer."""
-_LONGEST_PAUSE = 60.0
 _THREADS = 16
 _FEW = 5
 """So many claims are as quick one after the other."""
@@ -64,6 +60,14 @@ class Sending(Stored):
     def episodes(self) -> dict[str, str | None]:
         """The failure that each item showed before."""
         return {item: meant.episode for item, meant in self.items.items()}
+
+    def sure(self, bundle: Bundle) -> datetime:
+        """Return from when the system surely shows what came of it."""
+        return (self.lost or self.until) + bundle.done_within
+
+    def unknown(self, problem: ItemProblem) -> Outcome:
+        """Return how it ended when nothing shows that."""
+        return Outcome.of(OutcomeUnknown(f"{'No answer came.' if self.lost else GONE} {problem.detail}"))
 
     def outcome_of(self, item: str) -> Outcome | None:
         """Return how an item of it ended; the system's own answer is about all of them, and kept once."""
@@ -104,8 +108,11 @@ class Round:
 
     def claims(self) -> dict[str, Claim]:
         """Return the claims of the items."""
-        hold = self.bundle.hold
-        return {item: Claim(self.store, self.target, item, self.claimant, hold) for item in self.terms}
+        bundle = self.bundle
+        return {
+            item: Claim(self.store, self.target, item, self.claimant, bundle.hold, bundle.done_within)
+            for item in self.terms
+        }
 
 
 def key_of(run: str, part: int) -> str:
@@ -188,10 +195,11 @@ def checked(store: Store, target: str, claimant: str, key: str, bundle: Bundle) 
     if found.outcome and found.outcome.ending is not Ending.UNKNOWN:
         # Its sender knew, and could not tell everybody.
         return _outcomes(store, target, claimant, bundle, found)
+    now = clock.now()
     try:
         outcome = bundle.check(found.episodes, found.mark, _others(store, key))
     except NotTaken as problem:
-        outcome = Outcome.of(problem)
+        outcome = told_by(problem, now, found.sure(bundle))
     return _outcomes(store, target, claimant, bundle, _kept(store, key, found, outcome))
 
 
@@ -227,9 +235,9 @@ def _begun(some: Round, claims: Mapping[str, Claim]) -> Sending | Wait | None:
         return None
     passing = {item: free[item] for item in meant}
     # Counted from before the marks, which take a while: the call must be over before the first claim ends.
-    until = clock.now() + some.bundle.hold
+    ends = clock.now() + some.bundle.hold
     _each(passing, lambda claim: claim.mark_sent(meant[claim.item].episode, some.key))
-    sending = Sending(items=meant, mark=mark, until=until)
+    sending = Sending(items=meant, mark=mark, until=ends)
     try:
         etag = some.store.create(some.key, sending.data())
     except Exists:
@@ -266,16 +274,14 @@ def _sent(some: Round, claims: Mapping[str, Claim], sending: Sending, etag: str)
     try:
         # The marks took a while.
         some.switch()
-        if clock.now() > sending.until - some.bundle.hold + _SLOWEST:
-            _take_back(some, claims, etag)
-            raise NotReady("The store was too slow for the claims to hold until the call is over.")
-        outcome = some.bundle.send(list(sending.items))
+        with over_by(sending.until):
+            outcome = some.bundle.send(list(sending.items))
     except NoAnswer:
         return _found_out(some, claims, _lost(some, sending, etag))
     except ItemProblem as problem:
         wait = patience(problem, some.give_up, some.tries)
         if wait:
-            _take_back(some, claims, etag)
+            _take_back(some, claims, sending, etag)
             return wait
         outcome = Outcome.of(problem)
     return _kept(some.store, some.key, sending, outcome)
@@ -293,8 +299,16 @@ def _lost(some: Round, sending: Sending, etag: str) -> Record:
         return found
 
 
-def _take_back(some: Round, claims: Mapping[str, Claim], etag: str) -> None:
-    """Take back a call that was surely not made, the marks first: whoever finds the record doesn't send."""
+def _take_back(some: Round, claims: Mapping[str, Claim], sending: Sending, etag: str) -> None:
+    """Take back a call of which surely nothing came, the marks first: whoever finds the record doesn't send.
+
+    Raises:
+        Lost: another delivery was sure of that before, and the marks may be its own by now.
+    """
+    try:
+        etag = some.store.replace(some.key, sending.model_copy(update={"lost": clock.now()}).data(), etag)
+    except Changed:
+        raise Lost from None
     _each(claims, lambda claim: claim.unmark())
     _remove(some, etag)
 
@@ -317,36 +331,38 @@ def _found_out(some: Round, claims: Mapping[str, Claim], record: Record) -> Send
     if sending.outcome:
         return sending
     if sending.lost is None and now < sending.until:
-        left = (sending.until - now).total_seconds()
-        return _known_soon(some) or Wait(min(left, _LONGEST_PAUSE), alone=True)
-    surely = (sending.lost or sending.until) + _SURELY
+        return _known_soon(some) or until(sending.until)
+    sure = sending.sure(some.bundle)
     try:
         outcome = some.bundle.check(sending.episodes, sending.mark, _others(some.store, some.key))
     except NotTaken as problem:
-        if sending.lost and surely <= now < some.give_up:
+        if sure <= now < some.give_up:
             _remove(some, record.etag)
             return _begun(some, claims)
-        outcome = Outcome.of(problem if sending.lost else OutcomeUnknown(f"Its sender is gone. {problem.detail}"))
-    except OutcomeUnknown as problem:
         outcome = Outcome.of(problem)
+    except OutcomeUnknown as problem:
+        outcome = sending.unknown(problem)
     except ItemProblem as problem:
-        # Only as long as the claims hold: then nobody else may think that the items are free.
-        wait = patience(problem, min(some.give_up, sending.until), some.tries)
+        wait = patience(problem, max(some.give_up, sure), some.tries)
         if wait:
             return wait
-        outcome = Outcome.of(OutcomeUnknown(f"It was sent, and no answer came. {problem.detail}"))
-    if outcome.ending is not Ending.DONE and now < surely:
-        return Wait((surely - now).total_seconds(), alone=True)
+        outcome = sending.unknown(problem)
+    if outcome.ending is not Ending.DONE and now < sure:
+        return until(sure)
     return _kept(some.store, some.key, sending, outcome)
 
 
 def _kept(store: Store, key: str, sending: Sending, outcome: Outcome) -> Sending:
-    """Keep the outcome of a sending, and return what is kept: the first knowledge of how it ended."""
+    """Keep the outcome of a sending, and return what is kept: the first knowledge of how it ended.
+
+    Raises:
+        Lost: the sending was taken back, because the system showed nothing of it, and perhaps made again.
+    """
     while True:
         found = store.read(key)
         kept = Sending.read(found.data) if found else None
-        if found is None or kept is None:
-            return sending.model_copy(update={"outcome": outcome})
+        if found is None or kept is None or kept.until != sending.until:
+            raise Lost
         if kept.outcome and kept.outcome.ending is not Ending.UNKNOWN:
             return kept
         known = kept.model_copy(update={"outcome": outcome})

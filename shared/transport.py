@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
@@ -32,9 +33,10 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from shared import __version__, clock
+from shared import __version__, clock, leaving
 from shared.credentials import auth_for
-from shared.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable
+from shared.durations import longest_call
+from shared.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable, TooLate
 from shared.targets import Target
 
 USER_AGENT = f"Nightshift/{__version__}"
@@ -130,8 +132,9 @@ class _Patience(Retry):
         _pool: Any = None,  # noqa: ANN401 - urllib3's signature
         _stacktrace: Any = None,  # noqa: ANN401 - as _pool
     ) -> Self:
-        if response is not None and retry_after(response.headers.get("Retry-After")) > LONGEST_PATIENCE:
-            raise MaxRetryError(_pool, url or "", None)
+        asked = retry_after(response.headers.get("Retry-After")) if response is not None else 0.0
+        if asked > LONGEST_PATIENCE or not leaving.may_leave(_longest.get() + timedelta(seconds=asked)):
+            raise MaxRetryError(_pool, url or "", error)
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
@@ -141,6 +144,10 @@ class _Patience(Retry):
 
 _patience: ContextVar[Retry] = ContextVar("patience", default=_Patience.of(WRITE))  # noqa: B039 - a `Retry` is never changed, only copied
 """How patient the present call is; requests knows a patience of the whole pool only."""
+
+
+_longest: ContextVar[timedelta] = ContextVar("longest", default=timedelta())
+"""How long one request of the present call may take."""
 
 
 class _Adapter(HTTPAdapter):
@@ -154,6 +161,15 @@ class _Adapter(HTTPAdapter):
     @max_retries.setter
     def max_retries(self, _: Retry) -> None:
         """Keep nothing: the base class sets its own."""
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - requests' signature
+        """Send a request that is signed, also for a second time after a 401, if there is time for it.
+
+        Raises:
+            TooLate: there isn't.
+        """
+        leaving.look(_longest.get())
+        return super().send(*args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' signature
         options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
@@ -212,18 +228,27 @@ class Connection:
             CredentialsRefused, IssuerUnavailable: no token; nothing was sent.
             TargetUnreachable: no connection; nothing was sent.
             NoAnswer: it was sent, and no whole answer came.
+            TooLate: it could not be over in time (`leaving.py`); nothing was sent.
             AnswerNotUnderstood: the path is a link to another origin; nothing was sent.
         """
         url = self._url(path)
         body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
         patience = (self.target.connect_timeout, max(read_timeout or 0.0, self.target.read_timeout))
         told = self._headers(run, body, headers or {})
-        for _ in range(repeats.no_answer):
+        left = repeats.no_answer
+        while True:
             try:
                 return self._once(method, url, repeats, body, told, patience)
+            except TooLate as problem:
+                if repeats == WRITE:
+                    raise
+                # Only what sends must not fail for that: nothing takes back what was asked.
+                raise TargetUnreachable(f"There was no time left to ask target {self.target.name}.") from problem
             except NoAnswer:
-                clock.sleep(_BEFORE_AGAIN)
-        return self._once(method, url, repeats, body, told, patience)
+                if not left or not leaving.may_leave(longest_call(*patience) + timedelta(seconds=_BEFORE_AGAIN)):
+                    raise
+            left -= 1
+            clock.sleep(_BEFORE_AGAIN)
 
     def _once(
         self,
@@ -234,7 +259,7 @@ class Connection:
         headers: Mapping[str, str],
         timeout: tuple[float, float],
     ) -> Reply:
-        patience = _patience.set(_Patience.of(repeats))
+        patience, longest = _patience.set(_Patience.of(repeats)), _longest.set(longest_call(*timeout))
         try:
             response = self._session.request(
                 method,
@@ -249,6 +274,7 @@ class Connection:
             raise self._broken_off(error) from error
         finally:
             _patience.reset(patience)
+            _longest.reset(longest)
         return Reply(response.status_code, response.headers, response.content)
 
     def _url(self, path: str) -> str:

@@ -51,6 +51,11 @@ class Work(Protocol):
         """How long a sending may take before its sender counts as gone."""
         ...
 
+    @property
+    def done_within(self) -> timedelta:
+        """After how long the system is surely done with a call, so that what it shows then is all that came of it."""
+        ...
+
     def look(self) -> Look:
         """Read the item.
 
@@ -69,10 +74,14 @@ class Work(Protocol):
         ...
 
     def check(self, episode: str | None) -> Outcome:
-        """Look at what became of a sending that got no answer, where `episode` is the failure that it met.
+        """Look at what became of a sending of which no answer is known, where `episode` is the failure that it met.
+
+        What is raised says what the system shows, and nothing of the sending: whoever asks knows more of that.
 
         Raises:
-            ItemProblem: nothing shows what became of it, or another thing than ours.
+            NotTaken: the system shows the very state that it had before.
+            OutcomeUnknown: it can't be told from what the system shows.
+            ItemProblem: nothing can be read.
         """
         ...
 
@@ -138,6 +147,11 @@ class Bundle(Protocol):
         """How long a sending may take, and a minute for the claims, before its sender counts as gone."""
         ...
 
+    @property
+    def done_within(self) -> timedelta:
+        """After how long the system is surely done with a call."""
+        ...
+
     def look(self, items: Sequence[str]) -> Mapping[str, Look | ItemProblem]:
         """Read some items; a problem stands for one that can't be read, or isn't there.
 
@@ -164,7 +178,7 @@ class Bundle(Protocol):
         ...
 
     def check(self, items: Mapping[str, str | None], mark: str, others: Collection[str]) -> Outcome:
-        """Look at what became of a sending that got no answer.
+        """Look at what became of a sending of which no answer is known.
 
         Args:
             items: The items, with the failure that each showed before.
@@ -172,7 +186,8 @@ class Bundle(Protocol):
             others: By what ids the system knows other sendings of the same run.
 
         Raises:
-            NotTaken: the system shows that it didn't happen.
-            ItemProblem: nothing shows what became of it, or nothing can be read.
+            NotTaken: the system shows the very state that it had before.
+            OutcomeUnknown: it can't be told from what the system shows.
+            ItemProblem: nothing can be read.
         """
         ...

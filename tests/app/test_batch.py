@@ -262,6 +262,23 @@ def test_a_missing_answer_is_unknown_until_the_system_is_asked(batcher: Batcher)
     assert checked.json()["parent"] == answer.headers["Nightshift-Run"]
 
 
+def test_a_check_calls_what_the_system_has_not_not_taken_once_it_can_no_longer_come(batcher: Batcher) -> None:
+    batcher.central.faults.add("cut", kind="batch", times=1)
+    answer = batcher.batch([batcher.line("1")], Prefer="odata.continue-on-error")
+    assert counts(batcher, answer) == {"unknown": 1}
+    body = {"reason": "look", "settleBy": ["documentNumber"]}
+    told = []
+    for minutes in (0, 11):
+        batcher.machine.clock.advance(60 * minutes)
+        path = f"runs/{answer.headers['Nightshift-Run']}/check"
+        told += batcher.post(path, body, headers={"Nightshift-Target": None}).json()["items"]
+    assert [(item["outcome"], item["type"]) for item in told] == [
+        ("unknown", "outcome-unknown"),
+        ("failed", "not-taken"),
+    ]
+    assert "`check` can tell from" in told[0]["reason"]
+
+
 def test_an_answer_for_another_id_is_none(batcher: Batcher) -> None:
     batcher.central.faults.add("foreign-id", kind="operation", operation="2")
     answer = batcher.batch([batcher.line("1"), batcher.line("2")], Prefer="odata.continue-on-error")

@@ -113,7 +113,7 @@ def test_a_call_that_came_to_nothing_is_made_again(retrier: Retrier, fault: Any)
 
 def test_a_call_that_comes_to_nothing_each_time_has_failed(retrier: Retrier) -> None:
     history_of(retrier)
-    body = body_of(retrier, giveUpAfter=5)
+    body = body_of(retrier, giveUpAfter=45)
     retrier.camunda.faults.add("cut", kind="action", times=None)
     problem(retrier.patient(body), 424, "not-taken")
     assert made(retrier) == []

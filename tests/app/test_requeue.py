@@ -242,6 +242,24 @@ def test_an_answer_that_nothing_explains_stays_unknown(caller: Caller, effect: E
     assert caller.actions(job) == 1
 
 
+def test_a_check_tells_that_nothing_came_of_a_call_once_it_can_no_longer_come(caller: Caller) -> None:
+    job = caller.failed_job()
+    caller.system.faults.add("cut", kind="action", job=job, times=None)
+    answer = caller.hurried(job)
+    problem(answer, 409, "outcome-unknown")
+    caller.system.faults.clear()
+    run = answer.headers["Nightshift-Run"]
+    early = caller.post(f"runs/{run}/check", {"reason": "look"}, headers={"Nightshift-Target": None}).json()["items"][0]
+    assert (early["outcome"], "`check` can tell from" in early["reason"]) == ("unknown", True)
+    caller.machine.clock.advance(15 * 60)
+    told = caller.post(f"runs/{run}/check", {"reason": "look"}, headers={"Nightshift-Target": None}).json()
+    assert (told["items"][0]["outcome"], told["items"][0]["type"]) == ("failed", "not-taken")
+    again = caller.post(f"runs/{told['id']}/retry", {"reason": "go"}, headers={"Nightshift-Target": None})
+    assert (again.status_code, again.json()["counts"]["outcome"]) == (200, {"done": 1})
+    assert caller.job(job).status == "Waiting"
+    assert caller.actions(job) == 2
+
+
 def test_a_reading_that_breaks_off_is_repeated(caller: Caller) -> None:
     job = caller.failed_job()
     caller.system.faults.add("cut", kind="read", job=job, times=2)

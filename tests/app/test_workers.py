@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import requests
 
-from tests.app.calling import Caller, problem
+from tests.app.calling import Caller
 
 
 def kill_durable_workers(caller: Caller) -> None:
@@ -56,11 +56,15 @@ def test_a_worker_killed_after_the_system_acted(mortal_caller: Caller) -> None:
 def test_a_worker_killed_before_the_system_acted(mortal_caller: Caller) -> None:
     job = mortal_caller.failed_job()
     accepted = killed_while_sending(mortal_caller, job, acts=False, Prefer="respond-async")
+    # Its claim's time passes, and all the time in which the system could still have come to the call.
+    began = mortal_caller.machine.clock.now()
     answer = mortal_caller.result(accepted)
-    problem(answer, 409, "outcome-unknown")
-    assert mortal_caller.run(accepted)["items"][0]["outcome"] == "unknown"
-    assert mortal_caller.job(job).status == "Error"
-    assert mortal_caller.actions(job) == 1
+    assert mortal_caller.machine.clock.now() - began >= timedelta(minutes=13)
+    assert (answer.status_code, answer.json()["Batch JobId"]) == (200, job)
+    item = mortal_caller.run(accepted)["items"][0]
+    assert (item["outcome"], item["attempt"]) == ("done", 1)
+    assert mortal_caller.job(job).status == "Waiting"
+    assert mortal_caller.actions(job) == 2
 
 
 def test_a_worker_killed_before_it_sent_anything(mortal_caller: Caller) -> None:

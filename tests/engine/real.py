@@ -17,7 +17,7 @@ QUICK = {
     **{
         f"TARGETS__{target}__{name}": value
         for target in ("FO", "BC", "CAMUNDA")
-        for name, value in {"CONNECT_TIMEOUT": "1", "READ_TIMEOUT": "3"}.items()
+        for name, value in {"CONNECT_TIMEOUT": "1", "READ_TIMEOUT": "3", "LATE_EFFECT_MINUTES": "0.1"}.items()
     },
     "WAIT_SECONDS": "60",
 }

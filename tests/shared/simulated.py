@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from shared import clock, leaving
 from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
-from shared.problems import ItemWaiting, NoAnswer, OutcomeUnknown, TargetUnreachable, Throttled
+from shared.problems import ItemWaiting, NoAnswer, NotTaken, TargetUnreachable, Throttled
 from shared.store import Page, Record, Store
 from shared.work import Look
+
+CALL = timedelta(minutes=2)
+"""The longest that a request may take."""
+DONE_WITHIN = timedelta(minutes=10)
 
 
 class Killed(BaseException):
@@ -22,11 +27,20 @@ class Steps:
     at: int = -1
     do: Callable[[], None] = lambda: None
     taken: int = 0
+    behind: int = -1
+    """Behind which call of the store it pauses: the store was slow to answer, or the process stood still."""
+    pause: Callable[[], None] = lambda: None
+    answered: int = 0
 
     def step(self) -> None:
         self.taken += 1
         if self.taken == self.at:
             self.do()
+
+    def answer(self) -> None:
+        self.answered += 1
+        if self.answered == self.behind:
+            self.pause()
 
 
 class SteppedStore:
@@ -37,24 +51,25 @@ class SteppedStore:
         self._steps = steps
 
     def create(self, key: str, data: bytes) -> str:
-        self._steps.step()
-        return self._store.create(key, data)
+        return self._step(lambda: self._store.create(key, data))
 
     def read(self, key: str) -> Record | None:
-        self._steps.step()
-        return self._store.read(key)
+        return self._step(lambda: self._store.read(key))
 
     def replace(self, key: str, data: bytes, etag: str) -> str:
-        self._steps.step()
-        return self._store.replace(key, data, etag)
+        return self._step(lambda: self._store.replace(key, data, etag))
 
     def delete(self, key: str, etag: str | None = None) -> None:
-        self._steps.step()
-        self._store.delete(key, etag)
+        self._step(lambda: self._store.delete(key, etag))
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
+        return self._step(lambda: self._store.list(prefix, after, limit))
+
+    def _step[Told](self, call: Callable[[], Told]) -> Told:
         self._steps.step()
-        return self._store.list(prefix, after, limit)
+        told = call()
+        self._steps.answer()
+        return told
 
 
 @dataclass
@@ -71,10 +86,37 @@ class System:
     turned_away: int = 0
     retry_after: float = 2.0
     kill_the_sender: bool = False
+    kill_in_flight: bool = False
+    """The sender dies once its request has left, and before the system has come to it."""
+    late: float | None = None
+    """After how many seconds the system comes to a request whose sender died; None: never."""
+    pending: list[tuple[datetime, str]] = field(default_factory=list)
+    open_until: datetime | None = None
+    """Until when a request may still take effect of which nobody has an answer."""
+    too_early: int = 0
+    """How many requests came while an earlier one might still have taken effect."""
 
     def fail_again(self) -> None:
         self.failed = True
         self.failures += 1
+
+    def come_to(self) -> None:
+        """Do what is due by now."""
+        for due, run in list(self.pending):
+            if due <= clock.now():
+                self.pending.remove((due, run))
+                self.take(run)
+
+    def take(self, run: str) -> None:
+        self.sent.append(run)
+        self.failed = False
+
+    def lose(self, run: str) -> None:
+        """Get a request whose sender dies."""
+        self.kill_in_flight = False
+        self.open_until = clock.now() + DONE_WITHIN
+        if self.late is not None:
+            self.pending.append((clock.now() + timedelta(seconds=self.late), run))
 
 
 @dataclass
@@ -87,23 +129,30 @@ class Work:
 
     item: str = "1"
     hold: timedelta = timedelta(minutes=3)
+    done_within: timedelta = DONE_WITHIN
 
     def look(self) -> Look:
         self.steps.step()
+        self.system.come_to()
         if not self.system.failed:
             raise ItemWaiting("The job is Waiting.")
         return Look(str(self.system.failures), Facts("fo", "the job"), {"job": "the job"})
 
     def send(self) -> Outcome:
         self.steps.step()
+        leaving.look(CALL)
+        self.system.come_to()
+        self.system.too_early += bool(self.system.open_until and clock.now() < self.system.open_until)
         if self.system.unreachable:
             raise TargetUnreachable("No connection.")
         if self.system.throttled:
             self.system.throttled -= 1
             self.system.turned_away += 1
             raise Throttled("Too busy.", members={"retryAfter": self.system.retry_after})
-        self.system.sent.append(self.run)
-        self.system.failed = False
+        if self.system.kill_in_flight:
+            self.system.lose(self.run)
+            raise Killed
+        self.system.take(self.run)
         self.steps.step()
         if self.system.kill_the_sender:
             self.system.kill_the_sender = False
@@ -114,6 +163,7 @@ class Work:
 
     def check(self, episode: str | None) -> Outcome:
         self.steps.step()
+        self.system.come_to()
         if self.system.failed and str(self.system.failures) == episode:
-            raise OutcomeUnknown("The job still shows the failure.")
+            raise NotTaken("The job still shows the failure.")
         return Outcome(ending=Ending.DONE, reason="The job shows that it was done.", sent=True)

@@ -16,6 +16,9 @@ from shared.problems import (
     IssuerUnavailable,
     ItemClaimed,
     ItemProblem,
+    NoAnswer,
+    NotTaken,
+    OutcomeUnknown,
     PolicyDenied,
     RefusedBySystem,
     Stopped,
@@ -131,9 +134,17 @@ def _raise_killed() -> None:
 
 
 @MANY
-@given(first=st.integers(1, 14), second=st.integers(1, 14), lose=st.booleans())
+@given(
+    first=st.integers(1, 14), second=st.integers(1, 14), lose=st.booleans(), give_up=st.sampled_from([AT_ONCE, NEVER])
+)
 def test_a_worker_that_dies_at_any_two_steps(
-    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, first: int, second: int, *, lose: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    turned: TurnedClock,
+    first: int,
+    second: int,
+    give_up: datetime,
+    *,
+    lose: bool,
 ) -> None:
     store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
     system = System(lose_answers=lose)
@@ -144,13 +155,120 @@ def test_a_worker_that_dies_at_any_two_steps(
                 turned.turn(result.seconds)
         except Killed:
             pass
-    outcome = until_ended(store, system, "r1", turned)
-    assert len(system.sent) <= 1
-    if outcome.ending is Ending.DONE:
-        assert system.sent == ["r1"]
-    else:
-        # It died between the mark and the call: nobody can know, and nobody sends.
-        assert (outcome.ending, system.sent) == (Ending.UNKNOWN, [])
+    outcome = until_ended(store, system, "r1", turned, give_up)
+    assert system.sent == (["r1"] if outcome.ending is Ending.DONE else [])
+    # It died between the mark and the call, and its run has given up since.
+    assert outcome.ending is Ending.DONE or (outcome.problem, give_up) == ("not-taken", AT_ONCE)
+    assert (outcome.attempt, claimed(store).attempts) == (len(system.sent), len(system.sent))
+    assert claimed(store).open is None
+
+
+@MANY
+@given(late=st.sampled_from([None, 0, 100, 200, 400, 599]), second=st.integers(0, 14))
+def test_a_request_that_outlives_its_sender_is_never_made_again_while_it_may_come(
+    tmp_path_factory: pytest.TempPathFactory, turned: TurnedClock, late: float | None, second: int
+) -> None:
+    store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
+    system = System(kill_in_flight=True, late=late)
+    for at in (-1, second):
+        try:
+            result = delivered(store, system, "r1", Steps(at=at, do=_raise_killed), terms(NEVER))
+            turned.turn(result.seconds if isinstance(result, Wait) else 0)
+        except Killed:
+            turned.turn(1)
+    outcome = until_ended(store, system, "r1", turned, NEVER)
+    assert (outcome.ending, outcome.attempt, system.sent, system.too_early) == (Ending.DONE, 1, ["r1"], 0)
+
+
+@MANY
+@given(
+    behind=st.integers(1, 9),
+    seconds=st.sampled_from([1, 59, 61, 179, 181, 779, 781, 899, 901, 5000]),
+    other=st.sampled_from(["r1", "r2"]),
+    again=st.booleans(),
+)
+def test_a_sender_that_pauses_anywhere_never_wakes_up_into_somebody_elses_claim(
+    tmp_path_factory: pytest.TempPathFactory,
+    turned: TurnedClock,
+    behind: int,
+    seconds: float,
+    other: str,
+    *,
+    again: bool,
+) -> None:
+    store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
+    system, others = System(), list[Outcome]()
+
+    def pause() -> None:
+        turned.turn(seconds)
+        others.append(until_ended(store, system, other, turned, NEVER))
+        if again:
+            system.fail_again()
+
+    steps = Steps(behind=behind, pause=pause)
+    result = delivered(store, system, "r1", steps, terms(NEVER))
+    mine = result if isinstance(result, Outcome) else until_ended(store, system, "r1", turned, NEVER)
+    told = {other: others[0], "r1": mine} if others else {"r1": mine}
+    assert sorted(run for run, one in told.items() if one.ending is Ending.DONE) == sorted(system.sent)
+    assert len(system.sent) == len(set(system.sent))
+    assert Ending.UNKNOWN not in {one.ending for one in told.values()}
+
+
+def test_a_pause_behind_the_mark_sends_nothing_and_tries_again(store: Store, turned: TurnedClock) -> None:
+    system = System()
+    late = delivered(store, system, "r1", Steps(behind=3, pause=lambda: turned.turn(61)))
+    assert (late, system.sent, claimed(store).attempts) == (Wait(15, alone=True), [], 0)
+    in_time = delivered(store, System(), "r1", Steps(behind=1, pause=lambda: turned.turn(61)))
+    assert isinstance(in_time, Outcome)
+    assert (in_time.ending, in_time.attempt) == (Ending.DONE, 1)
+
+
+def test_another_run_keeps_away_from_what_a_dead_one_may_have_sent(store: Store, turned: TurnedClock) -> None:
+    system = System(kill_in_flight=True, late=500)
+    with pytest.raises(Killed):
+        delivered(store, system, "r1")
+    turned.turn(300)
+    refused = until_ended(store, system, "r2", turned)
+    assert (refused.problem, system.sent) == ("item-claimed", [])
+    turned.turn(1000)
+    until_ended(store, system, "r3", turned)
+    assert (system.sent, system.too_early) == (["r1"], 0)
+
+
+def test_a_lost_answer_that_the_system_shows_nothing_of_is_unknown_until_it_can_tell(
+    store: Store, turned: TurnedClock
+) -> None:
+    class Deaf(Work):
+        def send(self) -> Outcome:
+            raise NoAnswer("No answer came.")
+
+    outcome = perform(store, "fo", "r1", Deaf(System(), "r1"), terms(NEVER))
+    assert isinstance(outcome, Outcome)
+    assert outcome.ending is Ending.UNKNOWN
+    assert outcome.reason == (
+        "No answer came. The job still shows the failure. The system may still come to it; "
+        "`check` can tell from 2026-11-23T07:13:01Z on."
+    )
+    ended = claimed(store).ended("r1")
+    assert ended is not None
+    assert ended.sure == datetime(2026, 11, 23, 7, 13, tzinfo=UTC)
+    assert turned.slept == [0.0, 3.0]
+
+
+def test_what_is_known_later_of_an_attempt_that_did_nothing_takes_its_count_back(
+    store: Store, turned: TurnedClock
+) -> None:
+    claim = Claim(store, "fo", "1", "r1", timedelta(minutes=3), timedelta(minutes=10))
+    claim.take()
+    claim.mark_sent("1")
+    claim.settle(Outcome.of(OutcomeUnknown("Who knows.")))
+    assert (claimed(store).attempts, claimed(store).attempt is None) == (1, False)
+    turned.turn(800)
+    Claim(store, "fo", "1", "r1", timedelta()).settle(Outcome.of(NotTaken("Nothing.")))
+    assert (claimed(store).attempts, claimed(store).attempt) == (0, None)
+    ended = claimed(store).ended("r1")
+    assert ended is not None
+    assert (ended.sure, ended.episode) == (datetime(2026, 11, 23, 7, 13, tzinfo=UTC), "1")
 
 
 @MANY
@@ -281,8 +399,7 @@ def test_a_worker_that_dies_while_it_is_throttled_sends_at_most_once(
         except Killed:
             turned.turn(1)
     outcome = until_ended(store, system, "r1", turned, NEVER)
-    assert len(system.sent) <= 1
-    assert outcome.ending is (Ending.DONE if system.sent else Ending.UNKNOWN)
+    assert (outcome.ending, system.sent, claimed(store).attempts) == (Ending.DONE, ["r1"], 1)
     assert claimed(store).open is None
 
 
@@ -436,7 +553,7 @@ def test_a_claim_that_ran_out_is_taken_over_and_what_its_run_sent_is_unknown(sto
     assert isinstance(lost.take(), Held)
     lost.mark_sent("1")
     assert isinstance(Claim(store, "fo", "1", "r1", timedelta(minutes=3)).take(), InFlight)
-    turned.turn(180)
+    turned.turn(300)
     assert isinstance(Claim(store, "fo", "1", "r2", timedelta(minutes=3)).take(), Held)
     ended = claimed(store).ended("r1")
     assert ended is not None
@@ -447,7 +564,7 @@ def test_what_a_late_sender_knows_replaces_what_nobody_knew(store: Store, turned
     late = Claim(store, "fo", "1", "r1", timedelta(minutes=3))
     late.take()
     late.mark_sent("1")
-    turned.turn(180)
+    turned.turn(300)
     Claim(store, "fo", "1", "r2", timedelta(minutes=3)).take()
     turned.turn(1)
     done = late.settle(Outcome(ending=Ending.DONE, reason="Done.", sent=True))

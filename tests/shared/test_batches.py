@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import batch_records as kept
-from shared import batch_report, batches, clock, records
+from shared import batch_report, batches, clock, leaving, records
 from shared.attempts import Wait
 from shared.batch_records import Layout, Payload, Plan, Terms
 from shared.batches import Desk
@@ -24,7 +24,7 @@ from shared.orders import Order
 from shared.outcomes import Ending, Outcome
 from shared.parts import Ends, broken
 from shared.policy import Facts
-from shared.problems import AccessDenied, NoAnswer, TargetUnreachable, Throttled, TimedOut
+from shared.problems import AccessDenied, ItemProblem, NoAnswer, TargetUnreachable, Throttled, TimedOut
 from shared.store import SqliteStore
 from shared.work import Piece, Safe
 from tests.conftest import TurnedClock
@@ -32,19 +32,40 @@ from tests.shared.simulated import Killed
 
 RUN = "20261124-00000000000000000000"
 Event = Literal[
-    "well", "lost-before", "lost-after", "half", "busy", "outer-busy", "slow", "unreachable", "killed", "denied"
-]
-EVENTS: tuple[Event, ...] = (
     "well",
     "lost-before",
     "lost-after",
+    "lost-late",
     "half",
     "busy",
     "outer-busy",
     "slow",
     "unreachable",
+    "killed-before",
     "killed",
+    "killed-late",
+    "denied",
+]
+EVENTS: tuple[Event, ...] = (
+    "well",
+    "lost-before",
+    "lost-after",
+    "lost-late",
+    "half",
+    "busy",
+    "outer-busy",
+    "slow",
+    "unreachable",
+    "killed-before",
+    "killed",
+    "killed-late",
 )
+LATE = timedelta(seconds=590)
+REFUSALS: dict[Event, ItemProblem] = {
+    "unreachable": TargetUnreachable("No connection."),
+    "outer-busy": Throttled("Busy.", members={"retryAfter": 5}),
+    "denied": AccessDenied("No."),
+}
 
 
 @dataclass
@@ -56,21 +77,39 @@ class Server:
     book: list[str] = field(default_factory=list)
     sent: list[list[str]] = field(default_factory=list)
     can_settle: bool = False
-    hold: timedelta = timedelta(minutes=23)
+    hold: timedelta = timedelta(minutes=13)
     done_within: timedelta = timedelta(minutes=10)
+    unreadable: int = 0
+    pending: list[tuple[datetime, list[str], bool]] = field(default_factory=list)
+    open_until: dict[str, datetime] = field(default_factory=dict)
+    """Until when a write may still take effect of which nobody has an answer."""
+    too_early: list[str] = field(default_factory=list)
+
+    def come_to(self) -> None:
+        """Do what is due by now."""
+        for due, ids, continues in list(self.pending):
+            if due <= clock.now():
+                self.pending.remove((due, ids, continues))
+                list(self._run(ids, busy=False, continues=continues))
 
     def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[Given]:
+        leaving.look(timedelta(minutes=12))
+        self.come_to()
         ids = [str(json.loads(text)["id"]) for text in texts]
         self.sent.append(ids)
+        now = clock.now()
+        self.too_early += [one for one in ids if one in self.open_until and now < self.open_until[one]]
         event = self.events.pop(0) if self.events else "well"
-        if event == "unreachable":
-            raise TargetUnreachable("No connection.")
-        if event == "outer-busy":
-            raise Throttled("Busy.", members={"retryAfter": 5})
-        if event == "denied":
-            raise AccessDenied("No.")
-        if event == "lost-before":
+        if event in REFUSALS:
+            raise REFUSALS[event]
+        if event.startswith(("lost", "killed", "half")):
+            self.open_until |= dict.fromkeys(ids, now + self.done_within)
+        if event in ("lost-late", "killed-late"):
+            self.pending.append((now + LATE, ids, continues))
+        if event in ("lost-before", "lost-late"):
             raise NoAnswer("No answer.")
+        if event in ("killed-before", "killed-late"):
+            raise Killed
         given = list(
             self._run(
                 ids[: len(ids) // 2] if event in ("half", "slow") else ids, busy=event == "busy", continues=continues
@@ -98,6 +137,10 @@ class Server:
                 return
 
     def settle(self, one: Piece) -> bool | None:
+        self.come_to()
+        if self.unreadable:
+            self.unreadable -= 1
+            raise TargetUnreachable("No connection.")
         return one.id in self.book if self.can_settle else None
 
     def facts(self, one: Piece) -> Facts:
@@ -114,6 +157,7 @@ class World:
     terms: Terms
     stops: bool = False
     safe: Safe = "no"
+    reads: frozenset[str] = frozenset()
     depends: dict[str, str] = field(default_factory=dict)
     began: datetime | None = None
 
@@ -124,7 +168,7 @@ class World:
                 id=str(place),
                 method="POST",
                 url="journalLines",
-                safe=self.safe,
+                safe="read" if str(place) in self.reads else self.safe,
                 depends=[(0, self.depends[str(place)])] if str(place) in self.depends else [],
                 text=json.dumps({"id": str(place)}),
             )
@@ -200,7 +244,10 @@ def test_whatever_happens_the_book_agrees_with_the_outcomes(
         more = {"settle_by": ["a"]} if can_settle else {}
         world = World(turned, store, server, terms(in_order=in_order, **more), stops=stops)
         found = world.run(12, twice=twice)
+        turned.turn(3600)
+        server.come_to()
     written = Counter(server.book)
+    assert not can_settle or not server.too_early
     assert set(found) == {str(place) for place in range(12)}
     assert max(written.values(), default=0) <= 1
     for one, outcome in found.items():
@@ -274,9 +321,73 @@ def test_what_is_in_doubt_is_asked_for_once_the_system_must_be_done(turned: Turn
     server = Server(["half"], can_settle=True)
     began = turned.now()
     found = World(turned, store, server, terms(settle_by=["documentNumber"])).run(4)
-    assert endings(found) == "ddff"
-    assert found["3"].problem == "not-taken"
+    assert endings(found) == "dddd"
+    assert server.sent == [["0", "1", "2", "3"], ["2", "3"]]
     assert turned.now() - began >= server.done_within
+
+
+def test_what_nothing_came_of_until_the_run_gives_up_has_failed(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["lost-before"] * 20, can_settle=True)
+    found = World(turned, store, server, terms(settle_by=["documentNumber"])).run(2)
+    assert endings(found) == "ff"
+    assert {outcome.problem for outcome in found.values()} == {"not-taken"}
+    assert len(server.sent) == 6
+
+
+def test_a_system_that_can_not_be_asked_is_asked_again(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["lost-after"], can_settle=True, unreadable=3)
+    assert endings(World(turned, store, server, terms(settle_by=["documentNumber"])).run(2)) == "dd"
+    assert len(server.sent) == 1
+
+
+def test_in_order_nothing_goes_before_what_is_in_doubt_is_settled(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["half"], can_settle=True, bad={"1"})
+    found = World(turned, store, server, terms(in_order=True, settle_by=["documentNumber"])).run(4)
+    assert endings(found) == "drnn"
+    assert server.sent == [["0", "1", "2", "3"], ["1", "2", "3"]]
+
+
+def test_in_order_what_only_reads_waits_for_the_write_before_it(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["lost-before"], can_settle=True)
+    on = terms(in_order=True, settle_by=["documentNumber"])
+    assert endings(World(turned, store, server, on, reads=frozenset("1")).run(2)) == "dd"
+    assert server.sent == [["0", "1"], ["0", "1"]]
+
+
+def test_in_order_nothing_runs_behind_what_stays_unknown(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["lost-before"])
+    on = terms(in_order=True, settle_by=["documentNumber"])
+    assert endings(World(turned, store, server, on, reads=frozenset("1")).run(2)) == "un"
+    assert len(server.sent) == 1
+
+
+def test_a_worker_that_pauses_before_it_sends_sends_nothing_and_tries_again(
+    turned: TurnedClock, store: SqliteStore, tmp_path: Path
+) -> None:
+    """The record of the try was written, and then the process stood still for longer than the call may begin."""
+
+    class Slow(SqliteStore):
+        def create(self, key: str, data: bytes) -> str:
+            told = super().create(key, data)
+            if key == f"sent/{RUN}/0/0":
+                turned.turn(61)
+            return told
+
+    server = Server()
+    found = World(turned, Slow(str(tmp_path / "store.db")), server, terms()).run(2)
+    assert (endings(found), server.sent) == ("dd", [["0", "1"]])
+    first = kept.read_try(store, RUN, 0, 0)
+    assert first is not None
+    assert (first.wait, first.lost, [one.outcome for one in first.said]) == (15.0, False, [None, None])
+
+
+def test_until_when_calls_were_over_is_known_of_each_operation(turned: TurnedClock, store: SqliteStore) -> None:
+    began = turned.now()
+    kept.begin_try(store, RUN, 0, 0, kept.Sent(until=began, places=[0, 1]))
+    kept.end_try(store, RUN, 0, 0, kept.Try(said=[], at=began + timedelta(seconds=5)), [])
+    kept.begin_try(store, RUN, 0, 3, kept.Sent(until=began + timedelta(seconds=90), places=[1]))
+    called = kept.called_last(store, RUN, 0)
+    assert called == {0: began + timedelta(seconds=5), 1: began + timedelta(seconds=90)}
 
 
 def test_what_never_got_through_fails_when_its_time_is_over(turned: TurnedClock, store: SqliteStore) -> None:

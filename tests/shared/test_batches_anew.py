@@ -29,7 +29,7 @@ class Anew(World):
             self.number = 0
         self.calls += 1
         told = super()._call(self.number)
-        self.number += isinstance(told, Wait) and kept.read_sent(self.store, RUN, 0, self.number) is not None
+        self.number += isinstance(told, Wait) and kept.is_begun(self.store, RUN, 0, self.number)
         return told
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import shared
 from shared import batch_orchestrators, orchestrators
-from shared.batch_orchestrators import LONGEST_CHUNK
+from shared.durations import LONGEST_CHUNK
 from tests.shared.played import BEGAN, Played, names, told
 
 # The SDK reads a history without saying of which types its payloads are.

@@ -95,7 +95,7 @@ def test_what_is_told_of_it_are_its_14_fields_and_that_the_answer_got_lost(rig: 
     assert list(outcome.answer or {}) == FIELDS
     told = {"id": batch.id, "totalJobs": 2, "jobsCreated": 0, "suspended": False, "type": "set-job-retries"}
     assert (outcome.answer or {}) | told == outcome.answer
-    assert outcome.reason == f"The answer got lost, but the engine shows that it was done: batch {batch.id} was made."
+    assert outcome.reason == f"No answer is known, but the engine shows that it was done: batch {batch.id} was made."
 
 
 @LEVELS
@@ -284,7 +284,7 @@ def test_jobs_that_changed_without_a_batch_are_no_proof_of_anything(rig: Rig) ->
     jobs, before = rig.failed(2), mark(rig.connection, RUN)
     rig.clock.turn(60)
     work = SettingRetries(rig.connection, Change(retries=1), RUN)
-    with pytest.raises(OutcomeUnknown, match="jobs have changed since, and no batch"):
+    with pytest.raises(OutcomeUnknown, match="Jobs have changed since, and no batch"):
         work.check(dict.fromkeys(jobs, "retries 7"), before, ())
 
 
@@ -393,15 +393,15 @@ def test_a_batch_that_is_not_there_is_not_found(rig: Rig, batch: str) -> None:
 
 
 @pytest.mark.parametrize("after", [True, False])
-def test_a_lost_answer_is_done_where_the_batch_is_gone_and_else_unknown(rig: Rig, *, after: bool) -> None:
+def test_a_lost_answer_is_done_where_the_batch_is_gone_and_else_not_taken(rig: Rig, *, after: bool) -> None:
     work = deleting(rig, stuck(rig))
     rig.faults.add("cut", method="DELETE", after=after)
     with pytest.raises(NoAnswer):
         work.send()
     if after:
-        assert work.check(None).reason == "The answer got lost, but the batch is gone."
+        assert work.check(None).reason == "No answer is known, but the batch is gone."
     else:
-        with pytest.raises(OutcomeUnknown, match="still there"):
+        with pytest.raises(NotTaken, match="still there"):
             work.check(None)
     assert len([call for call in rig.calls() if call.startswith("DELETE")]) == 1
 

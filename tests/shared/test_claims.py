@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import clock
-from shared.claims import Claim, Held, tidy
+from shared.claims import Claim, Held, InFlight, Lost, tidy
 from shared.outcomes import Became, Ending, Outcome, Recovery
 from shared.store import SqliteStore
 from tests.conftest import TurnedClock
@@ -134,3 +134,31 @@ def test_a_good_end_after_a_failure_that_was_known_ends_the_row(store: SqliteSto
     mine.give_up(SKIPPED)
     assert claim(store, "r3").record.attempts == 0
     assert sent(store, "r3", "Error b").attempt == 1
+
+
+def test_a_sender_whose_mark_was_taken_back_ends_nothing_of_the_next_one(
+    store: SqliteStore, turned: TurnedClock
+) -> None:
+    late, next_one = claim(store, "r1"), claim(store, "r1")
+    late.take()
+    late.mark_sent("Error a")
+    turned.turn(180)
+    assert isinstance(next_one.take(), InFlight)
+    assert next_one.unmark()
+    next_one.mark_sent("Error a")
+    with pytest.raises(Lost):
+        late.settle(SKIPPED)
+    with pytest.raises(Lost):
+        late.unmark()
+    assert next_one.settle(DONE).attempt == 1
+
+
+def test_a_mark_is_taken_back_by_its_own_run_only(store: SqliteStore, turned: TurnedClock) -> None:
+    late = claim(store, "r1")
+    late.take()
+    late.mark_sent("Error a")
+    turned.turn(300)
+    assert isinstance(claim(store, "r2").take(), Held)
+    assert not late.unmark()
+    assert late.settle(SKIPPED).ending is Ending.SKIPPED
+    assert claim(store, "r2").unmark()

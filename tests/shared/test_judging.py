@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.claims import Attempt, ClaimRecord, Settled
+from shared.claim_record import Attempt, ClaimRecord, Settled
 from shared.control import PolicyDocument
 from shared.judging import judge, permitted
 from shared.orders import Order

@@ -29,6 +29,7 @@ WRONG = {
     "CA_FILE": "/no/such/file.pem",
     "CONNECT_TIMEOUT": "-7",
     "READ_TIMEOUT": "661",
+    "LATE_EFFECT_MINUTES": "-7",
     "COLOUR": "red",
 }
 

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -16,7 +17,8 @@ from requests.auth import AuthBase
 
 from local.systems import FinanceOperations, Landscape
 from shared import clock
-from shared.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable, Throttled
+from shared.leaving import over_by
+from shared.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable, Throttled, TooLate
 from shared.systems.finance_operations import Requeue, Requeueing
 from shared.targets import Target, Targets
 from shared.transport import LONGEST_PATIENCE, READ, USER_AGENT, WRITE, Connection, Repeats, Reply, retry_after
@@ -230,6 +232,74 @@ def test_an_answer_that_takes_too_long_is_none(landscape: Landscape, job: int, r
         called(Connection(hurried), job, repeats)
     assert len(fo.book.calls()) == count
     fo.faults.release(cut=True)
+
+
+def test_what_could_not_be_over_in_time_is_not_sent(landscape: Landscape, turned: TurnedClock) -> None:
+    fo, connection = landscape.finance_operations, Connection(Targets(landscape.settings).named("fo"))
+    job, longest = fo.jobs.add(), connection.target.longest_call
+    with over_by(turned.now() + longest):
+        assert called(connection, job, WRITE).status == 200
+    with over_by(turned.now() + longest - timedelta(microseconds=1)):
+        with pytest.raises(TooLate):
+            called(connection, job, WRITE)
+        with pytest.raises(TargetUnreachable) as caught:
+            called(connection, job, READ)
+    assert not isinstance(caught.value, TooLate)
+    assert statuses(fo) == [200]
+
+
+def test_a_token_that_takes_too_long_leaves_no_time_to_send(landscape: Landscape, turned: TurnedClock) -> None:
+    class SlowAuth(AuthBase):
+        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+            turned.turn(61)
+            return request
+
+    fo, target = landscape.finance_operations, Targets(landscape.settings).named("fo")
+    with over_by(turned.now() + target.longest_call + timedelta(minutes=1)), pytest.raises(TooLate):
+        called(Connection(target, SlowAuth()), fo.jobs.add(), WRITE)
+    assert statuses(fo) == []
+
+
+def test_a_call_that_was_turned_away_is_repeated_with_a_new_token_only_if_there_is_time(
+    landscape: Landscape, turned: TurnedClock
+) -> None:
+    fo, connection = landscape.finance_operations, Connection(Targets(landscape.settings).named("fo"))
+    job = fo.jobs.add()
+    called(connection, job, READ)
+    fo.reset()
+    fo.faults.add("status", status=401, times=1)
+    landscape.issuer.reset()
+    auth = connection._auth  # noqa: SLF001 - what takes its time here is the second token
+    drop = auth._drop  # type: ignore[attr-defined] # noqa: SLF001 - as above
+
+    def slowly(refused: object) -> None:
+        drop(refused)
+        turned.turn(61)
+
+    auth._drop = slowly  # type: ignore[attr-defined] # noqa: SLF001 - as above
+    ends = turned.now() + connection.target.longest_call + timedelta(minutes=1)
+    with over_by(ends), pytest.raises(TooLate):
+        called(connection, job, WRITE)
+    assert statuses(fo) == [401]
+
+
+@pytest.mark.parametrize("fault", ["cut", "busy"])
+def test_a_reading_is_repeated_only_as_long_as_it_can_be_over_in_time(
+    landscape: Landscape, turned: TurnedClock, fault: str
+) -> None:
+    fo, connection = landscape.finance_operations, Connection(Targets(landscape.settings).named("fo"))
+    job = fo.jobs.add()
+    if fault == "cut":
+        fo.faults.add("cut", times=None)
+    else:
+        fo.faults.add("status", status=503, retry_after=7, times=None)
+    with over_by(turned.now() + connection.target.longest_call + timedelta(seconds=0.3 if fault == "cut" else 10)):
+        if fault == "cut":
+            with pytest.raises(NoAnswer):
+                called(connection, job, READ)
+        else:
+            assert called(connection, job, READ).status == 503
+    assert len(statuses(fo)) == 2
 
 
 @pytest.mark.parametrize("status", [429, 503])

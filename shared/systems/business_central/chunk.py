@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from shared.durations import MOST_READING
 from shared.merging import Given
 from shared.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, RefusedBySystem, Throttled, TimedOut
 from shared.systems.business_central.answers import answers_in, is_whole
 from shared.transport import READ, WRITE, Connection, Reply, retry_after
 
 NAME = "Business Central"
-READ_SECONDS = 660.0
-"""Longer than the gateway lets a batch take (10 minutes)."""
 _LONGEST_REASON = 500
 _TOO_SLOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -37,7 +36,7 @@ def send(
     }
     data = f'{{"requests":[{",".join(texts)}]}}'.encode()
     reply = connection.call(
-        "POST", f"/{root}/$batch", WRITE, run=run, content=data, headers=headers, read_timeout=READ_SECONDS
+        "POST", f"/{root}/$batch", WRITE, run=run, content=data, headers=headers, read_timeout=MOST_READING
     )
     _refuse(reply)
     return answers_in(reply)

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from shared.durations import MOST_READING, longest_call
 from shared.merging import Given
 from shared.policy import Facts
 from shared.raw_json import members_of
-from shared.systems.business_central.chunk import READ_SECONDS, send
+from shared.systems.business_central.chunk import send
 from shared.systems.business_central.settling import find
 from shared.transport import Connection
 from shared.work import Piece
 
-_DONE_WITHIN = timedelta(minutes=10)
-"""A batch has 8 minutes, and the gateway 10 (facts B2): what was sent before that is done, or will never be."""
-_SPARE = 60.0
+_SPARE = timedelta(minutes=1)
 
 
 class Sending:
@@ -30,13 +29,16 @@ class Sending:
 
     @property
     def done_within(self) -> timedelta:
-        """After how long Business Central is surely done with what it was sent."""
-        return _DONE_WITHIN
+        """After how long Business Central is surely done with what it was sent.
+
+        A batch has 8 minutes, and the gateway 10 (facts B2).
+        """
+        return self._connection.target.done_within
 
     @property
     def hold(self) -> timedelta:
-        """How long a sending may take: a call and its repeat after a 401, three tries to connect for each."""
-        return timedelta(seconds=2 * (READ_SECONDS + 3 * self._connection.target.connect_timeout) + _SPARE)
+        """How long a sending may take; a call that has to be repeated after a 401 leaves only if there is time left."""
+        return longest_call(self._connection.target.connect_timeout, MOST_READING) + _SPARE
 
     def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[Given]:
         """Send operations, and return the system's answers.

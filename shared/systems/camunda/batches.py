@@ -144,7 +144,7 @@ def made_since(connection: Connection, before: str, total: int, run: str) -> tup
         for batch, one in known.items()
         if batch not in then["ids"] and _may_be_of(one, total) and not _is_older(one, read_engine_date(then["since"]))
     ]
-    text = "The answer got lost, but the engine shows that it was done: batch {id} was made."
+    text = "No answer is known, but the engine shows that it was done: batch {id} was made."
     return [_done(batch, text) for batch in new], complete
 
 

@@ -15,8 +15,8 @@ from shared.problems import (
     ItemRunning,
     Mistake,
     NoAnswer,
+    NotTaken,
     NotValid,
-    OutcomeUnknown,
     RefusedBySystem,
     Skipped,
 )
@@ -36,7 +36,7 @@ from shared.validation import Call, pointer
 from shared.work import Look
 
 _LONGEST_ID = 255
-_SPARE = 60.0
+_SPARE = timedelta(minutes=1)
 
 
 def delete_batch(call: Call) -> Wanted:
@@ -69,8 +69,12 @@ class Deleting:
     @property
     def hold(self) -> timedelta:
         """How long a sending may take."""
-        target = self._connection.target
-        return timedelta(seconds=target.read_timeout + 3 * target.connect_timeout + _SPARE)
+        return self._connection.target.longest_call + _SPARE
+
+    @property
+    def done_within(self) -> timedelta:
+        """After how long the engine is surely done with a call."""
+        return self._connection.target.done_within
 
     def look(self) -> Look:
         """Read the batch.
@@ -101,14 +105,14 @@ class Deleting:
         """Look whether the batch is gone.
 
         Raises:
-            OutcomeUnknown: it is there.
+            NotTaken: it is there.
         """
         del episode
         try:
             self._read()
         except ItemNotFound:
-            return _done("The answer got lost, but the batch is gone.")
-        raise OutcomeUnknown("It was sent, no answer came, and the batch is still there.")
+            return _done("No answer is known, but the batch is gone.")
+        raise NotTaken("The batch is still there.")
 
     def _read(self) -> Mapping[str, Any]:
         reply = read(self._connection, self._path, self._run)

@@ -25,7 +25,7 @@ from shared.work import Look
 
 _CHECKS = (0.0, 3.0)
 """Seconds before each look for a batch after an answer got lost: the engine may still be at work on the call."""
-_SPARE = 90.0
+_SPARE = timedelta(seconds=90)
 
 
 class SettingRetries:
@@ -38,9 +38,13 @@ class SettingRetries:
 
     @property
     def hold(self) -> timedelta:
-        """How long a sending may take: repeats for one time-out, and a last call with its repeat after a 401."""
-        target = self._connection.target
-        return timedelta(seconds=3 * (target.read_timeout + 3 * target.connect_timeout) + _SPARE)
+        """How long a sending may take: the claims, and a call that may be repeated for as long as one may take."""
+        return 2 * self._connection.target.longest_call + _SPARE
+
+    @property
+    def done_within(self) -> timedelta:
+        """After how long the engine is surely done with a call."""
+        return self._connection.target.done_within
 
     def look(self, items: Sequence[str]) -> Mapping[str, Look | ItemProblem]:
         """Read some jobs; a failure episode is the time of the failure.
@@ -87,17 +91,17 @@ class SettingRetries:
                 return found[0]
         self._refuse_doubts(found, changed=changed)
         if not complete:
-            raise OutcomeUnknown("No answer came, no batch is there, and no history tells of those that ended.")
-        raise NotTaken("No answer came, the engine has no batch of ours that was made since, and no job has changed.")
+            raise OutcomeUnknown("No batch is there, and no history tells of those that ended.")
+        raise NotTaken("The engine has no batch of ours that was made since, and no job has changed.")
 
     def _refuse_doubts(self, found: Sequence[Outcome], *, changed: bool) -> None:
         """Let nothing pass that may be ours, or that only a call of ours explains."""
         if changed:
             told = f"{len(found)} batches of this size were" if found else "no batch of this size was"
-            raise OutcomeUnknown(f"No answer came, jobs have changed since, and {told} made.")
+            raise OutcomeUnknown(f"Jobs have changed since, and {told} made.")
         under_way = [one for one in found if one.answer and self._is_under_way(str(one.answer["id"]))]
         if under_way:
-            raise OutcomeUnknown("No answer came, and a batch of this size is under way, which may be another's.")
+            raise OutcomeUnknown("A batch of this size is under way, which may be another's.")
 
     def _is_under_way(self, batch: str) -> bool:
         return state_of(self._connection, batch, self._run).state != "over"

@@ -3,11 +3,10 @@
 from datetime import timedelta
 from functools import partial
 
-from shared import clock
 from shared.operations import Named
 from shared.outcomes import Ending, Outcome
 from shared.policy import Facts
-from shared.problems import OutcomeUnknown
+from shared.problems import NotTaken, OutcomeUnknown
 from shared.systems.finance_operations.action import documented, set_to_waiting
 from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, Status, read_job, refusal_of
 from shared.systems.finance_operations.recovery import became
@@ -15,9 +14,7 @@ from shared.systems.finance_operations.requests import Requeue, named
 from shared.transport import Connection
 from shared.work import Look
 
-_CHECKS = (0.0, 3.0)
-"""Seconds before each look at a job after an answer got lost: the system may still be at work on the call."""
-_SPARE = 60.0
+_SPARE = timedelta(minutes=1)
 
 
 class Requeueing:
@@ -35,9 +32,13 @@ class Requeueing:
 
     @property
     def hold(self) -> timedelta:
-        """How long a sending may take: a call and its repeat after a 401, three tries to connect for each."""
-        target = self._connection.target
-        return timedelta(seconds=2 * (target.read_timeout + 3 * target.connect_timeout) + _SPARE)
+        """How long a sending may take; a call that has to be repeated after a 401 leaves only if there is time left."""
+        return self._connection.target.longest_call + _SPARE
+
+    @property
+    def done_within(self) -> timedelta:
+        """After how long the system is surely done with a call."""
+        return self._connection.target.done_within
 
     def look(self) -> Look:
         """Read the job; its failure episode is its state and when it came to it.
@@ -64,17 +65,19 @@ class Requeueing:
         return set_to_waiting(self._connection, self._operation.batch_job_id, self._run)
 
     def check(self, episode: str | None) -> Outcome:
-        """Read the job again after a lost answer, and tell from its state what became of the call.
+        """Read the job again, and tell from its state what became of the call.
 
         Raises:
-            ItemProblem: the job still shows the same failure, or can't be read.
+            NotTaken: it shows the same failure.
+            OutcomeUnknown: it is in a state to which no requeue leads.
+            Failed: it can't be read.
         """
-        for pause in _CHECKS:
-            clock.sleep(pause)
-            job = self._read()
-            if job.episode != episode and job.Status in FOLLOWS_A_REQUEUE:
-                return _shown_by(job)
-        raise OutcomeUnknown(f"It was sent, no answer came, and the job is {job.Status}.")
+        job = self._read()
+        if job.episode == episode:
+            raise NotTaken(f"The job is {job.Status}, as it was before.")
+        if job.Status in FOLLOWS_A_REQUEUE:
+            return _shown_by(job)
+        raise OutcomeUnknown(f"The job is {job.Status}.")
 
     def _read(self) -> BatchJob:
         return read_job(self._connection, self._operation.batch_job_id, self._run)
@@ -90,7 +93,7 @@ def _shown_by(job: BatchJob) -> Outcome:
     text = f"Status of supplied BatchJobId: {job.BatchJobRecId} is Successfully updated to waiting state"
     return Outcome(
         ending=Ending.DONE,
-        reason=f"The answer got lost, but the job shows that it was done: it is {job.Status}.",
+        reason=f"No answer is known, but the job shows that it was done: it is {job.Status}.",
         sent=True,
         answer=documented({"IsSuccess": True, "Batch JobId": job.BatchJobRecId, "reponseMessage": text}),
     )
