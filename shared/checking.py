@@ -11,6 +11,7 @@ from shared import batch_records, clock, front, keys, records, runs, together
 from shared.answers import Answer
 from shared.attempts import told_by
 from shared.claims import Claim, Settled, try_of
+from shared.leaving import bounded
 from shared.orders import Order
 from shared.outcomes import Ending, Item, Outcome
 from shared.problems import ItemProblem, Mistake, NotTaken, NotValid, OutcomeUnknown, RunOpen
@@ -51,6 +52,7 @@ async def check(call: Call) -> Answer:
     return await asyncio.to_thread(_check, app_store(), call, body)
 
 
+@bounded
 def _check(store: Store, call: Call, body: CheckBody) -> Answer:
     former = records.read_order(store, call.route_params.get("id", ""))
     if records.read_report(store, former.run) is None:

@@ -8,7 +8,8 @@ an answer like any other. Secrets and tokens never enter an error's text.
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -18,8 +19,8 @@ import msal
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from shared import clock
-from shared.problems import CredentialsRefused, IssuerUnavailable
+from shared import clock, leaving
+from shared.problems import CredentialsRefused, IssuerUnavailable, TooLate
 from shared.targets import Target
 
 _EARLY = timedelta(minutes=5)
@@ -50,6 +51,8 @@ class _IssuerSession(requests.Session):
     """What the issuer answered last; MSAL hides it."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - requests' signature
+        # Connecting and reading; an activity that has no time left for that is over before the issuer answers.
+        leaving.look(timedelta(seconds=2 * _ISSUER_TIMEOUT))
         kwargs["timeout"] = _ISSUER_TIMEOUT
         # A redirect of the token request would carry the secret to somebody else.
         kwargs["allow_redirects"] = False
@@ -116,6 +119,9 @@ class _IdentityFlow:
 class BearerAuth(AuthBase):
     """Puts the target's bearer token on a request (RFC 6750, 2.1)."""
 
+    patience = _ISSUER_TIMEOUT
+    """Seconds that a thread waits for another one that asks the issuer."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._session = _issuer_session(target)
@@ -139,15 +145,25 @@ class BearerAuth(AuthBase):
         return request
 
     def _current(self) -> _Token:
-        with self._lock:
+        with self._turn():
             held = self._token
             if held is None or clock.now() >= held.renew_at:
                 self._token = held = self._fetch(renew=held is not None)
             return held
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one thread after the other ask; behind an issuer that hangs nobody waits for long."""
+        if not self._lock.acquire(timeout=self.patience):
+            raise IssuerUnavailable(f"No token for target {self._target.name}: its issuer has not answered others yet.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _drop(self, refused: _Token) -> None:
         """Drop a refused token, unless another thread has renewed it already."""
-        with self._lock:
+        with self._turn():
             if self._token is refused:
                 self._token = self._fetch(renew=True)
 
@@ -166,6 +182,8 @@ class BearerAuth(AuthBase):
         try:
             answered = self._ask(renew=renew)
             value, lifetime = answered.get("access_token"), timedelta(seconds=int(answered.get("expires_in", 0)))
+        except TooLate:
+            raise
         except Exception as error:  # noqa: BLE001 - MSAL raises whatever an odd answer makes it stumble over
             raise self._unavailable(type(error).__name__) from None
         if isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]+", value):

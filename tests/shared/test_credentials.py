@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -17,7 +17,9 @@ import trustme
 
 from local.systems import FinanceOperations, Landscape
 from shared import clock
-from shared.problems import AccessDenied, CredentialsRefused, IssuerUnavailable, Problem
+from shared.credentials import BearerAuth
+from shared.leaving import over_by
+from shared.problems import AccessDenied, CredentialsRefused, IssuerUnavailable, Problem, TargetUnreachable
 from shared.systems.finance_operations.service import refuse_service
 from shared.targets import Targets
 from shared.transport import READ, WRITE, Connection, Reply
@@ -109,6 +111,34 @@ def test_two_hundred_first_calls_at_once_ask_the_issuer_once(landscape: Landscap
         assert list(threads.map(first_call, range(200))) == [200] * 200
     assert asked(landscape) == [200]
     assert len(fo.book.calls()) == 200
+
+
+def test_nobody_waits_for_long_behind_an_issuer_that_hangs(landscape: Landscape) -> None:
+    connection, asks, done = connected(landscape), threading.Event(), threading.Event()
+    auth = connection._auth  # noqa: SLF001 - its patience is real time, which no test waits for
+    assert isinstance(auth, BearerAuth)
+    auth.patience = 0.01
+
+    def hang() -> None:
+        with auth._turn():  # noqa: SLF001 - as somebody who asks and gets no answer
+            asks.set()
+            done.wait(30)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(hang)
+        assert asks.wait(30)
+        assert isinstance(refused(landscape, connection), IssuerUnavailable)
+        done.set()
+    assert called(connection).status == 200
+
+
+def test_no_token_is_asked_for_that_could_come_too_late(landscape: Landscape, turned: TurnedClock) -> None:
+    connection = connected(landscape, read_timeout="1", connect_timeout="1")
+    with over_by(turned.now() + timedelta(seconds=59)):
+        assert isinstance(refused(landscape, connection), TargetUnreachable)
+    assert asked(landscape) == []
+    with over_by(turned.now() + timedelta(seconds=60)):
+        assert called(connection).status == 200
 
 
 def test_a_token_is_renewed_five_minutes_before_it_expires(landscape: Landscape, turned: TurnedClock) -> None:
