@@ -75,15 +75,18 @@ class Extension:
         other.hub_name = _new_name()
         return other
 
-    def hub(self, host_json: Path) -> "ExtensionHub":
-        """Return one instance of the extension on this storage; it isn't started yet."""
-        return ExtensionHub(self._program, self.storage, self.hub_name, host_json)
+    def hub(self, host_json: Path, *, client_only: bool = False) -> "ExtensionHub":
+        """Return one instance of the extension on this storage, which isn't started yet; it may take no work."""
+        return ExtensionHub(self._program, self.storage, self.hub_name, host_json, client_only=client_only)
 
 
 class ExtensionHub(RemoteHub):
     """One instance of the extension, in a process of its own."""
 
-    def __init__(self, program: Path, storage: str, hub_name: str, host_json: Path) -> None:
+    def __init__(
+        self, program: Path, storage: str, hub_name: str, host_json: Path, *, client_only: bool = False
+    ) -> None:
+        self._more = ["--client-only"] if client_only else []
         self._port = azurite.free_ports(1)[0]
         super().__init__(f"127.0.0.1:{self._port}")
         self._program = program
@@ -104,6 +107,7 @@ class ExtensionHub(RemoteHub):
         command = [
             *(str(self._program), "--functions", str(folder / "functions.txt")),
             *("--host-json", str(folder / "host.json"), "--storage", self._storage, "--port", str(self._port)),
+            *self._more,
         ]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the program that a person has named

@@ -3,6 +3,7 @@
 Hub and store live and die together, so every start begins empty.
 """
 
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -65,6 +66,8 @@ class Machine:
         self._settings = {**_SAMPLE, **targets, **self._store(), **more_targets(self), **(settings or {})}
         self._workers = {"deliver_twice": deliver_twice, "durable_workers": durable_workers}
         self._azure_latency = azure_latency
+        # All hosts of an app have the same keys.
+        self._keys = {"function_key": secrets.token_urlsafe(32), "master_key": secrets.token_urlsafe(32)}
         self.host = self.another_host(port)
 
     @property
@@ -79,12 +82,16 @@ class Machine:
         else:
             self.clock.advance(seconds)
 
-    def another_host(self, port: int = 0) -> Host:
+    def another_host(self, port: int = 0, *, serves_only: bool = False) -> Host:
         """Return another host of the same app, store and systems; it isn't started.
 
         On the extension it works on the same task hub, as where an app scales out; by itself each has its own.
+
+        Args:
+            port: The port of the functions; 0 takes a free one.
+            serves_only: It takes no durable work, as an instance that serves HTTP where functions scale apart.
         """
-        hub = self._extension.hub(ROOT / "host.json") if self._extension else None
+        hub = self._extension.hub(ROOT / "host.json", client_only=serves_only) if self._extension else None
         return Host(
             ROOT,
             self._settings,
@@ -94,6 +101,7 @@ class Machine:
             durable_workers=int(self._workers["durable_workers"]),
             hub=hub,
             azure_latency=self._azure_latency,
+            **self._keys,
         )
 
     def _store(self) -> dict[str, str]:

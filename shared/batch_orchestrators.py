@@ -18,7 +18,7 @@ from shared import batch_records, batch_report, batches, clock, closing, control
 from shared.attempts import Wait
 from shared.batches import Desk
 from shared.closing import retention
-from shared.durable import BATCH, CANCEL, SEGMENT, WAITING
+from shared.durable import BATCH, CANCEL, IN_SEGMENT, SEGMENT, WAITING
 from shared.durations import LONGEST_CHUNK
 from shared.gate import Said
 from shared.orchestrators import Reference, Turns, call, patient, until_done
@@ -65,6 +65,7 @@ def _segment_done(context: OrchestrationContext, work: Reference, cancelled: Tas
     for again in count():
         child = f"{work['run']}-{work['segment']}" + (f"-{again}" if again else "")
         told = {**work, "cancelled": cancelled.is_complete}
+        context.set_custom_status(f"{IN_SEGMENT}{child}")
         done: Task[Any] = context.call_sub_orchestrator(SEGMENT, input=told, instance_id=child)
         if not told["cancelled"]:
             yield when_any([done, cancelled])

@@ -21,6 +21,8 @@ error, so the two are the same."""
 CANCEL = "cancel"
 WAITING = "waiting"
 WATCHING = "watching"
+IN_SEGMENT = "segment "
+"""What a batch says of itself while a segment of it works: this, and the id of the segment, which knows more."""
 _NOBODY = "health"
 """The id of no instance; a run's has a day in it."""
 _PATIENCE = 10.0
@@ -103,11 +105,19 @@ class Engine:
         Raises:
             NotReady: the engine doesn't answer.
         """
-        state = await self._asked(self._client.get_orchestration_state(run, fetch_payloads=True), run)
+        found, status = await self._state(run, run)
+        if found is Phase.RUNNING and status.startswith(IN_SEGMENT):
+            segment, _ = await self._state(status.removeprefix(IN_SEGMENT), run)
+            return Phase.WAITING if segment is Phase.WAITING else found
+        return found
+
+    async def _state(self, instance: str, run: str) -> tuple[Phase, str]:
+        """Return where an instance is, and what it says of itself."""
+        state = await self._asked(self._client.get_orchestration_state(instance, fetch_payloads=True), run)
         if state is None:
-            return Phase.MISSING
-        running = _TOLD.get(str(state.get_custom_status() or ""), Phase.RUNNING)
-        return _ENDED.get(state.runtime_status, running)
+            return Phase.MISSING, ""
+        status = str(state.get_custom_status() or "")
+        return _ENDED.get(state.runtime_status, _TOLD.get(status, Phase.RUNNING)), status
 
     async def answers(self, seconds: float) -> None:
         """Return when the engine answers.

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import Any
 
 import pytest
@@ -112,6 +113,14 @@ def test_camundas_retries_and_the_deletion_of_a_batch(retrier: Retrier) -> None:
     assert refused.status_code in (409, 422)
 
 
+def test_waiting_is_shown_for_a_batch_too(batcher: Batcher) -> None:
+    batcher.central.faults.add("throttle", retry_after=300, times=1)
+    accepted, _ = batched(batcher, 3)
+    wait_for(lambda: state_of(batcher, accepted) == "waiting")
+    batcher.post(f"runs/{accepted.headers['Nightshift-Run']}/cancel", {"reason": "no"})
+    assert unpushed(accepted).status_code != 202
+
+
 def test_a_batch_of_several_segments(batcher: Batcher) -> None:
     accepted, names = batched(batcher, 1500)
     all_there_once(batcher, unpushed(accepted), names)
@@ -138,7 +147,7 @@ def test_the_same_key_after_the_end_and_for_another_body(caller: Caller) -> None
     first = caller.requeue(job, Idempotency_Key=key)
     again = caller.requeue(job, Idempotency_Key=key)
     assert (again.content, again.headers["Nightshift-Replayed"]) == (first.content, "true")
-    problem(caller.requeue(caller.failed_job(), Idempotency_Key=key), 422, "key-reused")
+    problem(caller.requeue(caller.failed_job(), Idempotency_Key=key), 422, "idempotency-key-reused")
     assert caller.actions(job) == 1
 
 
@@ -199,15 +208,18 @@ def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller
     assert run in {one.get("run") for one in needed["needsPerson"]}
 
 
-def test_a_single_requeue_takes_at_most_twice_what_it_takes_on_the_local_hub(caller: Caller) -> None:
-    with Machine() as local:
+def test_a_single_requeue_takes_at_most_twice_what_it_takes_on_the_local_hub(
+    caller: Caller, extension: Extension
+) -> None:
+    # The same kind of store for both, so that the hub alone makes the difference.
+    blob = {"STORE": "blob", "AzureWebJobsStorage": extension.storage, "STORE_CONTAINER": "beside"}
+    with Machine(blob) as local:
         copy = Caller(local)
         ours, theirs = [], []
-        for _ in range(12):
+        for _ in range(15):
             theirs.append(seconds_of(copy))
             ours.append(seconds_of(caller))
-    # The quickest of each: a machine that is busy with something else makes single ones slow.
-    assert min(ours) <= 2 * min(theirs), (sorted(ours), sorted(theirs))
+    assert median(ours) <= 2 * median(theirs), (sorted(ours), sorted(theirs))
 
 
 def seconds_of(caller: Caller) -> float:
