@@ -17,6 +17,9 @@ _NO_TESTS = 5
 _PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 """Two processes, and each file in one of them: its fixtures start hosts, which are shared within the file."""
 
+_WAITING = ("--numprocesses", "3", "--dist", "loadfile")
+"""The tests of the engine live by the real time, and wait for much of it."""
+
 
 def run(name: str, arguments: list[str]) -> int:
     """Run one command; return its exit code."""
@@ -111,7 +114,7 @@ def _engine(arguments: list[str]) -> int:
     if not azurite.install():
         print("Azurite can't be installed: the extension needs it, and npm to install it.", file=sys.stderr)
         return 1
-    return _python("-m", "pytest", *_PARALLEL, "-m", "engine", *arguments)
+    return _python("-m", "pytest", *_WAITING, "-m", "engine", *arguments)
 
 
 def _docs(_: list[str]) -> int:

@@ -8,23 +8,12 @@ import pytest
 from local.machine import Machine
 from tests.app.calling import Caller, unpushed, wait_for
 from tests.app.camunda_calling import Retrier
-from tests.app.test_batch import Batcher
-from tests.engine.real import all_there_once, batched, listed, outcomes, requeued, sent
+from tests.engine.real import listed, outcomes, requeued, sent
 
 pytestmark = pytest.mark.engine
 
 AT_A_LIST = [("prepare_run", 0), ("perform_part", 0), ("perform_part", 1), ("finish_run", 0)]
-TURNS_OF_A_LIST = [("carry_out_run", skips) for skips in range(4)]
-AT_A_BATCH = [
-    ("prepare_batch", 0),
-    ("read_segment", 0),
-    ("send_chunk", 0),
-    ("send_chunk", 3),
-    ("finish_batch", 0),
-    ("gate_of_target", 0),
-    ("gate_of_target", 1),
-]
-TURNS_OF_A_BATCH = [("carry_out_batch", 0), ("carry_out_batch", 1), ("carry_out_segment", 1), ("carry_out_segment", 3)]
+TURNS_OF_A_LIST = [("carry_out_run", 0), ("carry_out_run", 2)]
 
 
 def named(place: tuple[str, int]) -> str:
@@ -40,21 +29,12 @@ def all_die(real: Machine) -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("place", [*AT_A_LIST, *TURNS_OF_A_LIST], ids=named)
 def test_a_list_goes_on(caller: Caller, real: Machine, place: tuple[str, int], *, after: bool) -> None:
-    jobs = [caller.failed_job() for _ in range(45)]
+    jobs = [caller.failed_job() for _ in range(25)]
     real.host.kill_worker_at(place[0], after=after, skips=place[1])
     told = requeued(caller, jobs, maxParallel=1)
     assert real.host.planned_deaths == 0
-    assert outcomes(told) == {"done": 45}
-    assert sent(caller, jobs) == {1: 45}
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("place", [*AT_A_BATCH, *TURNS_OF_A_BATCH], ids=named)
-def test_a_batch_goes_on(batcher: Batcher, real: Machine, place: tuple[str, int], *, after: bool) -> None:
-    real.host.kill_worker_at(place[0], after=after, skips=place[1])
-    accepted, names = batched(batcher, 600)
-    all_there_once(batcher, unpushed(accepted), names)
-    assert real.host.planned_deaths == 0
+    assert outcomes(told) == {"done": 25}
+    assert sent(caller, jobs) == {1: 25}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -1,0 +1,26 @@
+"""Ten thousand of each, once, on the extension: the systems' own books are the judge."""
+
+import pytest
+
+from local.machine import Machine
+from tests.app.calling import Caller, unpushed
+from tests.app.test_batch import Batcher
+from tests.engine.real import all_there_once, batched, listed, sent
+
+pytestmark = pytest.mark.engine
+
+MANY = 10_000
+
+
+def test_ten_thousand_operations_once(batcher: Batcher, real: Machine) -> None:
+    accepted, names = batched(batcher, MANY)
+    all_there_once(batcher, unpushed(accepted, 300), names)
+    # A turn carries its history, which must stay small.
+    assert max(real.host.turn_bytes(accepted.headers["Nightshift-Run"])) < 256 * 1024
+
+
+def test_ten_thousand_jobs_once(caller: Caller) -> None:
+    jobs = [caller.failed_job() for _ in range(MANY)]
+    told = unpushed(listed(caller, jobs, maxParallel=32), 400)
+    assert told.json()["counts"]["outcome"] == {"done": MANY}, told.text[:500]
+    assert sent(caller, jobs) == {1: MANY}
