@@ -37,11 +37,8 @@ def health_of(caller: Caller) -> int:
 
 def ticked(machine: Machine, host: Host) -> bool:
     """Run the timer of housekeeping now, as the platform's own tools do, and give it a moment."""
-    headers = {"x-functions-key": host.master_key}
-    assert (
-        requests.post(f"{host.url}/admin/functions/housekeeping", json={}, headers=headers, timeout=30).status_code
-        == 202
-    )
+    url, headers = f"{host.url}/admin/functions/housekeeping", {"x-functions-key": host.master_key}
+    assert requests.post(url, json={}, headers=headers, timeout=30).status_code == 202
     machine.wait(2)
     return True
 
