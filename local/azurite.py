@@ -13,7 +13,7 @@ from local.environment import ROOT
 _HOME = ROOT / ".local" / "azurite"
 _PACKAGE = _HOME / "node_modules" / "azurite"
 _MAIN = _PACKAGE / "dist" / "src" / "azurite.js"
-_VERSION = "3.37.0"
+VERSION = "3.37.0"
 _SERVICES = ("blob", "queue", "table")
 _START_SECONDS = 30.0
 _END_SECONDS = 10.0
@@ -28,7 +28,7 @@ class AzuriteError(Exception):
 
 def is_installed() -> bool:
     """Tell whether it can be run, in the version that is pinned here."""
-    return _MAIN.is_file() and _installed_version() == _VERSION and shutil.which("node") is not None
+    return _MAIN.is_file() and _installed_version() == VERSION and shutil.which("node") is not None
 
 
 def install() -> bool:
@@ -36,7 +36,7 @@ def install() -> bool:
     npm = shutil.which("npm")
     if npm and not is_installed():
         _HOME.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(_HOME), f"azurite@{_VERSION}"]
+        command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(_HOME), f"azurite@{VERSION}"]
         subprocess.run(command, check=False)  # noqa: S603 - npm itself
     return is_installed()
 
@@ -49,7 +49,7 @@ def running() -> Iterator[str]:
         AzuriteError: It isn't installed, or did not start.
     """
     if not is_installed():
-        raise AzuriteError(f"Azurite {_VERSION} is not installed: `make check` or `make engine` installs it with npm.")
+        raise AzuriteError(f"Azurite {VERSION} is not installed: `make check` or `make engine` installs it with npm.")
     ports = dict(zip(_SERVICES, free_ports(len(_SERVICES)), strict=True))
     command = [
         *(shutil.which("node") or "node", str(_MAIN)),

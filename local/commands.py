@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local import azurite
 from local.environment import ROOT
-from local.extension import VARIABLE, program_of
+from local.extension import VARIABLE, program_of, version_of
 from local.host import HostError
 
 _COVERED = 90
@@ -114,6 +114,12 @@ def _engine(arguments: list[str]) -> int:
     if not azurite.install():
         print("Azurite can't be installed: the extension needs it, and npm to install it.", file=sys.stderr)
         return 1
+    try:
+        version = version_of(program)
+    except HostError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Tests on the Durable extension {version} and Azurite {azurite.VERSION}.", flush=True)
     return _python("-m", "pytest", *_WAITING, "-m", "engine", *arguments)
 
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self, override
 
 from local import azurite
+from local.environment import ROOT
 from local.host import HostError
 from local.host.remote_hub import RemoteHub
 from local.host.task_hub import DurableFunction
@@ -30,6 +31,8 @@ VARIABLE = "NIGHTSHIFT_ENGINE"
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
 _LINES = 200
+_SOME = [DurableFunction("orchestrator", "someOrchestrator"), DurableFunction("entity", "someEntity")]
+"""Without any function, the extension does not start."""
 _VERSION_MARK = '"ExtensionVersion":"'
 
 
@@ -37,6 +40,21 @@ def program_of(named: str | None) -> Path | None:
     """Return the program that a person has named, by an option or by the variable; None if nobody did."""
     found = named or os.environ.get(VARIABLE)
     return Path(found) if found else None
+
+
+def version_of(program: Path) -> str:
+    """Start the program once, and return which version of the extension it runs.
+
+    Raises:
+        HostError: it can't be run; the message says why.
+    """
+    with Extension(program) as extension:
+        hub = extension.hub(ROOT / "host.json")
+        try:
+            hub.start(_SOME)
+        finally:
+            hub.close()
+        return hub.version
 
 
 class Extension:
@@ -135,6 +153,10 @@ class ExtensionHub(RemoteHub):
         """End the process at once."""
         super().close()
         self._end(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def again(self) -> "ExtensionHub":
+        """Return another instance on the same task hub, as the platform starts one after a crash."""
+        return ExtensionHub(self._program, self._storage, self._hub_name, self._host_json)
 
     def log(self) -> str:
         """Return the last lines that it has written."""

@@ -177,7 +177,7 @@ async def _awaited(engine: Engine, order: Order, seconds: float) -> Answer:
     """Wait for a run's answer; 202 when it takes longer. A run that was lost in the engine is ended meanwhile."""
     store, since = app_store(), clock.now()
     while True:
-        found = await open_runs.mend(order, engine)
+        found = await open_runs.mend(order, engine, at_once=True)
         waited = (clock.now() - since).total_seconds()
         # At the end it is asked for in any case: the engine may not tell yet what the store has.
         if found.phase not in (Phase.RUNNING, Phase.WAITING) or waited >= seconds:

@@ -23,6 +23,8 @@ from shared.store import Page, Store, app_store
 
 SETTLING = timedelta(minutes=1)
 """How long the engine may take to know of a run that was started."""
+_ABOUT_TO = timedelta(seconds=2)
+"""How long the call that recorded a run may take to start it; until then, nobody else does."""
 _FORGOTTEN = timedelta(hours=1)
 """After how long a run is none whose order was never written."""
 _MOST = 100
@@ -56,6 +58,7 @@ class Seen:
         begun: Its orchestrator has begun once.
         over: It has its last report, and its answer.
         young: The engine may not know of it yet.
+        waited_for: Somebody waits for it, and whoever recorded it has had the time to start it.
         late: The time in which it could be started is over.
     """
 
@@ -63,6 +66,7 @@ class Seen:
     begun: bool = False
     over: bool = False
     young: bool = False
+    waited_for: bool = False
     late: bool = False
 
 
@@ -95,7 +99,8 @@ def need(seen: Seen) -> Need:
     if seen.phase is not Phase.MISSING:
         return Need.CLOSE
     if seen.young:
-        return Need.NOTHING
+        # Whoever recorded it may be about to start it, and it may begin before the engine tells of it.
+        return Need.START if seen.waited_for and not (seen.begun or seen.late) else Need.NOTHING
     return Need.CLOSE if seen.begun or seen.late else Need.START
 
 
@@ -110,7 +115,7 @@ async def mend(order: Order, engine: Engine, *, at_once: bool = False) -> Found:
     Args:
         order: What was asked for.
         engine: The engine.
-        at_once: Start it, though whoever recorded it may be about to.
+        at_once: Somebody waits for it: start it as soon as whoever recorded it has had the time to.
 
     Raises:
         NotReady: the engine or the store doesn't answer.
@@ -119,6 +124,9 @@ async def mend(order: Order, engine: Engine, *, at_once: bool = False) -> Found:
     if phase.is_alive:
         return Found(phase)
     seen = await asyncio.to_thread(_seen, app_store(), order, phase, at_once=at_once)
+    if phase is Phase.MISSING and seen.begun and (found := await engine.phase(order.run)) is not phase:
+        # It was started, and has begun, between the two looks.
+        return Found(found)
     needed = need(seen)
     if needed is Need.START:
         await begin(order, engine)
@@ -187,6 +195,7 @@ def _seen(store: Store, order: Order, phase: Phase, *, at_once: bool) -> Seen:
         phase,
         begun=records.has_begun(store, order.run),
         over=head is not None and head.state is not State.WATCHING and records.read_kept(store, order.run) is not None,
-        young=not at_once and now < order.created + SETTLING,
+        young=now < order.created + SETTLING,
+        waited_for=at_once and now >= order.created + _ABOUT_TO,
         late=now >= order.give_up,
     )

@@ -17,6 +17,7 @@ import requests
 
 from local import serve
 from local.environment import ROOT
+from local.extension import VARIABLE
 from local.host import FunctionInfo
 
 OWN = [
@@ -65,6 +66,7 @@ def serving(http_file: Path, *arguments: str) -> Iterator[Served]:
         subprocess.Popen(  # noqa: S603 - our own command
             command,
             cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name != VARIABLE},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

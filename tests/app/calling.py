@@ -50,7 +50,7 @@ class Caller:
     def run(self, answer: requests.Response) -> dict[str, Any]:
         """Return the run that an answer names."""
         key = {"x-functions-key": self.machine.host.function_key}
-        found = requests.get(f"{self.url}/runs/{answer.headers['Nightshift-Run']}", headers=key, timeout=30)
+        found = requests.get(f"{self.url}/runs/{answer.headers['Nightshift-Run']}", headers=key, timeout=60)
         assert found.status_code == 200, found.text
         told: dict[str, Any] = found.json()
         return told
@@ -143,7 +143,7 @@ def unpushed(accepted: requests.Response, seconds: float = 100) -> requests.Resp
     answers: list[requests.Response] = []
 
     def ready() -> bool:
-        answers.append(requests.get(accepted.headers["Location"], timeout=30))
+        answers.append(requests.get(accepted.headers["Location"], timeout=100))
         return answers[-1].status_code != 202
 
     wait_for(ready, seconds)

@@ -4,16 +4,18 @@ import queue
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import durabletask.internal.orchestrator_service_pb2 as pb
 import grpc
 from durabletask.internal.orchestrator_service_pb2_grpc import TaskHubSidecarServiceStub
 from google.protobuf.wrappers_pb2 import StringValue
 
+from local.clock import LocalClock
 from local.host.task_hub import DurableFunction, TaskHub
 
 PATIENCE = 20.0
+_AT_ONCE = 0.3
 FUNCTIONS = [
     DurableFunction("orchestrator", "o"),
     DurableFunction("activity", "a"),
@@ -29,8 +31,9 @@ TERMINAL = {
 class Peer:
     """Speaks to a hub, and sorts its work items by whom they are about."""
 
-    def __init__(self, hub: TaskHub) -> None:
+    def __init__(self, hub: TaskHub, clock: LocalClock | None = None) -> None:
         self.hub = hub
+        self.clock = clock or LocalClock()
         channel = grpc.insecure_channel(hub.start(FUNCTIONS))
         self.client = TaskHubSidecarServiceStub(channel)  # type: ignore[no-untyped-call] # generated
         self._items: dict[tuple[str, str], queue.Queue[pb.WorkItem]] = defaultdict(queue.Queue)
@@ -56,6 +59,18 @@ class Peer:
     def batch(self, entity: str, seconds: float = PATIENCE) -> pb.WorkItem:
         """Return the next batch of operations on an entity."""
         return self._items["batch", entity].get(timeout=seconds)
+
+    def out(self, kind: str, whose: Collection[str]) -> int:
+        """Return how many items of these are out, and not taken by the test."""
+        return sum(self._items[kind, one].qsize() for one in whose)
+
+    def none_comes(self, get: Callable[[str, float], pb.WorkItem], whose: str, seconds: float) -> bool:
+        """Tell whether no item comes within some seconds; the local hub gives at once what it ever gives."""
+        try:
+            get(whose, seconds if self.hub.lives_by_real_time else _AT_ONCE)
+        except queue.Empty:
+            return True
+        return False
 
     def answer(self, turn: pb.WorkItem, *actions: pb.OrchestratorAction, status: str | None = None) -> None:
         """Answer a turn."""

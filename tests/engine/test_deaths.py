@@ -63,6 +63,7 @@ def test_a_worker_that_dies_each_time_breaks_its_run_only(caller: Caller, real: 
     jobs = [caller.failed_job() for _ in range(3)]
     for _ in range(5):
         real.host.kill_worker_at("prepare_run", after=True)
+    real.host.kill_worker_at("break_run", after=True)
     accepted = listed(caller, jobs)
     wait_for(lambda: real.host.planned_deaths == 0)
     answer = unpushed(accepted)

@@ -197,6 +197,7 @@ def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller
     accepted = listed(caller, jobs, maxParallel=1)
     assert caller.system.faults.wait_held(1)
     run = accepted.headers["Nightshift-Run"]
+    real.host.kill_worker_at("end_closed_run", after=True)
     terminate(real.host.engine_address, run)
     caller.system.faults.release()
     wait_for(lambda: state_of(caller, accepted) == "ended")
@@ -206,6 +207,7 @@ def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller
     assert outcomes(requeued(caller, jobs[20:]))["done"] == 25
     needed = get(caller, "systems")
     assert run in {one.get("run") for one in needed["needsPerson"]}
+    assert real.host.planned_deaths == 0
 
 
 def test_a_single_requeue_takes_at_most_twice_what_it_takes_on_the_local_hub(

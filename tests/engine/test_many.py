@@ -1,15 +1,26 @@
 """Ten thousand of each, once, on the extension: the systems' own books are the judge."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from local.extension import Extension
 from local.machine import Machine
 from tests.app.calling import Caller, unpushed
 from tests.app.test_batch import Batcher
-from tests.engine.real import all_there_once, batched, listed, sent
+from tests.engine.real import QUICK, all_there_once, batched, listed, sent
 
 pytestmark = pytest.mark.engine
 
 MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def real(extension: Extension, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """The engine is the judge here; the store's contract has tests of its own, and this one is the quicker one."""
+    store = {"STORE": "sqlite", "STORE_PATH": str(tmp_path_factory.mktemp("many") / "store.db")}
+    with Machine({**QUICK, **store}, extension=extension.renamed()) as machine:
+        yield machine
 
 
 def test_ten_thousand_operations_once(batcher: Batcher, real: Machine) -> None:
