@@ -154,10 +154,6 @@ class ExtensionHub(RemoteHub):
         super().close()
         self._end(getattr(signal, "SIGKILL", signal.SIGTERM))
 
-    def again(self) -> "ExtensionHub":
-        """Return another instance on the same task hub, as the platform starts one after a crash."""
-        return ExtensionHub(self._program, self._storage, self._hub_name, self._host_json)
-
     def log(self) -> str:
         """Return the last lines that it has written."""
         return "\n".join(self._lines)

@@ -11,7 +11,7 @@ import pytest
 from local import azurite
 from local.clock import LocalClock
 from local.environment import ROOT
-from local.extension import VARIABLE, Extension, ExtensionHub, program_of
+from local.extension import VARIABLE, Extension, program_of
 from local.host.host_json import read_host_json
 from local.host.hub import Hub
 from local.machine import Machine
@@ -40,23 +40,9 @@ def peer_of(request: pytest.FixtureRequest, kind: str, directory: Path) -> Itera
         extension: Extension = request.getfixturevalue("extension")
         peer = Peer(extension.renamed().hub(directory / "host.json"))
     else:
-        clock = LocalClock()
-        peer = Peer(Hub(clock, read_host_json(directory).durable), clock)
+        peer = Peer(Hub(LocalClock(), read_host_json(directory).durable))
     yield peer
     peer.hub.close()
-
-
-@contextmanager
-def after_a_crash(peer: Peer) -> Iterator[Peer]:
-    """Let the hub's only host crash, and another one come up."""
-    peer.hub.crash()
-    if isinstance(peer.hub, ExtensionHub):
-        other = Peer(peer.hub.again())
-        yield other
-        other.hub.close()
-    else:
-        peer.clock.advance(61)
-        yield peer
 
 
 def host_json(folder: Path, **changed: Any) -> Path:  # noqa: ANN401 - JSON

@@ -11,7 +11,6 @@ import grpc
 from durabletask.internal.orchestrator_service_pb2_grpc import TaskHubSidecarServiceStub
 from google.protobuf.wrappers_pb2 import StringValue
 
-from local.clock import LocalClock
 from local.host.task_hub import DurableFunction, TaskHub
 
 PATIENCE = 20.0
@@ -31,9 +30,8 @@ TERMINAL = {
 class Peer:
     """Speaks to a hub, and sorts its work items by whom they are about."""
 
-    def __init__(self, hub: TaskHub, clock: LocalClock | None = None) -> None:
+    def __init__(self, hub: TaskHub) -> None:
         self.hub = hub
-        self.clock = clock or LocalClock()
         channel = grpc.insecure_channel(hub.start(FUNCTIONS))
         self.client = TaskHubSidecarServiceStub(channel)  # type: ignore[no-untyped-call] # generated
         self._items: dict[tuple[str, str], queue.Queue[pb.WorkItem]] = defaultdict(queue.Queue)

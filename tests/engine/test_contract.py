@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from local.environment import ROOT
-from tests.engine.conftest import after_a_crash, host_json, peer_of
+from tests.engine.conftest import host_json, peer_of
 from tests.engine.peer import Peer, call, child, code_of, end, failure, signal, success, task, text
 from tests.host.host_caller import until
 
@@ -301,20 +301,3 @@ def most_out(peer: Peer, kind: str, whose: Collection[str]) -> int:
         before = found
         time.sleep(1.5 if peer.hub.lives_by_real_time else 0.2)
     return found
-
-
-@pytest.mark.parametrize("kind", BOTH)
-def test_what_a_crashed_host_had_in_hand_is_given_again_after_a_minute(
-    request: pytest.FixtureRequest, kind: str
-) -> None:
-    with peer_of(request, kind, ROOT) as peer:
-        instance = peer.start("1")
-        peer.answer(peer.turn(instance), task(1))
-        peer.activity(instance)
-        # An activity may be out before the turn that asked for it is kept; then that turn would come again, too.
-        time.sleep(1)
-        began = time.monotonic()
-        with after_a_crash(peer) as other:
-            peer.done(other.activity(instance, 90), "7")
-            assert new(other.turn(instance), "taskCompleted").taskCompleted.result.value == "7"
-        assert time.monotonic() - began < 90

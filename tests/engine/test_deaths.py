@@ -16,8 +16,17 @@ AT_A_LIST = [("prepare_run", 0), ("perform_part", 0), ("perform_part", 1), ("fin
 TURNS_OF_A_LIST = [("carry_out_run", 0), ("carry_out_run", 2)]
 
 
-def named(place: tuple[str, int]) -> str:
-    return f"{place[0]}-{place[1]}"
+# A turn does nothing but decide, so it is the same whether it was over.
+DEATHS = [
+    *((place, after) for place in AT_A_LIST for after in (False, True)),
+    *((place, True) for place in TURNS_OF_A_LIST),
+]
+
+
+def named(value: tuple[str, int] | bool) -> str:  # noqa: FBT001 - pytest passes it
+    if isinstance(value, bool):
+        return "after" if value else "before"
+    return f"{value[0]}-{value[1]}"
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +35,7 @@ def all_die(real: Machine) -> None:
     assert real.host.planned_deaths == 0
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("place", [*AT_A_LIST, *TURNS_OF_A_LIST], ids=named)
+@pytest.mark.parametrize(("place", "after"), DEATHS, ids=named)
 def test_a_list_goes_on(caller: Caller, real: Machine, place: tuple[str, int], *, after: bool) -> None:
     jobs = [caller.failed_job() for _ in range(25)]
     real.host.kill_worker_at(place[0], after=after, skips=place[1])

@@ -21,12 +21,20 @@ AT_A_BATCH = [
 TURNS_OF_A_BATCH = [("carry_out_batch", 0), ("carry_out_batch", 1), ("carry_out_segment", 1), ("carry_out_segment", 3)]
 
 
-def named(place: tuple[str, int]) -> str:
-    return f"{place[0]}-{place[1]}"
+# A turn does nothing but decide, so it is the same whether it was over.
+DEATHS = [
+    *((place, after) for place in AT_A_BATCH for after in (False, True)),
+    *((place, True) for place in TURNS_OF_A_BATCH),
+]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("place", [*AT_A_BATCH, *TURNS_OF_A_BATCH], ids=named)
+def named(value: tuple[str, int] | bool) -> str:  # noqa: FBT001 - pytest passes it
+    if isinstance(value, bool):
+        return "after" if value else "before"
+    return f"{value[0]}-{value[1]}"
+
+
+@pytest.mark.parametrize(("place", "after"), DEATHS, ids=named)
 def test_a_batch_goes_on(batcher: Batcher, real: Machine, place: tuple[str, int], *, after: bool) -> None:
     real.host.kill_worker_at(place[0], after=after, skips=place[1])
     accepted, names = batched(batcher, 600)
