@@ -21,6 +21,14 @@ from tests.app.test_batch import Batcher
 from tests.engine.peer import Peer
 from tests.engine.real import QUICK
 
+_LONGEST_FIRST = ("test_hosts", "test_many", "test_deaths_of_batches", "test_deaths", "test_functions", "test_contract")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left with them at the end."""
+    ranks = {name: rank for rank, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
 
 @pytest.fixture(scope="session")
 def extension() -> Iterator[Extension]:

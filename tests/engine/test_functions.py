@@ -2,7 +2,6 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from statistics import median
 from typing import Any
 
 import pytest
@@ -221,7 +220,9 @@ def test_a_single_requeue_takes_at_most_twice_what_it_takes_on_the_local_hub(
         for _ in range(15):
             theirs.append(seconds_of(copy))
             ours.append(seconds_of(caller))
-    assert median(ours) <= 2 * median(theirs), (sorted(ours), sorted(theirs))
+    # The best five of each: what else runs on the machine makes single ones slow.
+    best = [sum(sorted(some)[:5]) for some in (ours, theirs)]
+    assert best[0] <= 2 * best[1], (sorted(ours), sorted(theirs))
 
 
 def seconds_of(caller: Caller) -> float:

@@ -25,13 +25,13 @@ def real(extension: Extension, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_ten_thousand_operations_once(batcher: Batcher, real: Machine) -> None:
     accepted, names = batched(batcher, MANY)
-    all_there_once(batcher, unpushed(accepted, 300), names)
+    all_there_once(batcher, unpushed(accepted, 600), names)
     # A turn carries its history, which must stay small.
     assert max(real.host.turn_bytes(accepted.headers["Nightshift-Run"])) < 256 * 1024
 
 
 def test_ten_thousand_jobs_once(caller: Caller) -> None:
     jobs = [caller.failed_job() for _ in range(MANY)]
-    told = unpushed(listed(caller, jobs, maxParallel=32), 400)
+    told = unpushed(listed(caller, jobs, maxParallel=32), 900)
     assert told.json()["counts"]["outcome"] == {"done": MANY}, told.text[:500]
     assert sent(caller, jobs) == {1: MANY}
