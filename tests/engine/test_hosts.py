@@ -17,7 +17,7 @@ from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, out
 pytestmark = pytest.mark.engine
 
 MADE_GOOD = 240.0
-"""Visibility of 1 minute, as host.json has it, and the start on a busy machine; by the default it takes over 5 minutes."""
+"""Visibility of 1 minute, as host.json has it, and the start on a busy machine; by default it takes over 5 minutes."""
 
 
 class Elsewhere(Caller):
