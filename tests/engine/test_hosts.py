@@ -52,10 +52,10 @@ def machine(extension: Extension) -> Iterator[Machine]:
 
 def test_a_host_that_dies_with_its_workers_is_made_good_by_the_next(machine: Machine) -> None:
     caller, batcher = Caller(machine), Batcher(machine)
-    jobs = [caller.failed_job() for _ in range(300)]
+    jobs = [caller.failed_job() for _ in range(120)]
     accepted = listed(caller, jobs)
-    several, names = batched(batcher, 3000)
-    wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 60)
+    several, names = batched(batcher, 1000)
+    wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 30)
     began = time.monotonic()
     machine.host.crash()
     machine.host.stop()
@@ -64,8 +64,8 @@ def test_a_host_that_dies_with_its_workers_is_made_good_by_the_next(machine: Mac
         told = unpushed(accepted, MADE_GOOD)
         answer = unpushed(several, MADE_GOOD)
         assert time.monotonic() - began < MADE_GOOD
-        assert told.json()["counts"]["outcome"] == {"done": 300}, told.text[:500]
-        assert sent(caller, jobs) == {1: 300}
+        assert told.json()["counts"]["outcome"] == {"done": 120}, told.text[:500]
+        assert sent(caller, jobs) == {1: 120}
         all_there_once(batcher, answer, names)
 
 
@@ -92,18 +92,18 @@ def test_of_two_hosts_one_is_killed_in_the_middle(machine: Machine) -> None:
     with machine.another_host() as other:
         there = Elsewhere(machine, other)
         keys = {**LATER, "x-functions-key": other.function_key}
-        lists = [[caller.failed_job() for _ in range(200)] for _ in range(4)]
+        lists = [[caller.failed_job() for _ in range(100)] for _ in range(4)]
         accepted = [
             there.post("finance-operations/requeue", {"batchJobIds": jobs, "reason": "x"}, headers=keys)
             for jobs in lists
         ]
-        several, names = batched(batcher, 2000)
+        several, names = batched(batcher, 1000)
         jobs = [job for some in lists for job in some]
-        wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 100)
+        wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 60)
         machine.host.crash()
         for one in accepted:
             told = unpushed(one, 300).json()["counts"]["outcome"]
-            assert told == {"done": 200}
+            assert told == {"done": 100}
         here = several.headers["Location"].replace(machine.host.url, other.url)
         several.headers["Location"] = here
         all_there_once(batcher, unpushed(several, 300), names)
