@@ -133,6 +133,13 @@ class Target(BaseModel):
         le=350_000_000,
         description="How many bytes one `$batch` may have (business-central).",
     )
+    batch_timeout: float = Field(
+        default=MOST_READING,
+        gt=0,
+        le=MOST_READING,
+        description="Seconds without a byte until the answer to a `$batch` counts as lost (business-central). When a "
+        "host dies, what it was sending is waited for as long, and a minute.",
+    )
     in_flight: int = Field(
         default=5, ge=1, le=50, description="How many batches are sent at the same time (business-central)."
     )

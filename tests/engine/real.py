@@ -19,6 +19,7 @@ QUICK = {
         for target in ("FO", "BC", "CAMUNDA")
         for name, value in {"CONNECT_TIMEOUT": "1", "READ_TIMEOUT": "3", "LATE_EFFECT_MINUTES": "0.1"}.items()
     },
+    "TARGETS__BC__BATCH_TIMEOUT": "5",
     "WAIT_SECONDS": "60",
 }
 

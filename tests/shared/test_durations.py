@@ -78,3 +78,12 @@ def test_no_request_of_an_activity_leaves_that_could_not_be_over_in_time(later: 
 @pytest.mark.parametrize("activity", [parts.carry_out, batches.carry_out, sweeping.prepare, following.step])
 def test_what_activities_do_in_systems_is_bounded(activity: Callable[..., object]) -> None:
     assert activity.__code__ is leaving.bounded(lambda: None).__code__
+
+
+def test_what_was_being_sent_is_waited_for_as_long_as_a_batch_may_take() -> None:
+    told = {"system": "business-central", "auth": "managed-identity", "connect_timeout": 1, "read_timeout": 5}
+    holds = [
+        Sending(Connection(Target.model_validate({**TARGET, **told, **more})), "api/v2.0", [], "r", snapshot=False).hold
+        for more in ({}, {"batch_timeout": 20}, {"batch_timeout": 2})
+    ]
+    assert holds == [timedelta(seconds=seconds) for seconds in (3 + 660 + 60, 3 + 20 + 60, 3 + 5 + 60)]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from shared.durations import MOST_READING
 from shared.merging import Given
 from shared.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, RefusedBySystem, Throttled, TimedOut
 from shared.systems.business_central.answers import answers_in, is_whole
@@ -35,8 +34,9 @@ def send(
         **({"Isolation": "snapshot"} if snapshot else {}),
     }
     data = f'{{"requests":[{",".join(texts)}]}}'.encode()
+    timeout = connection.target.batch_timeout
     reply = connection.call(
-        "POST", f"/{root}/$batch", WRITE, run=run, content=data, headers=headers, read_timeout=MOST_READING
+        "POST", f"/{root}/$batch", WRITE, run=run, content=data, headers=headers, read_timeout=timeout
     )
     _refuse(reply)
     return answers_in(reply)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from shared.durations import MOST_READING, longest_call
+from shared.durations import longest_call
 from shared.merging import Given
 from shared.policy import Facts
 from shared.raw_json import members_of
@@ -38,7 +38,8 @@ class Sending:
     @property
     def hold(self) -> timedelta:
         """How long a sending may take; a call that has to be repeated after a 401 leaves only if there is time left."""
-        return longest_call(self._connection.target.connect_timeout, MOST_READING) + _SPARE
+        target = self._connection.target
+        return longest_call(target.connect_timeout, max(target.batch_timeout, target.read_timeout)) + _SPARE
 
     def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[Given]:
         """Send operations, and return the system's answers.
