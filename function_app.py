@@ -1,53 +1,53 @@
-"""Nightshift: every function, in a few lines each."""
+"""Every function of Nightshift: its trigger and its handler."""
 
 import logging
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared import (
-    batch_night,
-    batch_orchestrators,
-    batching,
-    checking,
-    closing_orchestrator,
-    events,
-    front,
-    gates,
-    governing,
-    lifecycle,
-    listing,
-    night,
-    open_runs,
-    orchestrators,
-)
-from shared.durable import Engine
-from shared.systems import camunda, finance_operations
-from shared.validation import served
+from shared.api.apply import apply_plan
+from shared.api.batch import send_batch
+from shared.api.cancel import cancel_run
+from shared.api.check import check_run
+from shared.api.events import receive_events
+from shared.api.failures import list_failures
+from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
+from shared.api.retry import retry_run
+from shared.api.runs import get_run, list_runs
+from shared.api.start import get_result, start_and_answer
+from shared.api.status import get_health, get_systems
+from shared.api.sweep import sweep_target
+from shared.api.timers import start_retries, start_sweeps
+from shared.durable import batch_orchestrator, closing_orchestrator, gate_entity, run_orchestrator
+from shared.durable.engine import Engine
+from shared.durable.open_runs import check_open_runs
+from shared.systems.camunda.delete_batch import delete_batch as read_delete_batch
+from shared.systems.camunda.requests import set_retries as read_set_retries
+from shared.systems.finance_operations.requests import requeue as read_requeue
+from shared.systems.finance_operations.requests import requeue_native as read_requeue_native
+from shared.validation.serving import serve
 
-# Azure's own HTTP log tells every call to the store.
+# At INFO, the Azure SDK logs every HTTP request to the store.
 logging.getLogger("azure.core").setLevel(logging.WARNING)
 
 FUNCTION, ANONYMOUS = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
 GET, POST, PUT = [func.HttpMethod.GET], [func.HttpMethod.POST], [func.HttpMethod.PUT]
 DELETE = [func.HttpMethod.DELETE]
-# CloudEvents asks by OPTIONS whether an endpoint wants its events.
+# CloudEvents validates an endpoint by OPTIONS.
 EVENTS = [func.HttpMethod.POST, func.HttpMethod.OPTIONS]
 
 app = df.DFApp(http_auth_level=FUNCTION)
-app.register_functions(orchestrators.blueprint)
-app.register_functions(batch_orchestrators.blueprint)
+app.register_functions(run_orchestrator.blueprint)
+app.register_functions(batch_orchestrator.blueprint)
 app.register_functions(closing_orchestrator.blueprint)
-app.register_functions(gates.blueprint)
+app.register_functions(gate_entity.blueprint)
 
 
 @app.route("finance-operations/requeue", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def requeue(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Requeue a failed batch job of Finance & Operations."""
-    return await served(
-        req, "requeue", lambda call: front.carry_out(call, finance_operations.requeue(call), Engine(client))
-    )
+    """Requeue one or more failed batch jobs of Finance & Operations."""
+    return await serve(req, "requeue", lambda call: start_and_answer(call, read_requeue(call), Engine(client)))
 
 
 @app.route(
@@ -57,168 +57,164 @@ async def requeue(req: func.HttpRequest, client: df.DurableFunctionsClient) -> f
 )
 @app.durable_client_input(client_name="client")
 async def requeue_native(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Requeue a failed batch job, with the body and the answer of Finance & Operations itself."""
-    return await served(
-        req,
-        "requeue_native",
-        lambda call: front.carry_out(call, finance_operations.requeue_native(call), Engine(client)),
+    """Requeue one failed batch job, with the request and the response of Finance & Operations itself."""
+    return await serve(
+        req, "requeue_native", lambda call: start_and_answer(call, read_requeue_native(call), Engine(client))
     )
 
 
 @app.route("finance-operations/events", methods=EVENTS, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Take a batch event of Finance & Operations as a hint: look at its job, and requeue it if the policy allows it."""
-    return await served(req, "batch_job_event", lambda call: events.batch_job_event(call, Engine(client)))
+    """Receive batch job events of Finance & Operations; read each job, and requeue it if the policy allows it."""
+    return await serve(req, "batch_job_event", lambda call: receive_events(call, "finance-operations", Engine(client)))
 
 
 @app.route("business-central/{*root}", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Send an OData batch of any size to Business Central in chunks, and answer one response for each operation."""
-    return await served(req, "batch", lambda call: batching.batch(call, Engine(client)))
+    """Send a large OData batch to Business Central in chunks, and return one response per operation."""
+    return await serve(req, "batch", lambda call: send_batch(call, "business-central", Engine(client)))
 
 
 @app.route("camunda/job/retries", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def set_retries(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Set the retries of jobs of Camunda, with the body and the answer of the engine itself."""
-    return await served(
-        req, "set_retries", lambda call: front.carry_out(call, camunda.set_retries(call), Engine(client))
-    )
+    """Set the retries of Camunda jobs, with the request and the response of the process engine itself."""
+    return await serve(req, "set_retries", lambda call: start_and_answer(call, read_set_retries(call), Engine(client)))
 
 
 @app.route("camunda/batch/{id}", methods=DELETE, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def delete_batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Delete a batch of Camunda that sets retries and can never end, because a job of it vanished."""
-    return await served(
-        req, "delete_batch", lambda call: front.carry_out(call, camunda.delete_batch(call), Engine(client))
+    """Delete a Camunda batch that sets retries and cannot complete, because one of its jobs is gone."""
+    return await serve(
+        req, "delete_batch", lambda call: start_and_answer(call, read_delete_batch(call), Engine(client))
     )
 
 
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """List a target's failures, and answer a plan of what would be done, unless told otherwise."""
-    return await served(req, "sweep", lambda call: lifecycle.sweep(call, Engine(client)))
+    """Find the failures of a target and return a plan, or carry it out at once with `apply`."""
+    return await serve(req, "sweep", lambda call: sweep_target(call, Engine(client)))
 
 
 @app.timer_trigger("timer", "0 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Sweep the failed jobs of Finance & Operations, once a night."""
-    await night.tick("finance-operations", "nightly_requeue", Engine(client))
+    """Start the nightly sweep of each Finance & Operations target."""
+    await start_sweeps("finance-operations", "nightly_requeue", Engine(client))
 
 
 @app.timer_trigger("timer", "15 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Give the failed jobs of Camunda retries, once a night."""
-    await night.tick("camunda", "nightly_retries", Engine(client))
+    """Start the nightly sweep of each Camunda target."""
+    await start_sweeps("camunda", "nightly_retries", Engine(client))
 
 
 @app.timer_trigger("timer", "30 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Retry what the day's batches left failed or not attempted, once a night, where the settings want it."""
-    await batch_night.tick(Engine(client))
+    """Retry, with BATCH_RETRY=on, the failed and not attempted operations of the day's batches."""
+    await start_retries("business-central", "nightly_batch", Engine(client))
 
 
 @app.timer_trigger("timer", "45 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Start runs that were never started, and end those that the engine has lost."""
-    await open_runs.tick(Engine(client))
+    """Start runs that were recorded but never started, and close runs whose orchestrator is gone."""
+    await check_open_runs(Engine(client))
 
 
 @app.route("runs", methods=GET, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def runs(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """List the runs, the newest first."""
-    return await served(req, "runs", lambda call: listing.listed(call, Engine(client)))
+    """List runs, the newest first."""
+    return await serve(req, "runs", lambda call: list_runs(call, Engine(client)))
 
 
 @app.route("runs/{id}", methods=GET, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Tell how a run and each of its items ended."""
-    return await served(req, "run", lambda call: listing.run(call, Engine(client)))
+    """Show a run and the outcome of each item."""
+    return await serve(req, "run", lambda call: get_run(call, Engine(client)))
 
 
 @app.route("runs/{id}/result", methods=GET, auth_level=ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def run_result(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Answer what the call itself would have answered, once the run is ready; opened by its ticket."""
-    return await served(req, "run_result", lambda call: front.result(call, Engine(client)))
+    """Return the response of a run once it is ready; needs the run's ticket instead of a key."""
+    return await serve(req, "run_result", lambda call: get_result(call, Engine(client)))
 
 
 @app.route("runs/{id}/apply", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def apply(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Apply a plan, or a part of it: what did not change since, and nothing else."""
-    return await served(req, "apply", lambda call: lifecycle.apply(call, Engine(client)))
+    """Apply a plan, or part of it, to the items that have not changed since."""
+    return await serve(req, "apply", lambda call: apply_plan(call, Engine(client)))
 
 
 @app.route("runs/{id}/retry", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def retry(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Try again what a run left failed or not attempted."""
-    return await served(req, "retry", lambda call: lifecycle.retry(call, Engine(client)))
+    """Retry the failed and not attempted items of a run in a new run."""
+    return await serve(req, "retry", lambda call: retry_run(call, Engine(client)))
 
 
 @app.route("runs/{id}/check", methods=POST, auth_level=FUNCTION)
 async def check(req: func.HttpRequest) -> func.HttpResponse:
-    """Ask the system again about what a run left unknown."""
-    return await served(req, "check", checking.check)
+    """Ask the system again about the unknown items of a run."""
+    return await serve(req, "check", check_run)
 
 
 @app.route("runs/{id}/cancel", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def cancel(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Cancel a run: what is sent is waited for, the rest is not attempted."""
-    return await served(req, "cancel", lambda call: lifecycle.cancel(call, Engine(client)))
+    """Cancel a run: calls in progress complete, the other items are not attempted."""
+    return await serve(req, "cancel", lambda call: cancel_run(call, Engine(client)))
 
 
 @app.route("failures", methods=GET, auth_level=FUNCTION)
 async def failures(req: func.HttpRequest) -> func.HttpResponse:
-    """List what a sweep would see, and what the policy says of it."""
-    return await served(req, "failures", listing.failures)
+    """List the failures that a sweep would find, with the decision of the policy."""
+    return await serve(req, "failures", list_failures)
 
 
 @app.route("systems", methods=GET, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def systems(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Tell for each target whether it works, what needs a person, and how many runs are open."""
-    return await served(req, "systems", lambda call: listing.systems(call, Engine(client)))
+    """Show the state of each target, the stop switches, the notices for people, and the number of open runs."""
+    return await serve(req, "systems", lambda call: get_systems(call, Engine(client)))
 
 
 @app.route("policy", methods=GET, auth_level=FUNCTION)
 async def policy(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell the rules by which jobs may be touched."""
-    return await served(req, "policy", governing.policy)
+    """Show the rules of the policy."""
+    return await serve(req, "policy", get_policy)
 
 
 @app.route("policy", methods=PUT, auth_level=FUNCTION)
 async def put_policy(req: func.HttpRequest) -> func.HttpResponse:
-    """Change the rules, from the version that was seen."""
-    return await served(req, "put_policy", governing.put_policy)
+    """Replace the rules of the policy; If-Match names the version that is replaced."""
+    return await serve(req, "put_policy", change_policy)
 
 
 @app.route("stop", methods=POST, auth_level=FUNCTION)
 async def stop(req: func.HttpRequest) -> func.HttpResponse:
-    """Stop sending to a target, or to everything, at once."""
-    return await served(req, "stop", governing.stop)
+    """Stop sending to a target, or to all targets."""
+    return await serve(req, "stop", stop_sending)
 
 
 @app.route("resume", methods=POST, auth_level=FUNCTION)
 async def resume(req: func.HttpRequest) -> func.HttpResponse:
-    """Let a target, or everything, be sent to again."""
-    return await served(req, "resume", governing.resume)
+    """Resume sending to a target, or end the stop of all targets."""
+    return await serve(req, "resume", resume_sending)
 
 
 @app.route("health", methods=GET, auth_level=ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def health(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Tell whether the app can work."""
-    return await served(req, "health", lambda call: listing.health(call, Engine(client)))
+    """Report whether the app can work: its settings, the store and the engine."""
+    return await serve(req, "health", lambda call: get_health(call, Engine(client)))

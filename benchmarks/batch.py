@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import requests
 
-from local.machine import Machine
-from shared.merging import Given, merged
-from shared.systems import business_central as bc
-from shared.targets import Targets
-from shared.validation import Call
+from local.stack import Machine
+from shared.core.targets import Targets
+from shared.fanout.merging import merge
+from shared.systems.operations import OperationResponse
+from shared.systems.registry import fan_out_of
+from shared.validation.request import Call
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
 _ENVIRONMENT = {
@@ -120,10 +121,12 @@ def _fanned(body: bytes) -> None:
     """Validate, plan, and merge answers, as the app does apart from its calls."""
     target = Targets(_ENVIRONMENT).named("bc")
     headers = {"content-type": "application/json", "prefer": "odata.continue-on-error"}
-    asked = bc.batch(Call("POST", "batch", "http://x", headers, {}, {}, body), target, "api/v2.0/$batch")
-    for chunk in bc.chunks(asked, target):
+    fan_out = fan_out_of(target.system)
+    call = Call("POST", "batch", "http://x", headers, {}, {"root": "api/v2.0/$batch"}, body)
+    asked = fan_out.read(call).validated(target)
+    for chunk in fan_out.chunks(asked, target):
         ids = [asked.operations[place].id for place in chunk.operations]
-        merged(ids, [Given(one, 201, body="{}") for one in ids], stopped=False, snapshot=False)
+        merge(ids, [OperationResponse(one, 201, body="{}") for one in ids], stopped=False, snapshot=False)
 
 
 def _memory() -> Row:

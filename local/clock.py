@@ -117,19 +117,15 @@ class LocalClock:
         Raises:
             RuntimeError: it may not be pushed.
         """
-        if not self._may_be_pushed:
-            raise RuntimeError("The engine lives by the real clock, which nobody can push.")
-        with self._firing:
-            start = self.now()
-            if target <= start:
-                return start
-            try:
-                self._stand_still(start)
-                self._fire_until(target)
-                self._stand_still(target)
-            finally:
-                self._run_on()
-            return self.now()
+        return self._push(target, leap=False)
+
+    def leap_to(self, target: datetime) -> datetime:
+        """Set the clock to `target` at once, as where a machine has slept: what was due on the way is late.
+
+        Raises:
+            RuntimeError: it may not be pushed.
+        """
+        return self._push(target, leap=True)
 
     def attach(self, follower: Follower) -> None:
         """Tell `follower` the time from now on, and wait for it during a push."""
@@ -145,6 +141,21 @@ class LocalClock:
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    def _push(self, target: datetime, *, leap: bool) -> datetime:
+        if not self._may_be_pushed:
+            raise RuntimeError("The engine lives by the real clock, which nobody can push.")
+        with self._firing:
+            start = self.now()
+            if target <= start:
+                return start
+            try:
+                self._stand_still(target if leap else start)
+                self._fire_until(target)
+                self._stand_still(target)
+            finally:
+                self._run_on()
+            return self.now()
 
     def _fire_until(self, target: datetime) -> None:
         self._settle()

@@ -23,7 +23,7 @@ from typing import Self, override
 
 from local import azurite
 from local.environment import ROOT
-from local.host import HostError
+from local.host.errors import HostError
 from local.host.remote_hub import RemoteHub
 from local.host.task_hub import DurableFunction
 

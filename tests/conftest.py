@@ -1,16 +1,29 @@
 """What all tests share: the checkout's root on the path, and a clock that tests turn."""
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from shared import clock
+from shared.core import clock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+# How long one example takes says something about the machine only.
+settings.register_profile("quick", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.load_profile(PROFILE)
+
+
+def examples(thorough: int) -> int:
+    """Return how many examples a property gets: all in `make check`, a fifth in `make test`."""
+    return thorough if PROFILE == "thorough" else max(thorough // 5, 5)
 
 
 class TurnedClock:

@@ -7,9 +7,3 @@ as the platform handles them.
 
 `Host` is all there is to use; `local.clock.LocalClock` tells its time and pushes it forward.
 """
-
-from local.host.errors import HostError
-from local.host.functions import FunctionInfo
-from local.host.host import Host
-
-__all__ = ["FunctionInfo", "Host", "HostError"]

@@ -65,6 +65,9 @@ class Death:
     skips: int = 0
 
 
+OnTurn = Callable[[pb.OrchestratorRequest, pb.OrchestratorResponse], None]
+
+
 class Dispatcher:
     """Hands each work item to a worker, and what became of it to the hub.
 
@@ -81,6 +84,7 @@ class Dispatcher:
         self._deliver_twice = deliver_twice
         self._turns: list[tuple[str, int]] = []
         self._deaths: list[Death] = []
+        self.on_turn: OnTurn = lambda _request, _response: None
         self._loop = asyncio.get_running_loop()
         self._hands = ThreadPoolExecutor(_HANDS, "hands")
         self._stopped = False
@@ -144,6 +148,7 @@ class Dispatcher:
             response = _turn(await self._run(function, "string", payload, None))
         response.instanceId = request.instanceId
         response.completionToken = item.completionToken
+        self.on_turn(request, response)
         await self._complete(response)
 
     async def _act(self, item: pb.WorkItem) -> None:

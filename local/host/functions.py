@@ -76,7 +76,8 @@ class Catalogue:
             HostError: A function asks for something that this host doesn't have, or that Azure would refuse.
         """
         known = {name.casefold(): value for name, value in (settings or {}).items()}
-        self.functions = [_function(item["name"], item["id"], item["bindings"], known) for item in indexed]
+        enabled = (item for item in indexed if not _is_disabled(str(item["name"]), known))
+        self.functions = [_function(item["name"], item["id"], item["bindings"], known) for item in enabled]
         self._durable: dict[tuple[Kind, str], Function] = {
             (function.info.kind, function.durable_name.casefold()): function
             for function in self.functions
@@ -107,6 +108,12 @@ class Catalogue:
         """Return the HTTP functions in the order in which the host registers their routes: by name."""
         http = sorted((f for f in self.functions if f.info.kind == "http"), key=lambda f: f.info.name.casefold())
         return [(parse_route(f.info.name, f.info.route or "", f.info.methods), f) for f in http]
+
+
+def _is_disabled(name: str, settings: Mapping[str, str]) -> bool:
+    """Tell whether an app setting disables a function ("How to disable functions in Azure Functions")."""
+    values = (settings.get(f"azurewebjobs{dot}{name}{dot}disabled".casefold(), "") for dot in (".", "__"))
+    return any(value.casefold() in ("true", "1") for value in values)
 
 
 def _function(name: str, function_id: str, raw_bindings: Iterable[str], settings: Mapping[str, str]) -> Function:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.clock import LocalClock
-from local.host.dispatch import Death
+from local.host.dispatch import Death, OnTurn
 from local.host.edge import Keys
 from local.host.errors import HostError
 from local.host.functions import Catalogue, FunctionInfo
@@ -192,6 +192,16 @@ class Host:
         """
         dispatcher = self._site.dispatcher if self._site else None
         return dispatcher.turn_bytes(prefix) if dispatcher else []
+
+    def watch_turns(self, on_turn: OnTurn) -> None:
+        """Call `on_turn` with each turn of an orchestrator from now on, and its answer, before the hub has that.
+
+        Raises:
+            HostError: It isn't started.
+        """
+        if self._site is None or self._site.dispatcher is None:
+            raise HostError("The host isn't started.")
+        self._site.dispatcher.on_turn = on_turn
 
     def __enter__(self) -> Self:
         return self.start()

@@ -8,7 +8,6 @@ extension itself. It overrides underscore methods, so its tests must run wheneve
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, override
@@ -17,7 +16,7 @@ import durabletask.internal.orchestrator_service_pb2 as pb
 import grpc
 from durabletask.internal import helpers
 from durabletask.internal.orchestrator_service_pb2_grpc import add_TaskHubSidecarServiceServicer_to_server
-from durabletask.testing.in_memory_backend import ActivityWorkItem, OrchestrationInstance
+from durabletask.testing.in_memory_backend import OrchestrationInstance
 
 from local.clock import LocalClock, Timer
 from local.host.host_json import DurableSettings
@@ -52,38 +51,8 @@ class _Stream:
 STREAM: Any = _Stream()
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Where an instance stands between two of its turns.
-
-    Attributes:
-        history: What has happened to it, up to its last turn.
-        custom_status: What it said of itself then, as JSON.
-    """
-
-    history: Sequence[pb.HistoryEvent]
-    custom_status: str | None = None
-
-    @property
-    def started(self) -> pb.ExecutionStartedEvent:
-        """Return with what it began."""
-        return next(event.executionStarted for event in self.history if event.HasField("executionStarted"))
-
-    def outstanding(self) -> Iterator[pb.HistoryEvent]:
-        """Yield the activities and timers that it waits for."""
-        ended = {_task_ended(event) for event in self.history}
-        for event in self.history:
-            if (event.HasField("taskScheduled") or event.HasField("timerCreated")) and event.eventId not in ended:
-                yield event
-
-
 class Hub(EntitiesBackend):
-    """A task hub on loopback that lives by a local clock.
-
-    Attributes:
-        after_turn: Is called with an instance's id after each of its turns, before anybody can take up the work that
-            the turn asked for.
-    """
+    """A task hub on loopback that lives by a local clock."""
 
     lives_by_real_time = False
 
@@ -105,7 +74,6 @@ class Hub(EntitiesBackend):
                 left alone at most.
         """
         super().__init__(clock, settings or DurableSettings(), max_history_size)
-        self.after_turn: Callable[[str], None] = lambda _: None
         self._azure_latency = azure_latency
         self._timers: dict[str, dict[object, Timer]] = {}
         self._queues = {}
@@ -180,34 +148,14 @@ class Hub(EntitiesBackend):
             if instance is not None:
                 self._fail(instance, error_type, message)
 
-    def standing(self, instance_id: str) -> Standing:
-        """Return where an instance stands; what has come since its last turn is not in it.
+    def history(self, instance_id: str) -> Sequence[pb.HistoryEvent]:
+        """Return what has happened to an instance, up to its last turn.
 
         Raises:
             KeyError: There is no such instance.
         """
         with self._lock:
-            instance = self._instances[instance_id]
-            return Standing(tuple(instance.history), instance.custom_status)
-
-    def adopt(self, instance_id: str, left: Standing) -> None:
-        """Take up an instance where another hub left it.
-
-        As after a crash of the extension, an activity that was outstanding is given out again, and a timer fires at its
-        time, or at once if that is past.
-
-        Raises:
-            ValueError: There is an instance of that id.
-        """
-        with self._lock:
-            if instance_id in self._instances:
-                raise ValueError(f"There is an instance {instance_id} already.")
-            instance = self._instances[instance_id] = self._restored(instance_id, left)
-            for event in left.outstanding():
-                if event.HasField("taskScheduled"):
-                    self._give_out(instance, event)
-                else:
-                    self._set_timer(instance_id, event.eventId, event.timerCreated.fireAt.ToDatetime(tzinfo=UTC))
+            return tuple(self._instances[instance_id].history)
 
     @override
     def StartInstance(
@@ -268,7 +216,6 @@ class Hub(EntitiesBackend):
             self._work_available.set()
             if self._is_terminal_status(instance.status):
                 self._forget(instance.instance_id)
-            self.after_turn(instance.instance_id)
             self._take_up_again(instance)
             return pb.CompleteTaskResponse()
 
@@ -347,31 +294,6 @@ class Hub(EntitiesBackend):
         parent.pending_events.append(event)
         parent.last_updated_at = self._clock.now()
         self._enqueue_orchestration(parent_id)
-
-    def _restored(self, instance_id: str, left: Standing) -> OrchestrationInstance:
-        now, token = self._clock.now(), self._next_completion_token
-        self._next_completion_token += 1
-        return OrchestrationInstance(
-            instance_id,
-            left.started.name,
-            pb.ORCHESTRATION_STATUS_RUNNING,
-            version=left.started.version.value or None,
-            input=left.started.input.value,
-            custom_status=left.custom_status,
-            created_at=now,
-            last_updated_at=now,
-            history=list(left.history),
-            completion_token=token,
-        )
-
-    def _give_out(self, instance: OrchestrationInstance, event: pb.HistoryEvent) -> None:
-        """Queue an activity that the history names already."""
-        task, token = event.taskScheduled, instance.completion_token
-        self._activity_queue.append(
-            ActivityWorkItem(instance.instance_id, task.name, event.eventId, task.input.value, token)
-        )
-        self._scheduled[str(token), event.eventId] = instance.instance_id
-        self._work_available.set()
 
     def _set_timer(self, instance_id: str, timer_id: int, fire_at: datetime) -> None:
         key = object()

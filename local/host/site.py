@@ -2,8 +2,6 @@
 
 import asyncio
 import secrets
-import socket
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from local import ports
 from local.clock import LocalClock
 from local.host.admin import Admin
 from local.host.dispatch import Dispatcher, durable_client
@@ -57,7 +56,7 @@ class Site:
         self._clock = clock
         self._host_json = read_host_json(options.directory)
         self._loop = asyncio.get_running_loop()
-        self._socket = _listen(options.port)
+        self._socket = ports.bound(options.port)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.hub = options.hub or Hub(clock, self._host_json.durable, azure_latency=options.azure_latency)
         self.workers = Workers(options.directory, options.settings, clock)
@@ -151,17 +150,3 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
-
-
-def _listen(port: int) -> socket.socket:
-    # Only if the protocol is named does asyncio send small answers at once; else they wait 40 ms for each other.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if sys.platform != "win32":
-        # A port that was just left can be taken again. On Windows the option would take one that is in use.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise HostError(f"Port {port} of 127.0.0.1 can't be used: {error.strerror}.") from error
-    return listener

@@ -22,7 +22,7 @@ import azure_functions_runtime as runtime  # type: ignore[import-untyped]
 from local.host import answers, protos
 from local.host.frames import Channel, Header
 from local.host.worker_clock import WorkerClock
-from shared import clock as shared_clock
+from shared.core import clock as core_clock
 
 _log = logging.getLogger("worker")
 
@@ -119,7 +119,7 @@ async def _index(directory: str) -> Header:
 
 async def _serve(channel: Channel, config: Header) -> None:
     clock = WorkerClock(channel, config["offset"], config["at"])
-    shared_clock.use(clock)
+    core_clock.use(clock)
     worker = Worker(channel, clock)
     message = await _index(config["directory"])
     channel.send(message)
@@ -158,8 +158,9 @@ def _leave() -> None:
 
 def main() -> None:
     """Connect to the host, and run the app until it says stop."""
-    # Ctrl-C reaches every process of a terminal; the host is the one that says when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Where these reach every process of a terminal or a service, the host is the one that says when to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     config = json.loads(sys.stdin.buffer.readline())
     _configure_logging()
     _enter_app(config["directory"])

@@ -187,6 +187,8 @@ class Workers:
         handle = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "local.host.worker", cwd=_ROOT, env=environment(self._settings),
             stdin=pipe, stdout=pipe, stderr=pipe, limit=_LINE_BYTES,
+            # What a terminal or a supervisor sends to the whole group is not for workers: the host tells them to stop.
+            process_group=0,
         )  # fmt: skip
         self._numbers += 1
         process = _Process(role, self._numbers, handle, asyncio.get_running_loop().create_future())
@@ -237,8 +239,9 @@ class Workers:
             try:
                 await self._spawn(role)
             except WorkerLostError as error:
-                self._say(f"A worker process could not be started again: {error}")
-                await asyncio.sleep(_RESTART_SECONDS)
+                if not self._stopping:
+                    self._say(f"A worker process could not be started again: {error}")
+                    await asyncio.sleep(_RESTART_SECONDS)
             else:
                 return
 

@@ -1,1 +1,1 @@
-"""One file a system: its models, its client, its quirks."""
+"""The contract of a system, the registry, and one package per system."""

@@ -14,12 +14,12 @@ from local.environment import ROOT
 from local.extension import VARIABLE, Extension, program_of
 from local.host.host_json import read_host_json
 from local.host.hub import Hub
-from local.machine import Machine
-from tests.app.calling import Caller
-from tests.app.camunda_calling import Retrier
-from tests.app.test_batch import Batcher
+from local.stack import Machine
 from tests.engine.peer import Peer
 from tests.engine.real import QUICK
+from tests.functions.calling import Caller
+from tests.functions.camunda_calling import Retrier
+from tests.functions.test_batch import Batcher
 
 _LONGEST_FIRST = ("test_hosts", "test_many", "test_deaths_of_batches", "test_deaths", "test_functions", "test_contract")
 

@@ -5,10 +5,10 @@ On the extension an activity whose worker dies fails, and a batch of entity oper
 
 import pytest
 
-from local.machine import Machine
-from tests.app.calling import Caller, unpushed, wait_for
-from tests.app.camunda_calling import Retrier
+from local.stack import Machine
 from tests.engine.real import listed, outcomes, requeued, sent
+from tests.functions.calling import Caller, unpushed, wait_for
+from tests.functions.camunda_calling import Retrier
 
 pytestmark = pytest.mark.engine
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from local.machine import Machine
-from tests.app.calling import unpushed
-from tests.app.test_batch import Batcher
+from local.stack import Machine
 from tests.engine.real import all_there_once, batched
+from tests.functions.calling import unpushed
+from tests.functions.test_batch import Batcher
 
 pytestmark = pytest.mark.engine
 

@@ -8,12 +8,12 @@ import pytest
 import requests
 
 from local.extension import Extension
-from local.machine import Machine
-from tests.app.calling import Caller, allow_all, get, problem, together, unpushed, wait_for
-from tests.app.camunda_calling import Retrier
-from tests.app.test_batch import Batcher
+from local.stack import Machine
 from tests.engine.peer import terminate
 from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued
+from tests.functions.calling import Caller, allow_all, get, problem, together, unpushed, wait_for
+from tests.functions.camunda_calling import Retrier
+from tests.functions.test_batch import Batcher
 
 pytestmark = pytest.mark.engine
 

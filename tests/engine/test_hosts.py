@@ -7,14 +7,16 @@ import pytest
 import requests
 
 from local.extension import Extension
-from local.host import Host
-from local.machine import Machine
-from tests.app.calling import Caller, unpushed, wait_for
-from tests.app.test_batch import Batcher
+from local.host.host import Host
+from local.stack import Machine
 from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued, sent
+from tests.functions.calling import Caller, unpushed, wait_for
+from tests.functions.test_batch import Batcher
 
 pytestmark = pytest.mark.engine
 
+NUMBER = ["documentNumber"]
+"""By it the system can tell of a line whether it has it, when the host died that was sending it."""
 MADE_GOOD = 240.0
 """Visibility of 1 minute, as host.json has it, and the start on a busy machine; by default it takes over 5 minutes."""
 
@@ -54,7 +56,7 @@ def test_a_host_that_dies_with_its_workers_is_made_good_by_the_next(machine: Mac
     caller, batcher = Caller(machine), Batcher(machine)
     jobs = [caller.failed_job() for _ in range(120)]
     accepted = listed(caller, jobs)
-    several, names = batched(batcher, 1000)
+    several, names = batched(batcher, 1000, NUMBER)
     wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 30)
     began = time.monotonic()
     machine.host.crash()
@@ -97,7 +99,7 @@ def test_of_two_hosts_one_is_killed_in_the_middle(machine: Machine) -> None:
             there.post("finance-operations/requeue", {"batchJobIds": jobs, "reason": "x"}, headers=keys)
             for jobs in lists
         ]
-        several, names = batched(batcher, 1000)
+        several, names = batched(batcher, 1000, NUMBER)
         jobs = [job for some in lists for job in some]
         wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 60)
         machine.host.crash()

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from local.extension import Extension
-from local.machine import Machine
-from tests.app.calling import Caller, unpushed
-from tests.app.test_batch import Batcher
+from local.stack import Machine
 from tests.engine.real import QUICK, all_there_once, batched, listed, sent
+from tests.functions.calling import Caller, unpushed
+from tests.functions.test_batch import Batcher
 
 pytestmark = pytest.mark.engine
 

@@ -12,7 +12,7 @@ import pytest
 from local import azurite, commands
 from local.environment import ROOT
 from local.extension import VARIABLE, Extension, ExtensionHub
-from local.host import HostError
+from local.host.errors import HostError
 from local.host.remote_hub import RemoteHub
 
 

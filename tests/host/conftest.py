@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.host import Host
+from local.host.host import Host
 from tests.host.host_caller import Caller
 
 APPS = Path(__file__).parent / "apps"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.host import Host
+from local.host.host import Host
 
 PATIENCE = 20.0
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.host import HostError, protos
-from local.systems import Landscape
+from local.host import protos
+from local.host.errors import HostError
+from local.simulators.landscape import Landscape
 from tests.host.host_caller import Caller, until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routes.json").read_text("utf-8"))

@@ -16,7 +16,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from local.clock import LocalClock
 from local.host import newtonsoft
 from local.host.host_json import DurableSettings
-from local.host.hub import STREAM, Hub, Standing
+from local.host.hub import STREAM, Hub
 from local.host.versions import is_covered
 from tests.host.host_caller import until
 
@@ -230,39 +230,6 @@ def timer(number: int, clock: LocalClock, seconds: float) -> pb.OrchestratorActi
     action = pb.OrchestratorAction(id=number, createTimer=pb.CreateTimerAction())
     action.createTimer.fireAt.FromDatetime(clock.now() + timedelta(seconds=seconds))
     return action
-
-
-def test_an_instance_goes_on_in_another_hub_where_this_one_left_it(
-    hub: Hub, items: Iterator[pb.WorkItem], clock: LocalClock
-) -> None:
-    start(hub)
-    turn(hub, items, task(1), task(2), timer(3, clock, 60))
-    activity_done(hub, next(items))
-    turn(hub, items)
-    other = Hub(clock)
-    other.adopt("i", hub.standing("i"))
-    others = other.GetWorkItems(pb.GetWorkItemsRequest(), STREAM)
-    given = next(others)
-    assert given.activityRequest.taskId == 2
-    activity_done(other, given)
-    assert turn(other, others).orchestratorRequest.newEvents[-1].taskCompleted.taskScheduledId == 2
-    clock.advance(61)
-    assert turn(other, others).orchestratorRequest.newEvents[-1].timerFired.timerId == 3
-    other.close()
-
-
-def test_what_is_there_already_is_not_adopted(hub: Hub) -> None:
-    start(hub)
-    with pytest.raises(ValueError, match="already"):
-        hub.adopt("i", Standing([]))
-
-
-def test_a_turn_is_told_of_before_its_work_is_given_out(hub: Hub, items: Iterator[pb.WorkItem]) -> None:
-    seen: list[list[int]] = []
-    hub.after_turn = lambda instance: seen.append([event.eventId for event in hub.standing(instance).outstanding()])
-    start(hub)
-    turn(hub, items, task(1), task(2))
-    assert seen == [[1, 2]]
 
 
 def operation(number: int) -> pb.OrchestratorAction:

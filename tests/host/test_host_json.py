@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from local.environment import ROOT
-from local.host import HostError
+from local.host.errors import HostError
 from local.host.host_json import DurableSettings, read_host_json
-from shared.durable import VERSION
+from shared.durable.engine import VERSION
 
 OURS = read_host_json(ROOT).durable
 

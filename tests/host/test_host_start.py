@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local.host import FunctionInfo, Host, HostError
+from local.host.errors import HostError
+from local.host.functions import FunctionInfo
+from local.host.host import Host
 from tests.host.host_caller import Caller
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from local.clock import LocalClock
-from local.host import FunctionInfo, Host, HostError, ncrontab
-from local.host.functions import Timetable
+from local.host import ncrontab
+from local.host.errors import HostError
+from local.host.functions import FunctionInfo, Timetable
+from local.host.host import Host
 from local.host.timers import is_monitored
 from tests.host.host_caller import Caller, until
 

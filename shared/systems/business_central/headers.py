@@ -1,4 +1,4 @@
-"""The headers of one operation: which may be there, and how they are sent."""
+"""The headers of one operation: which are allowed, and how they are sent."""
 
 import json
 import re
@@ -19,12 +19,12 @@ class Headers:
     """The headers of one operation, ready to be sent.
 
     Attributes:
-        text: Their JSON; one server reads only names in lower case, which is what OData JSON Format 4.01, 19.1 wants.
-        company: The company that they name, compared without regard to case.
-        if_match: What If-Match says.
-        etag: That is an ETag, and not `*` or an operation's `$<id>`.
-        reference: The id of the operation whose ETag it means by `$<id>`.
-        added: The names that were added.
+        text: Their JSON, with names in lower case (OData JSON Format 4.01, 19.1; one server reads no others).
+        company: The company that they name, normalized for comparison.
+        if_match: The value of If-Match.
+        etag: If-Match is an ETag, not `*` or `$<id>`.
+        reference: The id of the operation whose ETag If-Match refers to by `$<id>`.
+        added: The names of headers that were added.
     """
 
     text: str
@@ -35,8 +35,8 @@ class Headers:
     added: tuple[str, ...]
 
 
-class WrongHeaders(ValueError):  # noqa: N818 - what it says, as with the problems
-    """Headers that may not be sent; `mistakes` has their names, and what is wrong with each."""
+class WrongHeaders(ValueError):  # noqa: N818 - named like the problems
+    """Headers that may not be sent; `mistakes` has each name and what is wrong with it."""
 
     def __init__(self, mistakes: list[tuple[str, str]]) -> None:
         super().__init__(mistakes)
@@ -44,7 +44,7 @@ class WrongHeaders(ValueError):  # noqa: N818 - what it says, as with the proble
 
 
 class AllHeaders:
-    """The headers of a batch; the same ones come many times, and are read once."""
+    """The headers of a batch; many operations have the same ones, so results are cached."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], Headers] = {}
@@ -53,9 +53,9 @@ class AllHeaders:
         """Return headers as they are sent.
 
         Args:
-            written: They as they came.
-            company: Whose name is added, unless they name one.
-            typed: A media type is added, unless they name one.
+            written: The headers as received.
+            company: The company to add, unless they name one.
+            typed: Add a media type, unless they have one.
 
         Raises:
             WrongHeaders: some of them may not be sent.
@@ -78,11 +78,11 @@ def _mistakes_in(written: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in written.items():
         lower = name.lower()
         if not (lower in _USUAL or _TOKEN.fullmatch(name)):
-            yield name, "is not the name of a header"
+            yield name, "is not a valid header name"
         elif lower in _OURS:
-            yield name, "may not be in an operation: the batch is sent with the target's own"
+            yield name, "is not allowed in an operation: the batch is sent with the target's own"
         elif lower in seen:
-            yield name, "comes twice, in another case"
+            yield name, "is repeated in another case"
         if not value.isprintable() and _CONTROL.search(value):
             yield name, "has control characters"
         seen.add(lower)

@@ -1,83 +1,31 @@
-"""What callers may ask of Business Central: an OData JSON batch of any size (OData JSON Format 4.01, 19.1)."""
+"""The requests of callers: an OData JSON batch of any size (OData JSON Format 4.01, 19.1)."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from shared.fanout import CannotPlan, Chunk, Limits, Op, plan
-from shared.problems import Mistake, NotValid
-from shared.systems.business_central.drafts import Draft, Options, Written, read
+from shared.core.problems import Mistake, NotValid
+from shared.core.targets import System, Target
+from shared.systems.business_central.body import Draft, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
 from shared.systems.business_central.urls import Root, Url, service_root
-from shared.targets import System, Target
-from shared.validation import Call, Mistakes, pointer, preferences
+from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, plan
+from shared.systems.operations import Operation, OperationList, Safe
+from shared.validation.models import MistakeList, pointer
+from shared.validation.request import Call, preferences
 
 SYSTEM: System = "business-central"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
-_MENDED = {
-    "url": "had an absolute URL, which is sent relative to the root",
-    "content-type": "got the header content-type: application/json, since it has a body",
-    "company": "got the header company, since it named none",
+_FIXES = {
+    "url": "had an absolute URL; it is sent relative to the root",
+    "content-type": "got the header content-type: application/json, because it has a body",
+    "company": "got the header company, because it named none",
 }
-
-Safe = Literal["read", "etag", "no"]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation of a batch, validated.
-
-    Attributes:
-        id: Its id; made where it came without one.
-        method: In upper case.
-        url: Relative to the root.
-        text: Its JSON as it is sent, the body as it came.
-        safe: Why it may be sent twice: it only reads, or an ETag keeps the second from taking effect; or it may not.
-        op: What its chunk is planned by.
-        body_at: Where in `text` the body begins.
-    """
-
-    id: str
-    method: str
-    url: str
-    text: str
-    safe: Safe
-    op: Op
-    body_at: int | None = None
-
-    @property
-    def body(self) -> str | None:
-        """Return the body's text as it came; it is the last member of `text`, and not kept a second time."""
-        return None if self.body_at is None else self.text[self.body_at : -1]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A whole batch, validated.
-
-    Attributes:
-        root: The API's root, such as `api/v2.0`.
-        operations: In the order of the body.
-        options: The member `nightshift`.
-        in_order: The first operation that fails stops the rest, which is what Business Central does by itself.
-        snapshot: All or nothing.
-        failures_only: The answer is to hold failed operations only.
-        mended: What was mended, in words.
-    """
-
-    root: str
-    operations: list[Operation]
-    options: Options
-    in_order: bool
-    snapshot: bool
-    failures_only: bool
-    mended: tuple[str, ...]
 
 
 class _Place(NamedTuple):
-    """Which record an operation is about, as far as its URL tells."""
+    """The record that an operation is about, as far as its URL shows it."""
 
     company: str | None
     below: str
@@ -85,7 +33,7 @@ class _Place(NamedTuple):
 
 
 class _Checked(NamedTuple):
-    """An operation of which all parts are right by themselves."""
+    """The parts of an operation, each valid by itself."""
 
     method: str
     url: Url
@@ -93,42 +41,33 @@ class _Checked(NamedTuple):
     body: str | None
 
 
-def batch(call: Call, target: Target, root: str) -> Batch:
-    """Return what a call of `batch` asks for; `root` is the rest of its route, with or without `$batch`.
+def batch_of(written: Written, call: Call, target: Target, root: str) -> OperationList:
+    """Return the validated operations of a body, for the target that its `options.target` or the caller has chosen.
 
     Raises:
-        Refused: the request isn't readable or valid.
-    """
-    return batch_of(read(call), call, target, root)
-
-
-def batch_of(written: Written, call: Call, target: Target, root: str) -> Batch:
-    """Return what a body asks for that is read already, so that its `options.target` could choose the target.
-
-    Raises:
-        NotValid: with all mistakes of all operations, of which 100 are told.
+        NotValid: with all mistakes of all operations counted, and the first 100 listed.
     """
     try:
         api = service_root(root)
     except ValueError as error:
-        raise NotValid(f"The route's rest {error}.", mistakes=(Mistake(str(error)),)) from None
+        raise NotValid(f"The root {error}.", mistakes=(Mistake(str(error)),)) from None
     prefers = preferences(call.headers.get("prefer", ""))
     in_order = not _continues(prefers)
     snapshot = _is_snapshot(call, written.mistakes, in_order=in_order)
-    work = _Validation(written, target, api)
-    operations = list(work.operations())
+    validation = _Validation(written, target, api)
+    operations = list(validation.operations())
     if snapshot:
         _check_snapshot(operations, target, written.mistakes)
     written.mistakes.refuse()
     failures_only = prefers.get("return", "").lower() == "failures"
-    return Batch(api, operations, written.options, in_order, snapshot, failures_only, tuple(work.mended()))
+    return OperationList(api, operations, written.options, in_order, snapshot, failures_only, tuple(validation.fixes()))
 
 
-def chunks(batch: Batch, target: Target) -> list[Chunk]:
-    """Return how a batch is sent.
+def chunks(batch: OperationList, target: Target) -> list[Chunk]:
+    """Return the chunks of a batch, within the limits of a target.
 
     Raises:
-        NotValid: an operation is too large, or refers to one that can't share its chunk.
+        NotValid: an operation is too large, or cannot share a chunk with an operation that it refers to.
     """
     limits = Limits(target.batch_operations, target.batch_bytes)
     try:
@@ -138,35 +77,35 @@ def chunks(batch: Batch, target: Target) -> list[Chunk]:
 
 
 def _continues(prefers: dict[str, str]) -> bool:
-    """Tell whether `Prefer` wants the rest to be run; OData 4.01 writes the name without its prefix, and it counts."""
+    """Return whether `Prefer` has continue-on-error; OData 4.01 allows the name without its prefix."""
     for name in ("continue-on-error", "odata.continue-on-error"):
         if name in prefers:
             return prefers[name].lower() in ("", "true")
     return False
 
 
-def _is_snapshot(call: Call, mistakes: Mistakes, *, in_order: bool) -> bool:
+def _is_snapshot(call: Call, mistakes: MistakeList, *, in_order: bool) -> bool:
     isolation = call.headers.get("isolation")
     if isolation is None:
         return False
     if isolation.strip().lower() != "snapshot":
-        mistakes.add(Mistake("must be snapshot, or not be there", header="Isolation"))
+        mistakes.add(Mistake("must be snapshot, or absent", header="Isolation"))
     elif not in_order:
-        text = "snapshot reverts all when one operation fails, so none can continue on error"
+        text = "snapshot reverts all operations when one fails, so it cannot continue on error"
         mistakes.add(Mistake(text, header="Isolation"))
     return True
 
 
-def _check_snapshot(operations: list[Operation], target: Target, mistakes: Mistakes) -> None:
-    """Refuse a snapshot that isn't one chunk: what is sent in two is not reverted together."""
+def _check_snapshot(operations: list[Operation], target: Target, mistakes: MistakeList) -> None:
+    """Refuse a snapshot that exceeds one chunk: two chunks are not reverted together."""
     size = sum(operation.op.size for operation in operations)
     if len(operations) > target.batch_operations or size > target.batch_bytes:
-        text = f"snapshot holds within one batch only: {target.batch_operations} operations, {target.batch_bytes} bytes"
+        text = f"snapshot needs one batch: at most {target.batch_operations} operations, {target.batch_bytes} bytes"
         mistakes.add(Mistake(text, header="Isolation"))
 
 
 class _Validation:
-    """One pass over the drafts, in their order: an operation may depend only on those before it."""
+    """One pass over the drafts in their order: an operation may depend only on earlier ones."""
 
     def __init__(self, written: Written, target: Target, api: str) -> None:
         self._written = written
@@ -176,12 +115,12 @@ class _Validation:
         self._given = {draft.id for draft in written.drafts if draft.id is not None}
         self._positions: dict[str, int] = {}
         self._places: list[_Place | None] = []
-        self._mended: Counter[str] = Counter()
+        self._fixes: Counter[str] = Counter()
         self._first: dict[str, int] = {}
         self._spare = len(written.drafts)
 
     def operations(self) -> Iterator[Operation]:
-        """Yield the operations that have no mistakes; the mistakes of the others are collected."""
+        """Yield the operations without mistakes; the mistakes of the others are collected."""
         for position, draft in enumerate(self._written.drafts):
             before = self._written.mistakes.count
             found = self._checked(position, draft)
@@ -193,17 +132,17 @@ class _Validation:
                 depends = [*depends, *refers.values()]
                 yield self._operation(position, name, found, refers, depends)
 
-    def mended(self) -> Iterator[str]:
-        """Yield what was mended, each kind once."""
-        for what, count in self._mended.items():
+    def fixes(self) -> Iterator[str]:
+        """Yield a sentence per kind of correction."""
+        for kind, count in self._fixes.items():
             others = f" (and {count - 1} more)" if count > 1 else ""
-            yield f"{pointer(('requests', self._first[what]))}{others} {_MENDED[what]}."
+            yield f"{pointer(('requests', self._first[kind]))}{others} {_FIXES[kind]}."
 
     def _mistake(self, position: int, detail: str, *path: str | int) -> None:
         self._written.mistakes.at(("requests", position, *path), detail)
 
     def _named(self, position: int, name: str | None) -> str:
-        """Return the operation's id; a made one is the number of its place, or one that nobody gave."""
+        """Return the operation's id; a generated id is its position from 1, or a number that no id uses."""
         if name is None:
             made = str(position + 1)
             while made in self._given:
@@ -211,12 +150,12 @@ class _Validation:
                 made = str(self._spare)
             return made
         if name in self._positions:
-            self._mistake(position, "is the id of an operation before it", "id")
+            self._mistake(position, "is the id of an earlier operation", "id")
         self._positions.setdefault(name, position)
         return name
 
     def _checked(self, position: int, draft: Draft) -> _Checked | None:
-        """Return the parts of an operation, or None when it can't be looked at any further."""
+        """Return the parts of an operation; None if its mistakes prevent further checks."""
         url = self._url(position, draft)
         company = self._company_to_add(draft, url) if url else None
         try:
@@ -240,22 +179,22 @@ class _Validation:
             return None
 
     def _company_to_add(self, draft: Draft, url: Url) -> str | None:
-        """Return the company's name where it must be added; a result that is referred to has one already."""
+        """Return the company to add to the headers, if any; a `$<id>` reference has its own."""
         is_named = url.company or url.reference is not None or (url.of_companies and draft.method == "GET")
         return None if is_named else self._company
 
     def _check_together(self, position: int, draft: Draft, url: Url, headers: Headers) -> None:
         if draft.method in ("GET", "DELETE") and draft.body is not None:
-            self._mistake(position, f"is not allowed: {draft.method} has none", "body")
+            self._mistake(position, f"is not allowed: {draft.method} has no body", "body")
         if draft.method in ("PATCH", "PUT", "DELETE") and not headers.if_match:
             self._mistake(position, f"{draft.method} needs the header If-Match, with an ETag or *", "headers")
         named = url.company or headers.company or url.reference is not None
         if not named and not (url.of_companies and draft.method == "GET"):
-            # Business Central would silently take a default company.
-            self._mistake(position, "names no company, nor does nightshift.company or the target", "url")
+            # Business Central would silently use a default company.
+            self._mistake(position, "names no company, and neither does nightshift.company or the target", "url")
 
     def _refers(self, position: int, draft: Draft, found: _Checked) -> dict[str, int]:
-        """Return the positions of those whose result is referred to, by their ids."""
+        """Return the positions of the operations whose results are referred to, by their ids."""
         if found.url.reference is None and found.headers.reference is None:
             return {}
         if_match = next((name for name in draft.headers if name.lower() == "if-match"), "")
@@ -270,10 +209,10 @@ class _Validation:
         return refers
 
     def _known(self, name: str, position: int, path: tuple[str | int, ...]) -> int:
-        """Return the position of an operation that comes before, or tell that it doesn't."""
+        """Return the position of an earlier operation, or record a mistake."""
         known = self._positions.get(name)
         if known is None:
-            text = "does not come before this one" if name in self._given else "is not there"
+            text = "does not come before this one" if name in self._given else "does not exist"
             self._mistake(position, f"names an operation that {text}", *path)
         return position if known is None else known
 
@@ -298,28 +237,27 @@ class _Validation:
         head = _head(name, found, refers)
         text = f'{head},"body":{found.body}}}' if found.body is not None else f"{head}}}"
         op = Op(
-            # One more, for the comma behind it.
+            # One byte for the comma.
             size=(len(text) if text.isascii() else len(text.encode())) + 1,
             depends=tuple(dict.fromkeys(depends)) if depends else (),
             refers=tuple(dict.fromkeys(refers.values())) if refers else (),
             document=self._document(position, found.method),
         )
-        self._note_mended(position, found)
-        body_at = None if found.body is None else len(text) - len(found.body) - 1
-        return Operation(name, found.method, found.url.text, text, _safe(found), op, body_at)
+        self._note_fixes(position, found)
+        return Operation(name, found.method, found.url.text, text, _safe(found), op)
 
-    def _note_mended(self, position: int, found: _Checked) -> None:
-        for what in (*found.headers.added, *(["url"] if found.url.mended else [])):
-            self._mended[what] += 1
-            self._first.setdefault(what, position)
+    def _note_fixes(self, position: int, found: _Checked) -> None:
+        for kind in (*found.headers.added, *(["url"] if found.url.absolute else [])):
+            self._fixes[kind] += 1
+            self._first.setdefault(kind, position)
 
 
 def _head(name: str, found: _Checked, refers: dict[str, int]) -> str:
     """Return the JSON of an operation up to its body.
 
-    `dependsOn` is left out: the order is decided by the chunks, ids of another chunk would be unknown in this one, and
-    a server that keeps on runs a dependent all the same. Only the ids that are referred to stay, and are in the same
-    chunk: Microsoft's library refuses a whole batch in which `$<id>` is not in the operation's dependsOn.
+    `dependsOn` is left out: the chunks determine the order, ids of another chunk are unknown in this one, and with
+    continue-on-error a server runs a dependent operation anyway. Only the ids of `$<id>` references stay: they are in
+    the same chunk, and Microsoft's library refuses a whole batch in which `$<id>` is not in the operation's dependsOn.
     """
     needed = f',"dependsOn":{_ENCODE(list(refers))}' if refers else ""
     url = _ENCODE(found.url.text)
@@ -329,5 +267,5 @@ def _head(name: str, found: _Checked, refers: dict[str, int]) -> str:
 def _safe(found: _Checked) -> Safe:
     if found.method == "GET":
         return "read"
-    # A POST is not among them: nothing says that it heeds If-Match.
+    # Not for POST: no document says that it respects If-Match.
     return "etag" if found.headers.etag and found.method != "POST" else "no"

@@ -1,10 +1,10 @@
-"""Where an operation goes: a URL under the target's root, and nowhere else."""
+"""The URL of an operation: below the target's root only."""
 
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-# What most URLs are made of: segments that begin with a letter, a digit or `_`, so that none is `..`.
+# Most URLs: segments begin with a letter, a digit or `_`, so that none is `..`.
 _PLAIN = re.compile(r"\w[\w()',=.-]*(?:/\w[\w()',=.-]*)*", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -21,13 +21,13 @@ class Url:
     """The URL of one operation.
 
     Attributes:
-        text: It, relative to the root, with its query.
+        text: The URL relative to the root, with its query.
         reference: The id of the operation whose result it begins with (`$<id>`).
-        company: The company that it names, compared without regard to case.
-        below: The rest of the path, up to its first keyed entity: `journals(2)`; compared like `company`.
-        keyed: It has such an entity.
-        of_companies: It reads `companies` themselves.
-        mended: It was absolute.
+        company: The company that it names, normalized for comparison.
+        below: The rest of the path up to its first keyed entity, such as `journals(2)`; normalized like `company`.
+        keyed: `below` ends with a keyed entity.
+        of_companies: It addresses the entity set `companies` itself.
+        absolute: It was absolute as received.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Url:
     below: str
     keyed: bool
     of_companies: bool
-    mended: bool
+    absolute: bool
 
 
 def service_root(route: str) -> str:
-    """Return the API's root that a route names: `api/v2.0/$batch` is `api/v2.0`.
+    """Return the API's root in a route: `api/v2.0` for `api/v2.0/$batch`.
 
     Raises:
-        ValueError: it isn't `api/{version}` or `api/{publisher}/{group}/{version}`, with or without `/$batch`.
+        ValueError: it is not `api/{version}` or `api/{publisher}/{group}/{version}`, with or without `/$batch`.
     """
     root = re.sub(r"/(?:\$|%24)batch$", "", route.strip("/"), flags=re.IGNORECASE)
     if not _ROOT.fullmatch(root) or ".." in root or root.count("/") + 1 not in _ROOTS_SEGMENTS:
@@ -52,20 +52,20 @@ def service_root(route: str) -> str:
 
 
 class Root:
-    """The root that all URLs of a batch are under; one URL comes many times, and is read once."""
+    """The root of all URLs of a batch; many operations have the same URL, so results are cached."""
 
     def __init__(self, base: str, root: str) -> None:
-        """Take the target's base URL, and the API's root below it."""
+        """Create it from the target's base URL and the API's root below it."""
         parts = urlsplit(base)
         self._origin = _origin(parts.scheme, parts.hostname, parts.port)
         self._path = f"{parts.path.rstrip('/')}/{root}/"
         self._known: dict[str, Url] = {}
 
     def read(self, url: str) -> Url:
-        """Return what `url` says.
+        """Return the parts of a URL.
 
         Raises:
-            ValueError: it leads out of the root, or somewhere that no operation may go.
+            ValueError: it is outside the root, or not allowed in an operation.
         """
         known = self._known.get(url)
         if known is None:
@@ -76,19 +76,19 @@ class Root:
 
     def _read(self, url: str) -> Url:
         if _PLAIN.fullmatch(url):
-            return _told(url, mended=False)
+            return _parsed(url, absolute=False)
         if _CONTROL.search(url) or url != url.strip():
-            raise ValueError("has control characters, or blanks around it")
+            raise ValueError("has control characters, or spaces around it")
         if "\\" in url or "#" in url:
             raise ValueError("has a backslash or a fragment (#)")
         relative = self._relative(url)
         _check_path(relative.partition("?")[0])
-        return _told(relative, mended=relative is not url)
+        return _parsed(relative, absolute=relative is not url)
 
     def _relative(self, url: str) -> str:
         if not url.startswith("/") and not _SCHEME.match(url):
             return url
-        # Never urlsplit(url).path: the rest is cut as text, so that what is sent is what was checked.
+        # The path is cut from the text, not from urlsplit(url): the checked text must be the text that is sent.
         path = url
         if not url.startswith("/") or url.startswith("//"):
             try:
@@ -97,7 +97,7 @@ class Root:
             except ValueError:
                 raise ValueError("is not a URL") from None
             if origin != self._origin or "@" in parts.netloc:
-                raise ValueError("is of another origin than the target")
+                raise ValueError("has another origin than the target")
             path = url[url.index("//") + 2 + len(parts.netloc) :]
         if not path.lower().startswith(self._path.lower()):
             raise ValueError(f"is not under the target's root, {self._path}")
@@ -110,7 +110,7 @@ def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, 
 
 def _check_path(path: str) -> None:
     if not path.strip("/"):
-        raise ValueError("names nothing under the root")
+        raise ValueError("has no path below the root")
     if path.startswith("/") or _SCHEME.match(path):
         raise ValueError("must be relative to the root")
     plain = _decoded(path)
@@ -119,19 +119,19 @@ def _check_path(path: str) -> None:
     if _DOTS.search(plain):
         raise ValueError("has a segment . or ..")
     if any(segment.strip().lower() == "$batch" for segment in plain.split("/")):
-        raise ValueError("is a batch within the batch")
+        raise ValueError("is a nested batch")
     if plain.startswith("$") and not path.startswith("$"):
         raise ValueError("begins with an encoded $")
 
 
 def _decoded(path: str) -> str:
-    """Return a path without its encoding, however often it was encoded, within reason."""
+    """Return a path with percent-encoding removed, up to three levels."""
     for _ in range(3):
         path = unquote(path)
     return path
 
 
-def _told(text: str, *, mended: bool) -> Url:
+def _parsed(text: str, *, absolute: bool) -> Url:
     path, _, query = text.partition("?")
     segments = _SEGMENT.findall(path) if "'" in path else path.strip("/").split("/")
     reference = _reference(path, query) if path.startswith("$") else None
@@ -143,23 +143,23 @@ def _told(text: str, *, mended: bool) -> Url:
         segments = segments[1:]
     of_companies = not reference and bool(segments) and segments[0].lower() == "companies"
     below, keyed = _first_entity(segments)
-    return Url(text, reference, company, below, keyed, of_companies, mended)
+    return Url(text, reference, company, below, keyed, of_companies, absolute)
 
 
 def _reference(path: str, query: str) -> str:
     """Return the id in `$<id>/...`.
 
-    Microsoft's library takes all up to the next slash for the id, a query too, and refuses the whole batch when it
-    doesn't know it; so does it with OData's own `$metadata`, `$entity` and the like.
+    Microsoft's library reads everything up to the next slash as the id, including a query, and refuses the whole batch
+    if the id is unknown. The same applies to OData's own `$metadata`, `$entity` and the like.
     """
     name, slash, _ = path[1:].partition("/")
     if query and not slash:
-        raise ValueError("has a query right behind $<id>, which would be taken for a part of the id")
+        raise ValueError("has a query directly after $<id>, which would be read as part of the id")
     return name
 
 
 def _first_entity(segments: list[str]) -> tuple[str, bool]:
-    """Return the path up to the first keyed entity: lines of one document are locked by the document."""
+    """Return the path up to the first keyed entity: a document locks its lines."""
     found = []
     for segment in segments:
         found.append(_compared(segment))
@@ -173,7 +173,7 @@ def _is_keyed(segment: str) -> bool:
 
 
 def _compared(segment: str) -> str:
-    """Return a segment so that two spellings of one entity are equal: `Journals(id = %27A%27)` is `journals('a')`."""
+    """Return a segment normalized for comparison: `Journals(id = %27A%27)` becomes `journals('a')`."""
     plain = unquote(segment) if "%" in segment else segment
     return "".join(plain.split()).casefold().replace("(id=", "(")
 

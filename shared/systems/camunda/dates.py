@@ -1,7 +1,8 @@
-"""Dates as the engine reads and writes them: `yyyy-MM-dd'T'HH:mm:ss.SSSZ` of Java's SimpleDateFormat.
+"""Dates in the engine's format: `yyyy-MM-dd'T'HH:mm:ss.SSSZ` of Java's SimpleDateFormat.
 
-The engine reads leniently: seven digits of a fraction are taken for milliseconds and shift the time by minutes, month
-13 is next year's January, and what follows the zone is ignored. So dates are read here, and sent in one form only.
+The engine parses leniently: it reads a fraction of seven digits as milliseconds, which shifts the time by minutes,
+reads month 13 as next year's January, and ignores text after the zone. So dates are parsed here, and sent in one form
+only.
 """
 
 import re
@@ -17,21 +18,21 @@ _WRITTEN = re.compile(f"{_DATE}[Tt]{_TIME}(?:{_ZONE})?")
 
 
 def engine_date(text: str) -> str:
-    """Return an ISO 8601 date and time with a zone as the engine reads it, such as `2026-03-10T22:00:00.000+0000`.
+    """Return an ISO 8601 date and time with a zone in the engine's format, such as `2026-03-10T22:00:00.000+0000`.
 
-    It is in UTC, with three digits of milliseconds; finer digits are cut off.
+    It is in UTC, with three digits of milliseconds; further digits are cut off.
 
     Raises:
-        ValueError: it isn't such a date, has no zone, doesn't exist, or is outside of 1970 to 2199.
+        ValueError: it is not such a date, has no zone, does not exist, or is outside 1970 to 2199.
     """
     at = _instant(text)
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise ValueError(f"is outside of the years {FIRST_YEAR} to {LAST_YEAR}, in UTC")
+        raise ValueError(f"is outside the years {FIRST_YEAR} to {LAST_YEAR}, in UTC")
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}+0000"
 
 
 def read_engine_date(text: object) -> datetime | None:
-    """Return a date that the engine answered, in UTC; None where there is none, or none that can be read."""
+    """Return a date that the engine returned, in UTC; None if there is none, or it cannot be read."""
     try:
         return _instant(text) if isinstance(text, str) else None
     except ValueError:
@@ -39,7 +40,7 @@ def read_engine_date(text: object) -> datetime | None:
 
 
 def _instant(text: str) -> datetime:
-    """Return the time that is written, in UTC.
+    """Return a date and time in UTC.
 
     Raises:
         ValueError: as `engine_date`.
@@ -54,8 +55,8 @@ def _instant(text: str) -> datetime:
 
 def _unreadable(text: str) -> str:
     if re.fullmatch(_DATE, text):
-        return f"is a date without a time: write both, such as {EXAMPLE}"
-    return f"is not a date and time of ISO 8601 with a zone, such as {EXAMPLE}"
+        return f"is a date without a time: send both, such as {EXAMPLE}"
+    return f"is not an ISO 8601 date and time with a zone, such as {EXAMPLE}"
 
 
 def _in_utc(written: re.Match[str]) -> datetime:
@@ -68,10 +69,10 @@ def _in_utc(written: re.Match[str]) -> datetime:
 
 
 def _zone(written: re.Match[str]) -> timezone:
-    """Return the zone, UTC for `Z`.
+    """Return the zone; UTC for `Z`.
 
     Raises:
-        ValueError: there is no such offset.
+        ValueError: the offset does not exist.
     """
     if not written[9]:
         return UTC

@@ -1,139 +1,106 @@
-"""When a job failed last, by the engine's own clock: that is what makes one failure another than the next.
+"""The failures that a sweep finds: jobs of processes that have no retries left."""
 
-A job without retries has an open incident, made when it failed, and its time is that of the failure (Camunda 7 REST
-API, Get Incidents). An engine may be set to make none; then the job log tells, which is written at history level FULL
-only. Where neither is there, the due date is what is left: a retry cycle writes a new one at each failure.
-"""
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
-from itertools import batched, islice
-from typing import Any
-from urllib.parse import quote
+from shared.systems.camunda.actions import refusal_of
+from shared.systems.camunda.client import objects, read
+from shared.systems.camunda.failure_times import failed_at, instant_of
+from shared.systems.camunda.jobs import MOST_JOBS, Change, Job, failed_page, item, jobs_of
+from shared.systems.requests import ItemRef, Selection
+from shared.transport.connection import Connection
 
-from shared.problems import AccessDenied
-from shared.systems.camunda.dates import read_engine_date
-from shared.systems.camunda.jobs import Job
-from shared.systems.camunda.service import MOST_PAGES, objects, pages, read
-from shared.transport import Connection
-
-_FEW = 20
-"""For so many jobs each incident is asked for by itself; for more, all of them are listed, the latest first."""
-_EXECUTIONS = 500
-"""How many executions one query of the job log names."""
-_OVERLOOKED = 100
-WITHOUT_TIME = "due "
-"""What a failure begins with whose time can't be told."""
-_OF_LOG = " (job log)"
-"""What a failure ends with whose time is the log's, which may differ a little from that of the incident."""
-_LITTLE = timedelta(seconds=2)
-_OPEN_FAILURES = "/incident?incidentType=failedJob"
-_LISTING = "listing incidents"
-_NEWEST = [{"sortBy": "timestamp", "sortOrder": "desc"}]
+_FAILED = {"noRetriesLeft": True}
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_MOST_FAILED = 2 * MOST_JOBS
+_MOST_CAUSES = 20
+_OTHER = "other causes"
+_DEFINITIONS = ("seedJobDefinitionId", "monitorJobDefinitionId", "batchJobDefinitionId")
+_NAMED_BATCHES = 10
 
 
-def failed_at(connection: Connection, jobs: Sequence[Job], run: str) -> dict[str, str]:
-    """Return when each of some jobs without retries failed last, in words that change with each failure.
+def failures(connection: Connection, since: datetime | None, until: datetime | None, run: str) -> Selection:
+    """Return the failed jobs of processes, the oldest failure first.
+
+    Args:
+        connection: The engine; its target has the number of retries that each job gets.
+        since: Leave out earlier failures, where the time is known.
+        until: Leave out later failures, where the time is known.
+        run: The run's id.
 
     Raises:
-        Failed: it can't be read.
+        Failed: they cannot be listed.
     """
-    failed = [job for job in jobs if job.retries == 0]
-    found = _by_incidents(connection, {job.id for job in failed}, run)
-    # The history has a right of its own, which the app's user need not have.
-    with suppress(AccessDenied):
-        found |= _by_logs(connection, [job for job in failed if job.id not in found], run)
-    return {job.id: found.get(job.id) or f"{WITHOUT_TIME}{job.dueDate or 'now'}" for job in failed}
+    jobs = list(jobs_of(connection, _FAILED, _MOST_FAILED, run))
+    change = Change(retries=connection.target.retries, machine=True)
+    own = [job for job in jobs if job.is_of_process]
+    failed = failed_at(connection, own, run)
+    own = [job for job in own if _is_within(failed.get(job.id), since, until)]
+    own.sort(key=lambda job: (instant_of(failed.get(job.id)) or _LONG_AGO, job.id))
+    named = {job.id: item(job, change, failed.get(job.id)) for job in own}
+    refused = [(named[job.id], problem) for job in own if (problem := refusal_of(job))]
+    items = _with_few_causes([named[job.id] for job in own if not refusal_of(job)])
+    notes = _of_batches(connection, [job for job in jobs if not job.is_of_process], run)
+    if len(jobs) > _MOST_FAILED:
+        notes.append(f"More than {_MOST_FAILED} jobs have no retries left; the others were not read.")
+    return Selection(items, refused, notes)
 
 
-def is_newer(failed: str, before: str | None) -> bool:
-    """Tell whether a failure is surely another one than before: a later one, where both have a time.
-
-    A time and none can't be compared: the one may have been overlooked. Nor can two times of different lists that are
-    less than two seconds apart.
-    """
-    now, then = instant_of(failed), instant_of(before)
-    if now and then:
-        one_list = failed.endswith(_OF_LOG) == (before or "").endswith(_OF_LOG)
-        return now > then + (timedelta() if one_list else _LITTLE)
-    if now and before and before.startswith(WITHOUT_TIME):
-        return False
-    return failed != before and not (then and failed.startswith(WITHOUT_TIME))
-
-
-def instant_of(failed: str | None) -> datetime | None:
-    """Return the time of a failure, as far as it is known."""
-    return read_engine_date((failed or "").removesuffix(_OF_LOG))
-
-
-def logs_of(connection: Connection, job: str, kind: str, run: str) -> list[Mapping[str, Any]]:
-    """Return the newest entry of one kind (`failureLog`, `successLog`, `deletionLog`) in a job's log, if there is one.
+def failures_page(
+    connection: Connection, since: datetime | None, until: datetime | None, skip: int, top: int
+) -> tuple[Selection, bool]:
+    """Return a page of the failed jobs of processes, in the order of their ids, and whether there are more.
 
     Raises:
-        Failed: it can't be read.
+        Failed: they cannot be listed.
     """
-    query = {"jobId": job, kind: True, "sorting": _NEWEST}
-    return objects(read(connection, "/history/job-log?firstResult=0&maxResults=1", run, query), "reading the job log")
+    jobs = failed_page(connection, skip, top + 1, "failures")
+    own = [job for job in jobs[:top] if job.is_of_process]
+    failed = failed_at(connection, own, "failures")
+    change = Change(retries=connection.target.retries, machine=True)
+    shown = [job for job in own if _is_within(failed.get(job.id), since, until)]
+    named = {job.id: item(job, change, failed.get(job.id)) for job in shown}
+    refused = [(named[job.id], problem) for job in shown if (problem := refusal_of(job))]
+    return Selection([named[job.id] for job in shown if not refusal_of(job)], refused), len(jobs) > top
 
 
-def _by_incidents(connection: Connection, jobs: set[str], run: str) -> dict[str, str]:
-    found = _listed(connection, jobs, run) if len(jobs) > _FEW else {}
-    # An incident that is closed while the list is read lets the next page begin one too far.
-    overlooked = islice(jobs - found.keys(), _OVERLOOKED if found else _FEW)
-    for job in overlooked if found or len(jobs) <= _FEW else ():
-        path = f"{_OPEN_FAILURES}&configuration={quote(job, safe='')}&firstResult=0&maxResults=1"
-        found |= _times(objects(read(connection, path, run), _LISTING), jobs)
-    return found
+def _is_within(failed: str | None, since: datetime | None, until: datetime | None) -> bool:
+    at = instant_of(failed)
+    return at is None or ((since is None or since <= at) and (until is None or at <= until))
 
 
-def _listed(connection: Connection, jobs: set[str], run: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    sorting = "&sortBy=incidentTimestamp&sortOrder=desc"
-    for page in pages(connection, f"{_OPEN_FAILURES}{sorting}", run, _LISTING):
-        found = _times(page, jobs) | found
-        if len(found) == len(jobs):
-            break
-    return found
+def _with_few_causes(items: Sequence[ItemRef]) -> list[ItemRef]:
+    """Keep the most frequent causes, and combine all others, because each cause gets its own waves."""
+    counted = Counter(one.about.get("cause", "") for one in items)
+    usual = {cause for cause, _ in counted.most_common(_MOST_CAUSES)}
+    return [one if one.about.get("cause", "") in usual else _of_other_cause(one) for one in items]
 
 
-def _times(incidents: Iterable[Mapping[str, Any]], jobs: set[str]) -> dict[str, str]:
-    """Return the times of incidents by the ids of their jobs (`configuration`)."""
-    return {
-        str(one["configuration"]): str(one["incidentTimestamp"])
-        for one in incidents
-        if one.get("configuration") in jobs and one.get("incidentTimestamp")
-    }
+def _of_other_cause(one: ItemRef) -> ItemRef:
+    return ItemRef(one.id, one.operation, one.episode, {**one.about, "wave": _OTHER})
 
 
-def _by_logs(connection: Connection, jobs: Sequence[Job], run: str) -> dict[str, str]:
-    """Return the times of jobs without incidents; the log can't be asked for several jobs, but for their executions."""
-    executions = {job.executionId for job in jobs if job.executionId} if len(jobs) > _FEW else set()
-    found: dict[str, str] = {}
-    for some in map(frozenset, batched(executions, _EXECUTIONS, strict=False)):
-        found |= _logged(connection, some, {job.id for job in jobs if job.executionId in some}, run)
-    for job in jobs:
-        if job.executionId not in executions and (at := _by_log(connection, job.id, run)):
-            found[job.id] = at
-    return found
+def cause_and_group(about: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Return the cause of a job's failure, and the groups over which waves are spread: its process and activity."""
+    return about.get("wave", about.get("cause", "")), (about.get("process", ""), about.get("activity", ""))
 
 
-def _logged(connection: Connection, executions: Iterable[str], jobs: set[str], run: str) -> dict[str, str]:
-    sorting = [*_NEWEST, {"sortBy": "jobId", "sortOrder": "asc"}]
-    query = {"executionIdIn": list(executions), "failureLog": True, "sorting": sorting}
-    found: dict[str, str] = {}
-    size = connection.target.page_size
-    for page in range(MOST_PAGES):
-        path = f"/history/job-log?firstResult={page * size}&maxResults={size}"
-        logs = objects(read(connection, path, run, query), "reading the job log")
-        for log in logs:
-            if log.get("jobId") in jobs and log.get("timestamp"):
-                found.setdefault(str(log["jobId"]), f"{log['timestamp']}{_OF_LOG}")
-        if len(logs) < size or len(found) == len(jobs):
-            break
-    return found
+def _of_batches(connection: Connection, jobs: Sequence[Job], run: str) -> list[str]:
+    """Return a note about failed jobs of batches, which are left alone."""
+    if not jobs:
+        return []
+    known = {job.batchId for job in jobs if job.batchId}
+    owners = {} if known else _owners(connection, run)
+    counted = Counter(job.batchId or owners.get(job.jobDefinitionId or "", "unknown") for job in jobs)
+    named = ", ".join(f"{batch} ({count})" for batch, count in counted.most_common(_NAMED_BATCHES))
+    more = f", and {len(counted) - _NAMED_BATCHES} more" if len(counted) > _NAMED_BATCHES else ""
+    text = f"{len(jobs)} failed jobs belong to batches, not to processes, and were left alone."
+    return [f"{text} By batch: {named}{more}."]
 
 
-def _by_log(connection: Connection, job: str, run: str) -> str | None:
-    newest = logs_of(connection, job, "failureLog", run)
-    return f"{newest[0]['timestamp']}{_OF_LOG}" if newest and newest[0].get("timestamp") else None
+def _owners(connection: Connection, run: str) -> dict[str, str]:
+    """Return the batches by their job definitions: engines before 7.22 do not report a job's batch."""
+    path = f"/batch?maxResults={connection.target.page_size}"
+    batches = objects(read(connection, path, run), "listing batches")
+    return {str(one[name]): str(one.get("id")) for one in batches for name in _DEFINITIONS if one.get(name)}

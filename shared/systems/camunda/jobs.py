@@ -1,4 +1,4 @@
-"""Jobs of the engine (Camunda 7 REST API, Get Jobs (POST)): read some by their ids, or page through a query."""
+"""Jobs of the engine (Camunda 7 REST API, Get Jobs (POST)): read jobs by their ids, or the pages of a query."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.operations import Named
-from shared.policy import Facts
-from shared.problems import AnswerNotUnderstood
-from shared.systems.camunda.service import NAME, count, objects, read
-from shared.transport import Connection
+from shared.core.problems import AnswerNotUnderstood
+from shared.policy.rules import Facts
+from shared.systems.camunda.client import NAME, count, objects, read
+from shared.systems.requests import ItemRef
+from shared.transport.connection import Connection
 
 MOST_JOBS = 10_000
 WITH_RETRIES = "retries "
-"""What stands for the failure of a job that has retries left: how many, since that is what a sending changes."""
+"""Prefix of the episode of a job with retries left: their number follows, because a call changes it."""
 _PASSES = 3
 _MOST_ROWS = 50_000
 _LONGEST_CAUSE = 200
@@ -24,7 +24,7 @@ _BY_ID = [{"sortBy": "jobId", "sortOrder": "asc"}]
 
 
 class Job(BaseModel):
-    """A job (JobDto), as far as a decision needs it."""
+    """A job (JobDto), as far as decisions need it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -49,12 +49,12 @@ class Job(BaseModel):
 
     @property
     def cause(self) -> str:
-        """By what it fails: the first line of its exception, without what names a single case."""
+        """The cause of its failure: the first line of the exception, without details of the single case."""
         return cause_of(self.exceptionMessage or "")
 
     @property
     def about(self) -> dict[str, str]:
-        """What people call it."""
+        """The job's description for people."""
         named = {
             "process": self.processDefinitionKey,
             "activity": self.failedActivityId,
@@ -67,7 +67,7 @@ class Job(BaseModel):
 
 
 class Change(BaseModel):
-    """What is to be done to a job: give it retries, and perhaps another due date."""
+    """What to do to a job: set its retries, and perhaps its due date."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -75,32 +75,32 @@ class Change(BaseModel):
     due: Literal["keep", "now", "at"] = "keep"
     due_date: str | None = None
     machine: bool = False
-    """No person has named the job: it must have failed, and be one of a process."""
+    """No person has named the job: it must have failed, and belong to a process."""
 
     def body(self, jobs: Sequence[str]) -> dict[str, Any]:
-        """Return the body of `POST /job/retries`; no due date, a null and a date are three things."""
+        """Return the body of `POST /job/retries`; no due date, null and a date have different effects."""
         due = {} if self.due == "keep" else {"dueDate": self.due_date}
         return {"retries": self.retries, "jobIds": list(jobs), **due}
 
 
 def cause_of(message: str) -> str:
-    """Return by what a job fails: a message's first line, in which ids, numbers and quoted names stand for any.
+    """Return the cause in a message: its first line, with ids, numbers and quoted names replaced.
 
-    A message such as `Invoice 4711 not found` is another one for each job; its cause is the same.
+    A message such as `Invoice 4711 not found` differs from job to job; its cause is the same.
     """
     line = next(iter(message.strip().splitlines()), "").strip()
     line = re.sub(rf"(?<![^\W_])(?:{_UUID}|[0-9a-fA-F]{{16,}})(?![^\W_])", "#", line)
-    # An apostrophe inside of a word, as in "can't", opens no name.
+    # An apostrophe within a word, as in "can't", does not open a name.
     line = re.sub(r"[\w.+-]+@[\w.-]+", "#", line)
     line = re.sub(r"(?<!\w)'.*?'(?!\w)|\"[^\"]*\"", "'#'", line)
     return re.sub(r"\d+", "#", line)[:_LONGEST_CAUSE]
 
 
 def jobs_by_id(connection: Connection, ids: Iterable[str], run: str) -> dict[str, Job]:
-    """Return those of some jobs that exist.
+    """Return the jobs that exist, by their ids.
 
     Raises:
-        Failed: they can't be read.
+        Failed: they cannot be read.
     """
     found: dict[str, Job] = {}
     size = connection.target.page_size
@@ -112,11 +112,11 @@ def jobs_by_id(connection: Connection, ids: Iterable[str], run: str) -> dict[str
 def jobs_of(connection: Connection, query: Mapping[str, Any], most: int, run: str) -> Iterator[Job]:
     """Yield the jobs of a query, page after page in the order of their ids, but not many more than `most`.
 
-    A job that leaves the query while its pages are read lets the next page begin one too far; so several pages are read
-    again, until nothing new is found.
+    If a job leaves the query between two pages, the next page starts one job too late. So several pages are read again,
+    until a pass finds nothing new.
 
     Raises:
-        Failed: they can't be listed.
+        Failed: they cannot be listed.
     """
     seen: set[str] = set()
     for _ in range(_PASSES):
@@ -138,17 +138,17 @@ def _pages(connection: Connection, query: Mapping[str, Any], run: str) -> Iterat
     for skip in range(0, _MOST_ROWS, size):
         page = _page(connection, {**query, "sorting": _BY_ID}, skip, size, run)
         yield skip, page
-        # One that answers the same page again and again has come to no end.
+        # An engine may return the same page repeatedly.
         if len(page) < size or page[-1].id == last:
             return
         last = page[-1].id
 
 
 def failed_page(connection: Connection, skip: int, top: int, run: str) -> list[Job]:
-    """Return some of the jobs without retries, in the order of their ids.
+    """Return a page of the jobs without retries, in the order of their ids.
 
     Raises:
-        Failed: they can't be listed.
+        Failed: they cannot be listed.
     """
     found: list[Job] = []
     query = {"noRetriesLeft": True, "sorting": _BY_ID}
@@ -162,21 +162,21 @@ def failed_page(connection: Connection, skip: int, top: int, run: str) -> list[J
 
 
 def count_of(connection: Connection, query: Mapping[str, Any], run: str) -> int:
-    """Return how many jobs a query would hit.
+    """Return the number of jobs that a query selects.
 
     Raises:
-        Failed: they can't be counted.
+        Failed: they cannot be counted.
     """
     return count(read(connection, "/job/count", run, dict(query)), "counting jobs")
 
 
-def item(job: Job, change: Change, episode: str | None) -> Named:
-    """Return a job as an item of a run; where it has retries left, how many is what a sending changes."""
-    return Named(job.id, change.model_dump(mode="json"), episode or f"{WITH_RETRIES}{job.retries}", job.about)
+def item(job: Job, change: Change, episode: str | None) -> ItemRef:
+    """Return the item for a job; without `episode`, the number of its retries identifies its state."""
+    return ItemRef(job.id, change.model_dump(mode="json"), episode or f"{WITH_RETRIES}{job.retries}", job.about)
 
 
-def facts(named: Named, target: str) -> Facts:
-    """Return what a rule may see of a job: its process, activity (`job`) and tenant (`company`)."""
+def facts(named: ItemRef, target: str) -> Facts:
+    """Return what policy rules can match of a job: its process, activity (`job`) and tenant (`company`)."""
     about = named.about
     return Facts(
         target=target,
@@ -195,4 +195,4 @@ def _job(content: Mapping[str, Any]) -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError:
-        raise AnswerNotUnderstood(f"The answer of {NAME} has not the fields of a job.") from None
+        raise AnswerNotUnderstood(f"The response of {NAME} lacks fields of a job.") from None

@@ -1,44 +1,44 @@
-"""What became of a job after it was given retries: read from its failures and its log, never from its absence alone.
+"""Whether a job recovered after it was given retries: read from its failures and its log, never from its absence alone.
 
-A job that runs well is deleted. One whose instance is cancelled is deleted too. The job log tells them apart, which is
-written at history level FULL; from ACTIVITY on, the state of the instance does (Camunda 7 REST API, Get Job Logs and
-Get Process Instances (Historic)).
+A job that succeeds is deleted, and so is a job whose instance is cancelled. The job log tells them apart at history
+level FULL; from level ACTIVITY on, the state of the instance does (Camunda 7 REST API, Get Job Logs and Get Process
+Instances (Historic)).
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from shared.outcomes import Became, Recovery
-from shared.problems import AccessDenied, AnswerNotUnderstood
-from shared.systems.camunda.failures import WITHOUT_TIME, failed_at, is_newer, logs_of
+from shared.core.outcome import Recovery, RecoveryResult
+from shared.core.problems import AccessDenied, AnswerNotUnderstood
+from shared.systems.camunda.client import NAME, objects, read
+from shared.systems.camunda.failure_times import WITHOUT_TIME, failed_at, is_newer, logs_of
 from shared.systems.camunda.jobs import Job, jobs_by_id
-from shared.systems.camunda.service import NAME, objects, read
-from shared.transport import Connection
+from shared.transport.connection import Connection
 
 _RAN = frozenset({"COMPLETED", "ACTIVE"})
-_UNKNOWN = Became(
-    recovery=Recovery.GONE, reason=f"{NAME} has it no longer, and keeps too little history to tell the cause."
+_UNKNOWN = RecoveryResult(
+    recovery=Recovery.GONE, reason=f"It no longer exists in {NAME}, which keeps too little history to show why."
 )
 
 
-def became(job: Job, failed: str | None, before: str | None, *, has_come: bool) -> Became:
-    """Return what became of a job that is still there.
+def became(job: Job, failed: str | None, before: str | None, *, has_come: bool) -> RecoveryResult:
+    """Return whether an existing job recovered.
 
     Args:
-        job: The job as it is now.
-        failed: When it failed last, as far as that is known; None while it has retries left.
-        before: That same thing when it was to be given retries.
-        has_come: The batch that gives it retries has come to it; a failure before that is the old retries' end.
+        job: The job's current state.
+        failed: When it failed last, if that is known; None while it has retries left.
+        before: The same, from before it was given retries.
+        has_come: Its batch has processed it. Until then, a failure comes from its old retries.
     """
     if job.retries or failed is None or not has_come:
-        return Became()
+        return RecoveryResult()
     if is_newer(failed, before):
         at = "" if failed.startswith(WITHOUT_TIME) else f" at {failed}"
-        return Became(recovery=Recovery.FAILED_AGAIN, reason=f"It failed again{at}, and has no retries left.")
+        return RecoveryResult(recovery=Recovery.FAILED_AGAIN, reason=f"It failed again{at}, and has no retries left.")
     if failed == before and failed.startswith(WITHOUT_TIME):
-        # It was given retries, and has none: it has used them up, though nothing tells when.
-        return Became(recovery=Recovery.FAILED_AGAIN, reason="Its batch is over, and it has no retries left.")
-    return Became()
+        # It was given retries and has none, so it failed again at an unknown time.
+        return RecoveryResult(recovery=Recovery.FAILED_AGAIN, reason="Its batch has ended, and it has no retries left.")
+    return RecoveryResult()
 
 
 def became_of(
@@ -47,18 +47,18 @@ def became_of(
     run: str,
     instances: Callable[[], Mapping[str, str]],
     has_come_to: Callable[[str], bool],
-) -> Iterator[tuple[str, Became]]:
-    """Yield what became of some jobs, by their ids, as far as it is known.
+) -> Iterator[tuple[str, RecoveryResult]]:
+    """Yield whether jobs recovered, by their ids, as far as it is known.
 
     Args:
         connection: The engine.
-        watched: The jobs' ids, and the failure that each showed when it was given its retries.
+        watched: The jobs' ids, each with the failure that it had when it was given retries.
         run: The run's id.
-        instances: Tells the process instances of jobs, which are gone with them.
-        has_come_to: Tells whether a job's batch has come to it, as far as that was known before this.
+        instances: Returns the process instances of jobs; a deleted job does not show its own.
+        has_come_to: Returns whether a job's batch has processed it, as known before this call.
 
     Raises:
-        Failed: they can't be read.
+        Failed: they cannot be read.
     """
     jobs = jobs_by_id(connection, watched, run)
     failed = failed_at(connection, list(jobs.values()), run)
@@ -69,26 +69,26 @@ def became_of(
             yield one, _gone(connection, one, instances().get(one), run)
 
 
-def _gone(connection: Connection, job: str, instance: str | None, run: str) -> Became:
+def _gone(connection: Connection, job: str, instance: str | None, run: str) -> RecoveryResult:
     try:
         return _by_log(connection, job, run) or _by_instance(connection, instance, run) or _UNKNOWN
     except (AccessDenied, AnswerNotUnderstood):
-        # The history has rights of its own; without them it tells nothing, and the job is gone all the same.
+        # The history needs its own permissions. Without them, the cause of the deletion stays unknown.
         return _UNKNOWN
 
 
-def _by_log(connection: Connection, job: str, run: str) -> Became | None:
+def _by_log(connection: Connection, job: str, run: str) -> RecoveryResult | None:
     ran = logs_of(connection, job, "successLog", run)
     if ran:
-        return Became(recovery=Recovery.RECOVERED, reason=f"It ran{_when(ran[0])}.")
+        return RecoveryResult(recovery=Recovery.RECOVERED, reason=f"It ran{_when(ran[0])}.")
     deleted = logs_of(connection, job, "deletionLog", run)
     if deleted:
         text = f"It was deleted{_when(deleted[0])}, by itself or with its instance, and did not run."
-        return Became(recovery=Recovery.GONE, reason=text)
+        return RecoveryResult(recovery=Recovery.GONE, reason=text)
     return None
 
 
-def _by_instance(connection: Connection, instance: str | None, run: str) -> Became | None:
+def _by_instance(connection: Connection, instance: str | None, run: str) -> RecoveryResult | None:
     if instance is None:
         return None
     query = {"processInstanceIds": [instance]}
@@ -96,9 +96,9 @@ def _by_instance(connection: Connection, instance: str | None, run: str) -> Beca
     found = objects(read(connection, path, run, query), "reading an instance's history")
     state = str(found[0].get("state")) if found else None
     if state in _RAN:
-        text = f"It is gone, and its process instance is {state}."
-        return Became(recovery=Recovery.RECOVERED, reason=text)
-    return Became(recovery=Recovery.GONE, reason=f"Its process instance is {state}.") if state else None
+        text = f"It no longer exists, and its process instance is {state}."
+        return RecoveryResult(recovery=Recovery.RECOVERED, reason=text)
+    return RecoveryResult(recovery=Recovery.GONE, reason=f"Its process instance is {state}.") if state else None
 
 
 def _when(log: Mapping[str, Any]) -> str:

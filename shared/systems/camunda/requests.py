@@ -1,6 +1,6 @@
-"""What callers may ask of Camunda 7: set the retries of jobs (`POST /job/retries`).
+"""The requests of callers: set the retries of jobs (`POST /job/retries`).
 
-The body is the engine's own, and `nightshift` in it is ours. `jobIds` and `jobQuery` are a union, as in the engine.
+The body is the engine's own, with `nightshift` added. `jobIds` and `jobQuery` are a union, as in the engine.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,22 +9,23 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.operations import Wanted, named_target
-from shared.systems.camunda.query import MOST_IDS, Date, JobQuery, chooses
-from shared.systems.camunda.strict import Fault, Sent, an_id, filled, nulls, seconds, whole
+from shared.systems.camunda.job_query import MOST_IDS, Date, JobQuery, chooses
+from shared.systems.camunda.jobs import MOST_JOBS
+from shared.systems.camunda.strict_json import Fault, Sent, an_id, duplicates, filled, nulls, whole
 from shared.systems.camunda.versions import Feature
-from shared.validation import Call, Strict, checked, read_json
-
-MOST_JOBS = 10_000
+from shared.systems.requests import RunRequest, named_target
+from shared.validation.body import read_json
+from shared.validation.models import Strict, checked
+from shared.validation.request import Call
 
 
 def _job_id(value: object) -> str:
     try:
         return an_id(value)
     except ValueError as error:
-        # The engine also takes 5,000 characters, an empty text and null.
+        # The engine also accepts 5,000 characters, an empty text and null.
         raise ValueError(
-            f"{error}: the engine takes any id, and a batch with a job that is not there never ends"
+            f"{error}: the engine accepts any id, and a batch with a job that does not exist never ends"
         ) from None
 
 
@@ -33,40 +34,41 @@ JobIds = Annotated[list[JobId], BeforeValidator(filled), Field(max_length=MOST_I
 
 
 class Options(Strict):
-    """Options of a run: `nightshift` in the body, members of our own."""
+    """The options of a run: `nightshift` in the body."""
 
     target: str | None = Field(default=None, min_length=1, max_length=64, description="The target's name.")
-    reason: str | None = Field(default=None, min_length=1, max_length=500, description="Why; kept in the report.")
-    dryRun: bool = Field(default=False, description="Answer a plan, and send nothing.")  # noqa: N815 - callers write so
-    override: bool = Field(default=False, description="Pass the policy's caps and its allow list; needs a reason.")
+    reason: str | None = Field(default=None, min_length=1, max_length=500, description="Shown in the report.")
+    dryRun: bool = Field(default=False, description="Return a plan; send nothing.")  # noqa: N815 - as callers write it
+    override: bool = Field(default=False, description="Ignore the policy's caps and allow list; needs a reason.")
     followUp: bool = Field(  # noqa: N815 - as above
-        default=False, description="Watch for some hours what becomes of the jobs that are done (FOLLOW_UP_HOURS)."
+        default=False, description="Watch whether the jobs recover, for FOLLOW_UP_HOURS."
     )
-    cap: int | None = Field(default=None, ge=1, le=MOST_JOBS, description="The most jobs that may be touched.")
+    cap: int | None = Field(default=None, ge=1, le=MOST_JOBS, description="Maximum number of jobs that may be touched.")
     giveUpAfter: int | None = Field(  # noqa: N815 - as above
-        default=None, ge=0, le=1440, description="Minutes after which an unreachable system is given up."
+        default=None, ge=0, le=1440, description="Minutes until the run stops trying an unreachable system."
     )
     allJobs: bool = Field(  # noqa: N815 - as above
-        default=False, description="Every job of the engine is meant, by a `jobQuery` that names no filter."
+        default=False, description="Select every job of the engine, by a `jobQuery` without filters."
     )
 
 
 class RetriesBody(Sent):
-    """The body of `POST /job/retries`; `nightshift` is ours, and isn't sent on."""
+    """The body of `POST /job/retries`; `nightshift` is not sent to the engine."""
 
-    retries: Annotated[int, BeforeValidator(whole)] = Field(ge=0, lt=2**31, description="How often each may be tried.")
+    retries: Annotated[int, BeforeValidator(whole)] = Field(ge=0, lt=2**31, description="Tries left for each job.")
     jobIds: JobIds | None = Field(default=None, description="The jobs' ids.")  # noqa: N815 - as Camunda spells it
-    jobQuery: JobQuery | None = Field(default=None, description="Which jobs, by filters.")  # noqa: N815 - as above
+    jobQuery: JobQuery | None = Field(default=None, description="Filters that select jobs.")  # noqa: N815 - as above
     dueDate: Date | None = Field(  # noqa: N815 - as above
-        default=None, description="When they are due; null is now, and without it each keeps its own (7.19 and newer)."
+        default=None,
+        description="When the jobs are due (7.19 and newer); null is now. Without it, each job keeps its due date.",
     )
     nightshift: Options = Options()
 
     @classmethod
     def faults(cls, value: Mapping[str, Any]) -> Iterator[Fault]:
-        """Yield what each member by itself would be right."""
+        """Yield combinations whose members are valid only individually."""
         yield from nulls(value, ["jobIds", "jobQuery"])
-        yield from ((("jobIds", place), "comes twice") for place in seconds(value.get("jobIds")))
+        yield from ((("jobIds", place), "is a duplicate") for place in duplicates(value.get("jobIds")))
         yield from _chosen(value)
         options = _options(value)
         if options.get("override") is True and options.get("reason") is None:
@@ -79,32 +81,28 @@ def _options(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _chosen(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield what is wrong with which jobs are meant, all together."""
+    """Yield the mistakes of the selection as a whole."""
     every = _options(value).get("allJobs") is True
     query = value.get("jobQuery")
     filters = isinstance(query, dict) and chooses(query)
     if "jobIds" not in value and "jobQuery" not in value:
-        yield ("jobIds",), "send jobIds, jobQuery, or both; an empty jobQuery, with allJobs in nightshift, is every job"
+        yield ("jobIds",), "send jobIds, jobQuery, or both; for every job, an empty jobQuery and nightshift.allJobs"
     if isinstance(query, dict) and not filters and not every:
-        detail = 'names no filter, which is every job of the engine: name one, or send "nightshift": {"allJobs": true}'
-        yield ("jobQuery",), detail
+        yield ("jobQuery",), 'has no filter, so it selects every job: add one, or send "nightshift": {"allJobs": true}'
     if every and (filters or "jobIds" in value):
-        yield (
-            ("nightshift", "allJobs"),
-            "means every job of the engine: neither jobIds nor a filter may stand beside it",
-        )
+        yield ("nightshift", "allJobs"), "selects every job of the engine: omit jobIds and filters"
 
 
-class Selection(BaseModel):
-    """Which jobs get how many retries: a validated request, which survives JSON.
+class JobSelection(BaseModel):
+    """The jobs of a validated request and their retries; it can be stored as JSON.
 
     Attributes:
-        retries: How often each may be tried.
-        job_ids: Jobs that are named.
-        query: Jobs that are chosen, as the engine reads it; empty for every job, None for none.
-        all_jobs: Every job is meant.
-        due: They keep their due dates, are due now, or at `due_date`.
-        due_date: As the engine reads it.
+        retries: How often the engine may try each job.
+        job_ids: The named jobs.
+        query: The engine's query; empty selects every job, None selects none.
+        all_jobs: The caller selects every job on purpose.
+        due: The jobs keep their due dates, are due now, or at `due_date`.
+        due_date: In the engine's format.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -118,7 +116,7 @@ class Selection(BaseModel):
 
     @classmethod
     def of(cls, body: RetriesBody) -> Self:
-        """Return what a body asks for."""
+        """Return the selection of a body."""
         at = "now" if body.dueDate is None else "at"
         return cls(
             retries=body.retries,
@@ -131,7 +129,7 @@ class Selection(BaseModel):
 
     @property
     def needs(self) -> frozenset[Feature]:
-        """Return what the engine must have, which an older one would ignore or break on."""
+        """Return the required features, which an older engine would ignore or fail on."""
         names = (self.query or {}).keys()
         needed: dict[Feature, bool] = {
             "dueDate": self.due != "keep",
@@ -142,24 +140,25 @@ class Selection(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A validated call: which jobs, how, and of which target (None is the only one)."""
+class RetriesRequest:
+    """A validated call; `target` is None if it names none."""
 
-    selection: Selection
+    selection: JobSelection
     options: Options
     target: str | None
 
 
-def set_retries(call: Call) -> Wanted:
-    """Return what a call of `POST /job/retries` asks for, as a run carries it out.
+def set_retries(call: Call) -> RunRequest:
+    """Return the request in a call of `POST /job/retries`, for a run.
 
     Raises:
-        Refused: the request isn't readable or valid.
+        Refused: the call is not readable or valid.
     """
     found = read_retries(call)
     options = found.options
-    return Wanted(
+    return RunRequest(
         system="camunda",
+        shape="bulk",
         target=found.target,
         reason=options.reason,
         items=(),
@@ -167,19 +166,19 @@ def set_retries(call: Call) -> Wanted:
         mode="plan" if options.dryRun else "perform",
         override=options.override,
         cap=options.cap,
-        # A job that is to have no retries does not run: nothing becomes of it.
+        # A job without retries does not run, so there is no recovery to watch.
         follow_up=options.followUp and found.selection.retries > 0,
         give_up_after=options.giveUpAfter,
         selection=found.selection.model_dump(mode="json"),
     )
 
 
-def read_retries(call: Call) -> Asked:
-    """Return what a call of `POST /job/retries` asks for.
+def read_retries(call: Call) -> RetriesRequest:
+    """Return the selection, options and target in a call of `POST /job/retries`.
 
     Raises:
-        Refused: the request isn't readable or valid.
+        Refused: the call is not readable or valid.
     """
     body = checked(RetriesBody, read_json(call))
     target = named_target(call, body.nightshift.target, "/nightshift/target")
-    return Asked(Selection.of(body), body.nightshift, target)
+    return RetriesRequest(JobSelection.of(body), body.nightshift, target)

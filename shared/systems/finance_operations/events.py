@@ -1,21 +1,21 @@
-"""What a POST to `finance-operations/events` says: which batch jobs should be looked at.
+"""Reads a POST to `finance-operations/events`: which batch jobs to check.
 
-An event is only a hint: it has no error text, may come late, twice or out of order, and whoever has the route's key
-can make one up. The job itself, read from the system, decides. F&O's payload of its four batch events (System business
-events), in the names of the schema that it offers for download; what `BusinessEventId` may be is not documented:
+An event is only a hint. It has no error message, may be late, repeated or out of order, and anyone with the route's key
+can forge one. The job, read from the system, decides. This is F&O's payload of its four batch events (System business
+events), with the names of the schema that F&O offers for download; the values of `BusinessEventId` are not documented:
 
     {"BusinessEventId": "...", "ControlNumber": 5637166326, "EventId": "...", "JobId": 5637144245, "JobStatus": "Error"}
 
-It comes in one of these shapes, which may hold one another:
+The body has one of these forms, which may be nested:
 
     payload, or [payload, ...]                                              HTTPS, a flow
     [{"eventType": ..., "data": payload or its JSON text}, ...]             Event Grid's own schema
     {"specversion": "1.0", "data": ... or "data_base64": ...}, or a list    CloudEvents 1.0, JSON format
     {"MessageName": ..., "InputParameters": [{"key": ..., "value": ...}]}   a Dataverse webhook (RemoteExecutionContext)
 
-The parameters of a webhook are the payload's members, or one of them holds it: as an entity (`Target`, its `Attributes`
-a list of such pairs), as an object or as JSON text. Dataverse puts a prefix before names and writes them in lower case
-(`mserp_jobid`), so neither case nor underscores nor one prefix count.
+The parameters of a webhook are the payload's members, or one of them is the payload: an entity (`Target`, with such
+pairs as its `Attributes`), an object, or JSON text. Dataverse adds a prefix to names and writes them in lower case
+(`mserp_jobid`), so case, underscores and one prefix are ignored.
 """
 
 import base64
@@ -30,15 +30,17 @@ from typing import Literal, Never
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from shared.problems import Mistake, NotJson, NotValid, UnknownEvent
+from shared.core.problems import Mistake, NotJson, NotValid, UnknownEvent
+from shared.systems.contract import Event, Handshake
 from shared.systems.finance_operations.jobs import Status
-from shared.validation import Int64Id, parse
+from shared.validation.body import parse
+from shared.validation.models import Int64Id
 
 Kind = Literal["failed", "ended", "started", "unknown"]
 
 MOST_EVENTS, MOST_NAMES, LONGEST_NAME = 100, 50, 60
 
-_DEEPEST = 8  # envelopes and lists around a payload: more than any of the shapes has
+_DEEPEST = 8  # maximum nesting of envelopes and lists; no form is as deep
 _VALIDATION = "microsoft.eventgrid.subscriptionvalidationevent"
 # Sent when an endpoint is created in F&O, and when a subscription of Event Grid is deleted.
 _WITHOUT_JOBS = ("businesseventstestendpointcontract", "microsoft.eventgrid.subscriptiondeletedevent")
@@ -51,28 +53,8 @@ _JOB: TypeAdapter[int] = TypeAdapter(Int64Id, config=ConfigDict(strict=True, hid
 
 
 @dataclass(frozen=True)
-class Handshake:
-    """Event Grid asks whether we want its events; the answer is 200 and `{"validationResponse": code}`."""
-
-    code: str
-
-
-@dataclass(frozen=True)
-class Hint:
-    """A job that should be looked at; events with the same `mark` are one event that came again.
-
-    A mark is `lasting` if it is made of what F&O numbers its events by.
-    """
-
-    batch_job_id: int
-    kind: Kind
-    mark: str
-    lasting: bool = True
-
-
-@dataclass(frozen=True)
 class _Event:
-    """One payload, its members under their plain names; `whole` is what brought it."""
+    """One payload, with normalized member names; `whole` is the value that contained it."""
 
     place: str
     whole: object
@@ -80,13 +62,13 @@ class _Event:
     fields: Mapping[str, object]
 
 
-def read_events(body: object, headers: Mapping[str, str]) -> Handshake | tuple[Hint, ...]:
-    """Return what a body says; `headers` have their names in lower case.
+def read_events(body: object, headers: Mapping[str, str]) -> Handshake | tuple[Event, ...]:
+    """Return the events in a body; `headers` have lower-case names.
 
-    Events that are about no job, such as the test of an endpoint, are left out: then nothing is to be done.
+    Events about no job, such as the test of an endpoint, are left out.
 
     Raises:
-        UnknownEvent: one of the events names no job; the others don't count then.
+        UnknownEvent: one of the events names no job; the others do not count then.
         NotValid: there are more than 100 events.
     """
     if handshake := _handshake(body, headers):
@@ -94,11 +76,11 @@ def read_events(body: object, headers: Mapping[str, str]) -> Handshake | tuple[H
     found = list(islice(_events(body), MOST_EVENTS + 1))
     if len(found) > MOST_EVENTS:
         raise NotValid.of(Mistake(f"there are more than {MOST_EVENTS} events", found[-1].place))
-    return tuple(_hint(event) for event in found if not _about_no_job(event.fields))
+    return tuple(_event_of(event) for event in found if not _about_no_job(event.fields))
 
 
 def _handshake(body: object, headers: Mapping[str, str]) -> Handshake | None:
-    """Return Event Grid's question, which comes alone in its list."""
+    """Return Event Grid's validation request, which is alone in its list."""
     whole = body[0] if isinstance(body, list) and len(body) == 1 else body
     fields = _fields(whole)
     declared = headers.get("aeg-event-type", "").strip().lower() == "subscriptionvalidation"
@@ -116,9 +98,9 @@ def _events(body: object) -> Iterator[_Event]:
 
 
 def _payloads(value: object, title: object, depth: int) -> Iterator[dict[str, object]]:
-    """Yield the payloads in a value; what isn't known becomes one without a job, so that it is refused.
+    """Yield the payloads in a value; an unknown value becomes a payload without a job, so that it is refused.
 
-    The outermost envelope's title stands in for a missing `BusinessEventId`: Dataverse has the event's name there.
+    The title of the outermost envelope replaces a missing `BusinessEventId`: Dataverse has the event's name there.
     """
     here = _opened(value)
     if isinstance(here, list) and here and depth:
@@ -135,13 +117,13 @@ def _payloads(value: object, title: object, depth: int) -> Iterator[dict[str, ob
 
 
 def _inside(fields: Mapping[str, object]) -> object:
-    """Return what an envelope holds, or None if it is none."""
+    """Return the content of an envelope; None if the value is not an envelope."""
     name = next((name for name in _ENVELOPE if fields.get(name) is not None), "")
     return {"database64": _decoded, "inputparameters": _parameters}.get(name, _opened)(fields.get(name))
 
 
 def _parameters(value: object) -> object:
-    """Return the parameters themselves, if they are the payload, or those of them that hold one."""
+    """Return the parameters if they are the payload, otherwise those that contain one."""
     here = _opened(value)
     if not isinstance(here, dict) or "jobid" in _fields(here):
         return here
@@ -162,7 +144,7 @@ def _decoded(value: object) -> object:
 
 
 def _opened(value: object) -> object:
-    """Return the JSON in a text, and a list of pairs as an object; everything else as it is."""
+    """Return the JSON in a text, and a list of pairs as an object; any other value unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
         try:
             value = parse(value.encode())
@@ -170,12 +152,12 @@ def _opened(value: object) -> object:
             return value
     pairs = [one for one in value if isinstance(one, dict) and set(one) == _PAIR] if isinstance(value, list) else []
     named = {str(pair["key"]): pair["value"] for pair in pairs}
-    # A name that comes twice contradicts itself, as it does in an object.
+    # A list with a repeated name contradicts itself, as an object would.
     return named if isinstance(value, list) and 0 < len(value) == len(named) else value
 
 
 def _fields(value: object) -> dict[str, object]:
-    """Return the known members of an object under their plain names; one without a prefix goes before others."""
+    """Return the known members of an object by normalized name; a name without a prefix takes precedence."""
     exact: dict[str, object] = {}
     prefixed: dict[str, object] = {}
     for name, one in value.items() if isinstance(value, dict) else ():
@@ -183,47 +165,47 @@ def _fields(value: object) -> dict[str, object]:
         if plain not in _KNOWN:
             found, plain = prefixed, re.sub(r"^[a-z][a-z0-9]{1,7}_|_|\s", "", name.lower())
         if plain in _KNOWN:
-            # What contradicts itself says nothing.
+            # Contradictory values count as none.
             found[plain] = one if found.get(plain, one) == one else None
     return {**prefixed, **exact}
 
 
 def _about_no_job(fields: Mapping[str, object]) -> bool:
-    # In the schema that F&O offers for download the ids are empty, and JobId is 0. People send it to try the route out:
-    # a test as well. An event that only lost its job on the way has an id, and isn't passed over in silence.
+    # In the schema that F&O offers for download, the ids are empty and JobId is 0. People send it to test the route. An
+    # event that lost its job on the way has an id, and must be refused.
     title = str(fields.get("businesseventid")).lower()
     sample = (title, fields.get("eventid"), str(fields.get("jobid"))) == ("", "", "0")
     return sample or any(name in title for name in _WITHOUT_JOBS)
 
 
-def _hint(event: _Event) -> Hint:
+def _event_of(event: _Event) -> Event:
     try:
         job = _JOB.validate_python(event.fields.get("jobid"))
     except ValidationError:
         _refuse(event.whole, event.place)
-    return Hint(job, _kind(event.fields), *_mark(event, job))
+    return Event(job, _kind(event.fields), *_mark(event, job))
 
 
 def _kind(fields: Mapping[str, object]) -> Kind:
-    """Return what the status or the event's name says; a failure in either is worth a look at the job."""
-    said = f"{_status(fields.get('jobstatus'))} {fields.get('businesseventid')}".lower()
-    return next((kind for kind, words in _WORDS.items() if re.search(words, said)), "unknown")
+    """Return the kind of an event by its status or name; a failure in either wins."""
+    text = f"{_status(fields.get('jobstatus'))} {fields.get('businesseventid')}".lower()
+    return next((kind for kind, words in _WORDS.items() if re.search(words, text)), "unknown")
 
 
 def _status(value: object) -> str:
-    """Return a status as text; a number is that of BatchStatus, and Dataverse may have it in `Value`."""
+    """Return a status as text; a number is a value of BatchStatus, and Dataverse may have it in `Value`."""
     value = value.get("Value") if isinstance(value, dict) else value
     text = str(value) if isinstance(value, str | int) else ""
     return list(Status)[int(text)] if re.fullmatch(r"[0-9]", text) else text
 
 
 def _mark(event: _Event, job: int) -> tuple[str, bool]:
-    """Return by what the event is known again, hashed, because it may have any length; and whether for ever."""
+    """Return what identifies the event, as a hash of fixed length, and whether it does so for ever."""
     own, name, number = (str(event.fields.get(key) or "") for key in ("eventid", "businesseventid", "controlnumber"))
     own = own.strip("{} ").lower()
     if own.strip("0-"):
         return _hash("event", own), True
-    # Without these it is known by all that came with it: an envelope has an id of its own.
+    # Otherwise the whole body identifies it: an envelope has its own id.
     if name and number:
         return _hash("control", name.lower(), job, number), True
     return _hash(event.digest, event.fields), False
@@ -235,12 +217,12 @@ def _hash(*parts: object) -> str:
 
 def _refuse(whole: object, place: str) -> Never:
     names = list(islice(_names(whole), MOST_NAMES))
-    mistakes = (Mistake("is no event that names a batch job", place),)
-    raise UnknownEvent("No batch job can be read from an event.", mistakes=mistakes, members={"names": names})
+    mistakes = (Mistake("is not an event that names a batch job", place),)
+    raise UnknownEvent("An event names no batch job.", mistakes=mistakes, members={"names": names})
 
 
 def _names(whole: object) -> Iterator[str]:
-    """Yield each name once, behind those that it is in, the outer ones first; of a long one its end. Never a value."""
+    """Yield each member name once, as a path, outer names first; a long path is cut to its end. Never a value."""
     seen: set[str] = {""}
     waiting: deque[tuple[str, object]] = deque([("", whole)])
     while waiting:

@@ -1,57 +1,59 @@
-"""What became of a job after it was requeued: read from its times, never from its status alone.
+"""Whether a job recovered after it was requeued: decided by its times, never by its state alone.
 
-A job's EndDateTime is compared with the one that it had when it was requeued, so only the system's own clock matters. A
-recurring job may go back to Waiting when it ended well, or stay Finished; whether a requeue itself changes the times is
-not documented. All of that is one rule: it has ended anew if it shows a later end than before.
+A job's EndDateTime is compared with its EndDateTime before the requeue, so only the system's own clock matters. A
+recurring job may return to Waiting after a success, or stay Finished; whether a requeue itself changes the times is not
+documented. One rule covers all of this: a job has ended again if its end is later than before.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from shared.outcomes import Became, Recovery
-from shared.problems import AnswerNotUnderstood, ItemNotFound
+from shared.core.outcome import Recovery, RecoveryResult
+from shared.core.problems import AnswerNotUnderstood, ItemNotFound
 from shared.systems.finance_operations.jobs import ENUM, FIELDS, BatchJob, Status, listed, literal, read_job
-from shared.transport import Connection
+from shared.transport.connection import Connection
 
 _FEW = 40
-"""How many ids a filter may name: its URL stays under 2,000 characters."""
+"""Maximum number of ids in a filter: the URL stays under 2,000 characters."""
 _SKEW = timedelta(hours=1)
 _NONE = datetime.min.replace(tzinfo=UTC)
-_GONE = Became(recovery=Recovery.GONE, reason="Finance & Operations has it no longer, and nothing shows that it ran.")
+_GONE = RecoveryResult(
+    recovery=Recovery.GONE, reason="It no longer exists in Finance & Operations, and nothing shows that it ran."
+)
 
 
-def became(job: BatchJob, episode: str | None) -> Became:
-    """Return what became of a job since it was requeued, where `episode` is the failure that it had then."""
+def became(job: BatchJob, episode: str | None) -> RecoveryResult:
+    """Return whether a job recovered since it was requeued; `episode` is the failure that it had then."""
     end, before = job.EndDateTime, (episode or "").partition(" ")[2]
-    # Without the time of the failure, the same old end would look like a new one.
+    # Without the time of the failure, the old end would look like a new one.
     if _instant(before) == _NONE or not _is_later(end, before):
-        return Became()
+        return RecoveryResult()
     match job.Status:
         case Status.ERROR:
-            return Became(recovery=Recovery.FAILED_AGAIN, reason=f"It failed again at {end}.")
+            return RecoveryResult(recovery=Recovery.FAILED_AGAIN, reason=f"It failed again at {end}.")
         case Status.FINISHED:
-            return Became(recovery=Recovery.RECOVERED, reason=f"It ended well at {end}.")
+            return RecoveryResult(recovery=Recovery.RECOVERED, reason=f"It finished at {end}.")
         case Status.WAITING | Status.READY | Status.SCHEDULED | Status.EXECUTING:
-            return Became(recovery=Recovery.RECOVERED, reason=f"It ended at {end}, and is {job.Status} again.")
+            return RecoveryResult(recovery=Recovery.RECOVERED, reason=f"It ended at {end}, and is {job.Status} again.")
         case Status.CANCELED:
-            return Became(recovery=Recovery.GONE, reason=f"Somebody cancelled it, and it ended at {end}.")
-    return Became()
+            return RecoveryResult(recovery=Recovery.GONE, reason=f"It was cancelled, and ended at {end}.")
+    return RecoveryResult()
 
 
 def became_of(
     connection: Connection, watched: Mapping[str, str | None], since: datetime, run: str
-) -> Iterator[tuple[str, Became]]:
-    """Yield what became of some jobs, by their ids, as far as it is known; one list call, whatever their number.
+) -> Iterator[tuple[str, RecoveryResult]]:
+    """Yield whether jobs recovered, by their ids, as far as it is known. It takes one list, for any number of jobs.
 
     Args:
         connection: The environment.
-        watched: The jobs' ids, and the failure that each had when it was requeued.
+        watched: The jobs' ids, each with the failure that it had when it was requeued.
         since: When the first of them was requeued.
         run: The run's id, for the system's own log.
 
     Raises:
-        Failed: they can't be listed.
+        Failed: they cannot be listed.
     """
     found = {str(job.BatchJobRecId): job for job in listed(connection, _path(list(watched), since), run)}
     for one, episode in watched.items():
@@ -59,19 +61,19 @@ def became_of(
         yield one, became(job, episode) if job else _missing(connection, one, episode, run)
 
 
-def _missing(connection: Connection, one: str, episode: str | None, run: str) -> Became:
-    """Look at a job that the list doesn't have: it may be gone, or show its old failure still."""
+def _missing(connection: Connection, one: str, episode: str | None, run: str) -> RecoveryResult:
+    """Read a job that the list does not contain: it may be deleted, or still show its old failure."""
     try:
         return became(read_job(connection, int(one), run), episode)
     except ItemNotFound:
         return _GONE
     except AnswerNotUnderstood:
-        # One job that can't be read must not hide the others.
-        return Became()
+        # A job that cannot be read must not hide the others.
+        return RecoveryResult()
 
 
 def _path(ids: list[str], since: datetime) -> str:
-    """Return the list's address: the jobs by their ids, or all that are under way or have ended since."""
+    """Return the path of the list: the jobs by their ids, or all jobs that are in progress or have ended since."""
     if len(ids) <= _FEW:
         wanted = " or ".join(f"BatchJobRecId eq {one}" for one in ids)
     else:
@@ -86,7 +88,7 @@ def _is_later(end: str, before: str) -> bool:
 
 
 def _instant(text: str) -> datetime:
-    """Return the instant that a job tells; one that can't be read is none, long ago."""
+    """Return an instant that a job shows; a date long ago if it cannot be read."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -16,7 +16,7 @@ from durabletask import task
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.internal.orchestrator_service_pb2 import OrchestrationIdReusePolicy
 
-from shared import clock
+from shared.core import clock
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 memory: dict[str, Any] = {}

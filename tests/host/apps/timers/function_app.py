@@ -11,7 +11,7 @@ import azure.durable_functions as df
 import azure.functions as func
 from durabletask import task
 
-from shared import clock
+from shared.core import clock
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 memory: list[str] = []

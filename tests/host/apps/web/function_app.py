@@ -8,7 +8,7 @@ from typing import Any
 
 import azure.functions as func
 
-from shared import clock
+from shared.core import clock
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 

@@ -1,0 +1,1 @@
+"""Business Central, simulated: `$batch`, entities, limits and faults."""

@@ -1,0 +1,1 @@
+"""Camunda 7, simulated: jobs, retries, batches, history and faults."""

@@ -1,0 +1,1 @@
+"""What all simulators share: server, call log, faults, control API."""

@@ -1,0 +1,1 @@
+"""Microsoft Entra ID, simulated: tokens and their errors."""

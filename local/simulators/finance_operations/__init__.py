@@ -1,0 +1,1 @@
+"""Finance & Operations, simulated: batch jobs, their action, business events and faults."""

@@ -1,0 +1,127 @@
+"""`apply`: carry out a plan, once."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from shared.api import start
+from shared.api.run_actions import Ids, RunOptions, item_refs, refuse_unknown, request_of
+from shared.core import clock
+from shared.core.outcome import Ending
+from shared.core.problems import KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired
+from shared.core.response import Response
+from shared.core.settings import Preset, app_settings
+from shared.core.targets import app_targets
+from shared.durable.engine import Engine
+from shared.fanout import creation as fanout_creation
+from shared.runs import creation, idempotency, records
+from shared.runs.creation import StartedRun
+from shared.runs.records import RunItem
+from shared.runs.report import Item, Run, State
+from shared.runs.spec import RunSpec
+from shared.storage.app import app_store
+from shared.storage.base import Store
+from shared.validation.body import read_json
+from shared.validation.models import checked
+from shared.validation.request import Call
+
+
+class ApplyBody(RunOptions):
+    """Body of `apply`: the whole plan, or a selection of its items."""
+
+    only: Ids | None = None
+    # `except` is a keyword of Python.
+    but: Ids | None = Field(default=None, alias="except")
+    waves: Preset = Field(default="all", description="How many items are tried at once: `careful` or `all`.")
+
+
+async def apply_plan(call: Call, engine: Engine) -> Response:
+    """Apply a plan, or part of it, to the items that have not changed since.
+
+    Raises:
+        NotAPlan: the run is not a plan, or has not ended.
+        PlanExpired: the plan is older than `PLAN_TTL` hours.
+        PlanApplied: it was applied with another selection.
+        NotValid: the body is not valid, or selects no item.
+    """
+    body = checked(ApplyBody, read_json(call))
+    if body.only is not None and body.but is not None:
+        raise NotValid.of(Mistake("send only or except, not both", "/except"))
+    started = await asyncio.to_thread(_begin_apply, app_store(), call, body)
+    return await start.answer(call, started, engine)
+
+
+def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
+    settings = app_settings()
+    plan = _plan(store, call.route_params.get("id", ""), timedelta(hours=settings.plan_ttl))
+    chosen = _chosen(_applicable(store, plan.id), body)
+    spec = records.read_spec(store, plan.id)
+    mark = fanout_creation.selection_mark(chosen)
+    if spec.is_batch:
+        more = {"plan": plan.id, "reason": body.reason}
+        return _once(
+            plan,
+            lambda: fanout_creation.create_again(store, call, (_apply_key(plan.id), mark), spec, chosen, {}, more),
+        )
+    request = replace(
+        request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform"),
+        waves=body.waves,
+        follow_up=spec.sweep is not None if body.followUp is None else body.followUp,
+    )
+    app_targets().choose(request.system, request.target)
+
+    def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
+        made = creation.spec_of_call(call, request, settings, record)
+        return made.model_copy(update={"plan": plan.id}), creation.items_with_cap(request.items, request.cap)
+
+    return _once(plan, lambda: creation.create_or_join(store, _apply_key(plan.id), mark, make))
+
+
+def _once(plan: Run, begin: Callable[[], StartedRun]) -> StartedRun:
+    """Start the run of a plan once: the same selection joins it, another one is refused."""
+    try:
+        return begin()
+    except KeyReused as problem:
+        raise PlanApplied(f"Plan {plan.id} was applied with another selection.", run=problem.run) from None
+
+
+def _plan(store: Store, run: str, lifetime: timedelta) -> Run:
+    """Return the report of a plan that may be applied."""
+    spec = records.read_spec(store, run)
+    head = records.read_report(store, spec.run)
+    if spec.mode != "plan" or head is None or head.state is not State.PLANNED:
+        raise NotAPlan("The run is not a plan, or it has not ended.", run=spec.run)
+    expires = spec.created + lifetime
+    # The call that applied the plan may be repeated after the plan has expired.
+    if clock.now() >= expires and store.read(_apply_key(spec.run)) is None:
+        raise PlanExpired(f"The plan expired at {_instant(expires)}.", run=spec.run)
+    return head
+
+
+def _apply_key(plan: str) -> str:
+    return f"keys/apply-{plan}"
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _applicable(store: Store, run: str) -> list[Item]:
+    """Return the items of a plan that can be applied."""
+    found = records.all_items(store, run)
+    return [item for item in found if item.outcome is Ending.NOT_ATTEMPTED and item.type is None]
+
+
+def _chosen(items: list[Item], body: ApplyBody) -> list[Item]:
+    """Return the selected items of a plan."""
+    known = {item.id for item in items}
+    refuse_unknown("only", body.only, known, "is not an item of the plan that can be applied")
+    refuse_unknown("except", body.but, known, "is not an item of the plan that can be applied")
+    selected = known if body.only is None else set(body.only)
+    chosen = [item for item in items if item.id in selected - set(body.but or [])]
+    if not chosen:
+        raise NotValid("The request selects no item of the plan.", mistakes=(Mistake("selects no item", "/only"),))
+    return chosen

@@ -1,0 +1,40 @@
+"""`cancel`: stop one run."""
+
+import asyncio
+
+from shared.api.run_actions import Reason
+from shared.core.problems import RunEnded
+from shared.core.response import Response
+from shared.core.settings import app_settings
+from shared.durable.engine import Engine
+from shared.policy import switches
+from shared.reports import responses
+from shared.runs import creation, records
+from shared.runs.report import State
+from shared.storage.app import app_store
+from shared.validation.body import read_json
+from shared.validation.models import Strict, checked
+from shared.validation.request import Call
+
+
+class CancelBody(Strict):
+    """Body of `cancel`."""
+
+    reason: Reason
+
+
+async def cancel_run(call: Call, engine: Engine) -> Response:
+    """Cancel a run: calls in progress complete, the other items are not attempted, and watching ends.
+
+    Raises:
+        RunEnded: the run has ended.
+    """
+    body = checked(CancelBody, read_json(call))
+    store, settings = app_store(), app_settings()
+    spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
+    head = await asyncio.to_thread(records.read_report, store, spec.run)
+    if head and head.state is not State.WATCHING:
+        raise RunEnded("The run has ended.", run=spec.run)
+    await asyncio.to_thread(switches.cancel, store, spec.run, body.reason, creation.actor(call, settings))
+    await engine.cancel(spec.run)
+    return responses.accepted(spec, State.RUNNING)

@@ -1,0 +1,76 @@
+"""`check`: ask the system again about the unknown items of a run."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.core.outcome import Ending
+from shared.core.problems import Mistake, NotValid, RunOpen
+from shared.core.response import Response
+from shared.core.settings import app_settings
+from shared.fanout.recheck import recheck_operations
+from shared.recovery.recheck import recheck_items
+from shared.reports import finish, view
+from shared.runs import creation, records
+from shared.runs.report import Item
+from shared.storage.app import app_store
+from shared.storage.base import Store
+from shared.transport.deadline import with_deadline
+from shared.validation.body import read_json
+from shared.validation.models import Strict, checked
+from shared.validation.request import Call
+
+_MOST = 1000
+"""How many items one check reads."""
+
+
+class CheckBody(Strict):
+    """Body of `check`."""
+
+    reason: str = Field(min_length=1, max_length=500, description="Why; stored in the report.")
+    settleBy: list[Annotated[str, Field(min_length=1, max_length=128)]] | None = Field(  # noqa: N815 - as callers write it
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="Fields by which a created record is found; they replace those of the batch.",
+    )
+
+
+async def check_run(call: Call) -> Response:
+    """Record a new run with the unknown items of another one, and the outcomes that the system shows now.
+
+    Raises:
+        NotValid: the run has no unknown items.
+        RunOpen: the run has not ended.
+    """
+    body = checked(CheckBody, read_json(call))
+    return await asyncio.to_thread(_check, app_store(), call, body)
+
+
+@with_deadline
+def _check(store: Store, call: Call, body: CheckBody) -> Response:
+    former = records.read_spec(store, call.route_params.get("id", ""))
+    if records.read_report(store, former.run) is None:
+        raise RunOpen("The run has not ended.", run=former.run)
+    unknown = [item for item in records.all_items(store, former.run) if item.outcome is Ending.UNKNOWN][:_MOST]
+    if not unknown:
+        raise NotValid("The run has no unknown items.", mistakes=(Mistake("names a run without unknown items"),))
+    spec = creation.check_spec(call, former, body.reason, app_settings())
+    # A check of a check is about the run that sent the items.
+    former = records.source_of(store, former)
+    if former.is_batch:
+        shown = recheck_operations(store, former, unknown, body.settleBy)
+    else:
+        shown = recheck_items(store, former, unknown)
+    items = [Item.of(item.id, shown[item.id], item.about, item.episode) for item in unknown]
+    records.write_spec(store, spec, [])
+    head = finish.report_of(store, spec, items)
+    records.write_report(store, head, items, "report")
+    content = view.run_json(view.with_page(head, items, more=False))
+    response = Response(200, content, headers={"Nightshift-Outcome": view.overall_outcome(head)})
+    retention = timedelta(hours=app_settings().result_retention_hours)
+    stored = finish.keep(store, spec.run, response, sent=False, retention=retention)
+    finish.close_run(store, head)
+    return stored

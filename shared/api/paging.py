@@ -1,0 +1,52 @@
+"""Query parameters of lists: numbers, instants, and the link to the next page."""
+
+import re
+from datetime import datetime
+from urllib.parse import urlencode
+
+from shared.core.problems import Mistake, NotValid
+from shared.core.settings import app_settings
+from shared.runs import creation
+from shared.validation.request import Call
+
+PAGE = 100
+_FIRST_YEAR, _LAST_YEAR = 2000, 2199
+
+
+def number(call: Call, name: str, default: int, *, most: int = 2**31) -> int:
+    """Return a whole number from the query; raise NotValid for another text."""
+    text = call.params.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not (name == "after" or int(text) >= 1) or int(text) > most:
+        raise wrong_parameter(name, f"must be a number up to {most}")
+    return int(text)
+
+
+def instant(call: Call, name: str) -> datetime | None:
+    """Return an ISO 8601 instant with a zone from the query; raise NotValid for another text."""
+    text = call.params.get(name)
+    if text is None:
+        return None
+    try:
+        # The + of an offset is decoded as a space.
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise wrong_parameter(name, "must be an ISO 8601 instant") from None
+    if found.tzinfo is None:
+        raise wrong_parameter(name, "must have a zone, such as Z")
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise wrong_parameter(name, f"must be between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return found
+
+
+def wrong_parameter(name: str, text: str) -> NotValid:
+    """Build the problem for a query parameter."""
+    return NotValid.of(Mistake(f"the parameter {name} {text}", parameter=name))
+
+
+def next_link(call: Call, after: str) -> str:
+    """Return the link to the next page: the other parameters of the call, without a function key (`code`)."""
+    kept = {name: value for name, value in call.params.items() if name.lower() != "code"}
+    path = call.url.partition("?")[0].partition("/api/")[2]
+    return f"{creation.base_url(call, app_settings())}/api/{path}?{urlencode({**kept, 'after': after})}"

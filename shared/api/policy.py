@@ -1,0 +1,98 @@
+"""`policy`, `put_policy`, `stop` and `resume`."""
+
+import asyncio
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.core.problems import Mistake, NotValid, VersionRequired
+from shared.core.response import Response
+from shared.core.settings import app_settings
+from shared.core.targets import app_targets
+from shared.policy import document, switches
+from shared.policy.document import PolicyDocument
+from shared.policy.rules import Rule, Rules
+from shared.policy.switches import Stops
+from shared.runs import creation
+from shared.storage.app import app_store
+from shared.validation.body import read_json
+from shared.validation.models import Strict, checked
+from shared.validation.request import Call
+
+_Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; stored with the change.")]
+
+
+class SwitchBody(Strict):
+    """Body of `stop` and `resume`."""
+
+    target: str | None = Field(
+        default=None, min_length=1, max_length=64, description="The target; without it, all targets."
+    )
+    reason: _Reason
+
+
+class PolicyBody(Strict):
+    """Body of `put_policy`: all rules, in order."""
+
+    rules: list[Rule] = Field(max_length=1000)
+    reason: _Reason
+
+
+async def get_policy(_: Call) -> Response:
+    """Return the rules, with their version as the ETag."""
+    return _policy(await asyncio.to_thread(document.current_policy, app_store().read))
+
+
+async def change_policy(call: Call) -> Response:
+    """Replace the rules of the version that If-Match names; the next item is judged by the new ones.
+
+    Raises:
+        VersionRequired: If-Match is missing.
+        PolicyChanged: the policy has another version.
+        NotValid: the body or If-Match is not valid.
+    """
+    body = checked(PolicyBody, read_json(call))
+    rules = checked(Rules, {"rules": [rule.model_dump() for rule in body.rules]})
+    version, who = _version(call), creation.actor(call, app_settings())
+    return _policy(await asyncio.to_thread(document.put_policy, app_store(), rules, version, body.reason, who))
+
+
+async def stop_sending(call: Call) -> Response:
+    """Stop sending to a target, or to all targets; takes effect within a second."""
+    body = checked(SwitchBody, read_json(call))
+    who = creation.actor(call, app_settings())
+    return _stops(await asyncio.to_thread(switches.stop, app_store(), _target(body), body.reason, who))
+
+
+async def resume_sending(call: Call) -> Response:
+    """Resume sending to a target, or end the stop of all targets; this starts no run."""
+    body = checked(SwitchBody, read_json(call))
+    return _stops(await asyncio.to_thread(switches.resume, app_store(), _target(body)))
+
+
+def _target(body: SwitchBody) -> str | None:
+    """Return the configured name of the target; a target that is off can be stopped, too."""
+    if body.target is None or body.target.lower() in app_targets().off:
+        return body.target.lower() if body.target else None
+    return app_targets().named(body.target).name
+
+
+def _version(call: Call) -> int:
+    sent = call.headers.get("if-match")
+    if sent is None:
+        raise VersionRequired("The header If-Match is missing.")
+    found = re.fullmatch(r'"?([0-9]{1,9})"?', sent.strip())
+    if not found:
+        raise NotValid.of(Mistake("is not an ETag of the policy", header="If-Match"))
+    return int(found[1])
+
+
+def _policy(current: PolicyDocument) -> Response:
+    content = current.model_dump(mode="json", exclude={"v", "rules"}, exclude_none=True)
+    rules = [rule.model_dump(exclude_defaults=True) for rule in current.rules.rules]
+    return Response.of(200, {**content, "rules": rules}, ETag=f'"{current.version}"')
+
+
+def _stops(stops: Stops) -> Response:
+    return Response.of(200, {"stopped": {name: one.model_dump(mode="json") for name, one in stops.stopped.items()}})

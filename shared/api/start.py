@@ -1,0 +1,119 @@
+"""Start or join a run, wait for its response, or return 202; `run_result`."""
+
+import asyncio
+import hmac
+
+from shared.core import clock
+from shared.core.problems import UnknownRun
+from shared.core.response import Response
+from shared.core.settings import Settings, app_settings
+from shared.core.targets import app_targets
+from shared.durable import open_runs
+from shared.durable.engine import Engine, Phase
+from shared.reports import responses
+from shared.runs import idempotency, records
+from shared.runs.creation import StartedRun, actor, create_or_join, items_with_cap, spec_of_call
+from shared.runs.records import RunItem
+from shared.runs.spec import RunSpec
+from shared.storage.app import app_store
+from shared.storage.base import Store
+from shared.systems.requests import RunRequest
+from shared.validation.request import Call, Preference
+
+_SHORTEST_PAUSE = 0.02
+_LONGEST_PAUSE = 1.0
+_SHARE = 0.1
+"""A pause as a share of the time waited so far: a call waits a tenth too long at most."""
+
+
+async def start_and_answer(call: Call, request: RunRequest, engine: Engine) -> Response:
+    """Start a run, or join the one that the call repeats, and return its response, or 202.
+
+    Raises:
+        Problem: the call is refused, or the response is past its retention.
+    """
+    started = await asyncio.to_thread(_create, app_store(), app_settings(), call, request)
+    return await answer(call, started, engine)
+
+
+async def answer(call: Call, started: StartedRun, engine: Engine) -> Response:
+    """Start a recorded run, and return its response, or 202 if it takes longer than the call waits."""
+    await start(started, engine)
+    response = await _wait_for_response(engine, started.spec, _wait_seconds(call.preference, app_settings()))
+    return response.with_headers(_headers(call, started))
+
+
+async def start(started: StartedRun, engine: Engine) -> None:
+    """Start a run, unless the call that recorded it has started it."""
+    if started.joined:
+        await open_runs.ensure_alive(started.spec, engine, at_once=True)
+    else:
+        await open_runs.start_recorded(started.spec, engine)
+
+
+async def get_result(call: Call, engine: Engine) -> Response:
+    """Return the response that the call itself would have returned, or 202 until it is ready.
+
+    Raises:
+        UnknownRun: there is no such run, or the ticket is wrong.
+        Expired: the response is past its retention.
+    """
+    store = app_store()
+    spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
+    if not hmac.compare_digest(spec.ticket.encode(), call.params.get("ticket", "").encode()):
+        raise UnknownRun("There is no run with this id, or the ticket is wrong.")
+    return await _wait_for_response(engine, spec, 0)
+
+
+def _create(store: Store, settings: Settings, call: Call, request: RunRequest) -> StartedRun:
+    app_targets().choose(request.system, request.target)
+    key = idempotency.key_of(call, actor(call, settings))
+
+    def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
+        if request.selection is None:
+            return spec_of_call(call, request, settings, record), items_with_cap(request.items, request.cap)
+        records.write_selection(store, record.run, request.selection)
+        return spec_of_call(call, request, settings, record), None
+
+    return create_or_join(store, key, idempotency.fingerprint(call), make)
+
+
+async def _wait_for_response(engine: Engine, spec: RunSpec, seconds: float) -> Response:
+    """Wait for the response of a run, or return 202; a run that the engine has lost is closed meanwhile."""
+    store, since = app_store(), clock.now()
+    while True:
+        found = await open_runs.ensure_alive(spec, engine, at_once=True)
+        waited = (clock.now() - since).total_seconds()
+        # Read it at the end in any case: the engine may lag behind the store.
+        if found.phase not in (Phase.RUNNING, Phase.WAITING) or waited >= seconds:
+            stored = await asyncio.to_thread(_stored_response, store, spec)
+            if stored or waited >= seconds:
+                return stored or responses.accepted(spec, found.state)
+        await clock.sleep_async(min(pause(waited), seconds - waited))
+
+
+def pause(waited: float) -> float:
+    """Return the seconds until the next check of a run, after `waited` seconds."""
+    return min(max(waited * _SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+
+def _stored_response(store: Store, spec: RunSpec) -> Response | None:
+    stored = records.read_response(store, spec.run)
+    if stored is None:
+        return None
+    records.refuse_expired(spec, stored)
+    return records.response_of(store, spec.run, stored)
+
+
+def _wait_seconds(preference: Preference, settings: Settings) -> float:
+    if preference.respond_async:
+        return 0
+    return settings.wait_seconds if preference.wait is None else preference.wait
+
+
+def _headers(call: Call, started: StartedRun) -> dict[str, str]:
+    applied = call.preference.applied
+    return {
+        **({"Preference-Applied": applied} if applied else {}),
+        **({"Nightshift-Replayed": "true"} if started.joined else {}),
+    }

@@ -1,0 +1,94 @@
+"""`systems` and `health`."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+from shared.api.paging import PAGE
+from shared.core.problems import AccessDenied, CredentialsRefused, ItemProblem, NotReady
+from shared.core.response import Response, to_json
+from shared.core.settings import app_settings
+from shared.core.targets import Target, app_targets
+from shared.durable import open_runs
+from shared.durable.engine import Engine
+from shared.policy import switches
+from shared.runs import notices, records
+from shared.storage.app import app_store
+from shared.storage.base import Store
+from shared.systems.registry import definition_of
+from shared.transport.connection import connection
+from shared.validation.request import Call
+
+_STATES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
+_HEALTHY = 4.0
+"""Seconds within which the engine and the store must answer."""
+
+
+async def get_systems(_: Call, engine: Engine) -> Response:
+    """Return the state of each target, the stop switches, the notices, and the number of open runs."""
+    stopped = (await asyncio.to_thread(switches.stops, app_store())).stopped
+    raised = await asyncio.to_thread(lambda: list(notices.current(app_store())))
+    targets = app_targets()
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        loop = asyncio.get_running_loop()
+        on = await asyncio.gather(*(loop.run_in_executor(threads, _probed, target) for target in targets.on))
+    off = [{"target": name, "state": "off", "reason": reason} for name, reason in targets.off.items()]
+    return Response.of(
+        200,
+        {
+            "systems": [*on, *off],
+            "stopped": {name: switch.model_dump(mode="json") for name, switch in stopped.items()},
+            "needsPerson": [one.model_dump(mode="json", exclude_none=True) for one in raised],
+            "openRuns": await _open_runs(engine),
+        },
+    )
+
+
+async def get_health(_: Call, engine: Engine) -> Response:
+    """Check the settings, the store and the engine, and return how many targets are on and off.
+
+    Raises:
+        NotReady: a setting is wrong, or the store or the engine doesn't answer in time.
+    """
+    app_settings()
+    await asyncio.gather(engine.answers(_HEALTHY), store_answers(app_store(), _HEALTHY))
+    targets = app_targets()
+    return Response(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
+
+
+async def store_answers(store: Store, seconds: float) -> None:
+    """Return when the store answers.
+
+    Raises:
+        NotReady: it doesn't answer within `seconds`.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.get_running_loop().run_in_executor(_health_threads(), store.read, "health")
+    except TimeoutError:
+        raise NotReady(f"The store does not answer within {seconds:g} s.") from None
+
+
+@cache
+def _health_threads() -> ThreadPoolExecutor:
+    """Return the pool of `health`: calls to a store that hangs must not use up the threads of other functions."""
+    return ThreadPoolExecutor(2, thread_name_prefix="health")
+
+
+async def _open_runs(engine: Engine) -> int:
+    """Return how many runs are open, up to 100; start or close those that need it."""
+    store = app_store()
+    page = await asyncio.to_thread(store.list, records.OPEN, None, PAGE)
+    return sum([await open_runs.check_open(store, key, engine) for key in page.keys])
+
+
+def _probed(target: Target) -> dict[str, Any]:
+    """Read one record of a target, and return its state; the read needs a token and a permission."""
+    entry: dict[str, Any] = {"target": target.name, "system": target.system, "state": "ok"}
+    try:
+        definition_of(target.system).probe(connection(target))
+    except ItemProblem as problem:
+        state = _STATES.get(type(problem), "not reachable")
+        return {**entry, "state": state, "reason": problem.detail, "next": problem.next_step}
+    return entry

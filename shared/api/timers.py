@@ -1,0 +1,122 @@
+"""Timer functions: each tick starts the nights that have begun.
+
+A tick handles every target of one system whose night has begun and that has no quiet hours now. A night has a key that
+is created once, so late, missed and doubled ticks start it once.
+
+The night of fanned-out batches retries, once, the failed and not attempted operations of the last day's batches. It
+never retries what is unknown, or what a person stopped or cancelled. A batch in order, or all or nothing, with an
+operation that was rejected, rolled back or is unknown waits for a person: the rest must not go on without that one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+from shared.api import start
+from shared.core import clock
+from shared.core.model import Stored
+from shared.core.outcome import Ending
+from shared.core.problems import Cancelled, Problem, RunClosed, Stopped
+from shared.core.schedule import Night, quiet_until
+from shared.core.settings import Settings, app_settings
+from shared.core.targets import System, Target, app_targets
+from shared.durable.engine import Engine
+from shared.fanout import batch_records
+from shared.fanout.creation import create_again, selection_mark
+from shared.policy.rules import Initiator
+from shared.runs import creation, records
+from shared.runs.creation import StartedRun
+from shared.runs.report import Item, State
+from shared.runs.spec import RunSpec, Window
+from shared.storage.app import app_store
+from shared.storage.base import Store, keys
+from shared.systems.registry import definition_of
+from shared.validation.request import Call
+
+_DAY = timedelta(days=1)
+_RETRIED = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
+_STOPPED_BY_PERSON = frozenset({Cancelled.slug, RunClosed.slug, Stopped.slug})
+_log = logging.getLogger("nightshift")
+
+
+class NightDone(Stored):
+    """Marks that the retries of a night are recorded for a target."""
+
+
+async def start_sweeps(system: System, function: str, engine: Engine) -> None:
+    """Start the sweep of each due target of a system, once a night."""
+    settings, shape = app_settings(), definition_of(system).shape
+    for target, night in _due_targets(settings, system) if settings.sweep_mode != "off" else ():
+        started = await asyncio.to_thread(creation.night_run, app_store(), settings, function, target, shape, night)
+        await start.start(started, engine)
+        if not started.joined:
+            _log.info("run %s: night %s of target %s started", started.spec.run, night.name, target.name)
+
+
+async def start_retries(system: System, function: str, engine: Engine) -> None:
+    """Retry the last day's batches of each due target of a system, once a night, if BATCH_RETRY is on."""
+    settings = app_settings()
+    for target, night in _due_targets(settings, system) if settings.batch_retry == "on" else ():
+        for started in await asyncio.to_thread(_retries, app_store(), settings, function, target, night):
+            await start.start(started, engine)
+
+
+def _due_targets(settings: Settings, system: System) -> Iterator[tuple[Target, Night]]:
+    """Yield the targets of a system whose night has begun and that have no quiet hours now."""
+    now = clock.now()
+    night = settings.schedule.night(now)
+    for target in app_targets().on if night else ():
+        if night and target.system == system and quiet_until(target.quiet, settings.schedule.zone, now) is None:
+            yield target, night
+
+
+def _retries(store: Store, settings: Settings, function: str, target: Target, night: Night) -> list[StartedRun]:
+    """Record the retries of a target's night, unless an earlier tick did."""
+    done, started = f"keys/night-{function}-{target.name}-{night.name}", []
+    if store.read(done):
+        return []
+    for former in _last_batches(store, target, night):
+        items = _retryable(store, former)
+        if items:
+            try:
+                started.append(_retry(store, settings, function, night, former, items))
+            except Problem as problem:
+                # The payloads may be past their retention; the other batches are retried.
+                _log.warning("run %s: not retried at night (%s)", former.run, problem.slug)
+    records.create(store, done, NightDone())
+    return started
+
+
+def _last_batches(store: Store, target: Target, night: Night) -> Iterator[RunSpec]:
+    """Yield the batches of a target that were created in the day before a night."""
+    since = night.start - _DAY
+    for day in sorted({since.date(), night.start.date()}):
+        for key in keys(store, records.index_prefix(f"{day:%Y-%m-%d}")):
+            spec = records.read_spec(store, key.rpartition("/")[2].partition("-")[2])
+            performed = spec.is_batch and spec.target == target.name and spec.mode == "perform"
+            if performed and spec.function == "batch" and since <= spec.created < night.start:
+                yield spec
+
+
+def _retryable(store: Store, former: RunSpec) -> list[Item]:
+    """Return the items of a batch that may be retried."""
+    head, batch = records.read_report(store, former.run), batch_records.read_batch(store, former.run)
+    if head is None or batch is None or head.state is State.CANCELLED:
+        return []
+    items = list(records.all_items(store, former.run))
+    stopped = {Ending.REJECTED, Ending.UNKNOWN, Ending.ROLLED_BACK} & {item.outcome for item in items}
+    if stopped and (batch.in_order or batch.snapshot):
+        return []
+    return [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
+
+
+def _retry(
+    store: Store, settings: Settings, function: str, night: Night, former: RunSpec, items: list[Item]
+) -> StartedRun:
+    call = Call("POST", function, settings.public_url or former.base, {}, {}, {}, b"")
+    key = f"keys/{function}-{former.run}", selection_mark(items)
+    more: dict[str, object] = {"parent": former.run, "reason": f"Night {night.name}", "by": Initiator.MACHINE}
+    more |= {"origin": "timer", "function": function, "actor": function}
+    more |= {"give_up": night.end, "sweep": Window(night=night.name)}
+    return create_again(store, call, key, former, items, {}, more)

@@ -1,0 +1,1 @@
+"""The base of all packages: clock, problems, outcomes, settings, targets, schedule."""

@@ -1,0 +1,88 @@
+"""Start and end of nights and quiet hours, in any time zone. Pure functions."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Night:
+    """One window on one date; start and end are in UTC."""
+
+    name: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The daily start times of nights, and their common end, in one time zone."""
+
+    at: tuple[time, ...]
+    until: time
+    zone: ZoneInfo
+
+    @classmethod
+    def read(cls, at: str, until: str, zone: str) -> "Schedule":
+        """Parse a schedule, such as `02:00, 04:30`, `06:00` and `Europe/Berlin`.
+
+        Raises:
+            ValueError: a time is not HH:MM.
+            ZoneInfoNotFoundError: the zone does not exist.
+        """
+        return cls(tuple(sorted(clock_time(text) for text in at.split(","))), clock_time(until), ZoneInfo(zone))
+
+    def night(self, now: datetime) -> Night | None:
+        """Return the window that contains `now`: the one that started last, unless it has ended."""
+        today = now.astimezone(self.zone).date()
+        began = [night for night in self._nights(today) if night.start <= now]
+        last = max(began, key=lambda night: night.start, default=None)
+        return last if last and now < last.end else None
+
+    def _nights(self, today: date) -> Iterator[Night]:
+        for day in (today - _DAY, today):
+            for begin in self.at:
+                yield self._night(day, begin)
+
+    def _night(self, day: date, begin: time) -> Night:
+        last_day = day if self.until > begin else day + _DAY
+        start, end = self._utc(day, begin), self._utc(last_day, self.until)
+        if end <= start:
+            # The clocks were set forward past the whole window; the window keeps its length.
+            end = start + (datetime.combine(last_day, self.until) - datetime.combine(day, begin))
+        return Night(f"{day:%Y-%m-%d}T{begin:%H:%M}", start, end)
+
+    def _utc(self, day: date, at: time) -> datetime:
+        """Return the first instant with this time of day; a skipped time has the offset before the change."""
+        return datetime.combine(day, at, self.zone).astimezone(UTC)
+
+
+def clock_time(text: str) -> time:
+    """Parse a time of day, `HH:MM`.
+
+    Raises:
+        ValueError: the text is not a time of day.
+    """
+    if not re.fullmatch(r"\s*\d\d:\d\d\s*", text):
+        raise ValueError("is not a time of day as HH:MM")
+    return time.fromisoformat(text.strip())
+
+
+def quiet_until(hours: str, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """Return the end of a target's quiet hours if `now` is within them; `hours` is such as `22:00-23:30`, or empty.
+
+    Raises:
+        ValueError: `hours` has no two different times of day.
+    """
+    if not hours:
+        return None
+    first, _, last = hours.partition("-")
+    begin, end = clock_time(first), clock_time(last)
+    if begin == end:
+        raise ValueError("has the same start and end")
+    night = Schedule((begin,), end, zone).night(now)
+    return night.end if night else None

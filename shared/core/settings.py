@@ -1,0 +1,166 @@
+"""The app's settings: typed, described, and read once per process.
+
+Azure restarts every instance when a setting changes, so the values stay current.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal, Self
+from zoneinfo import ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shared.core.problems import NotReady
+from shared.core.schedule import Schedule
+
+Preset = Literal["careful", "all"]
+"""How many items are sent at once (`recovery/waves.py`)."""
+
+
+class Settings(BaseModel):
+    """The app's settings; the name of an app setting is the field's name in upper case.
+
+    The settings of targets are in `targets.py`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    store: Literal["blob", "sqlite"] = Field(
+        default="blob",
+        description="The store for runs, keys and claims: `blob` (Azure Blob Storage, in the account of "
+        "AzureWebJobsStorage) or `sqlite` (one machine).",
+    )
+    store_container: str = Field(default="nightshift", description="The blob container; created if it does not exist.")
+    store_path: str = Field(default="nightshift.db", description="The file of the SQLite store.")
+    public_url: str = Field(
+        default="",
+        description="The app's public URL for `Location` and links, such as `https://nightshift.example.com`. Empty: "
+        "that of the request.",
+    )
+    max_body: int = Field(default=20 * 1024 * 1024, ge=1, description="Maximum size of a request body, in bytes.")
+    wait_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=100,
+        description="Seconds that a call waits for its run before it returns 202; `Prefer: wait=N` overrides it.",
+    )
+    result_retention_hours: int = Field(
+        default=24,
+        ge=1,
+        description="Hours that a response is stored, and repeated under its Idempotency-Key; after that, it is 410.",
+    )
+    give_up_minutes: int = Field(
+        default=30,
+        ge=0,
+        le=1440,
+        description="Minutes that the run of a call retries while a system can't be reached or is throttling; a night "
+        "retries until its window ends.",
+    )
+    attempts_cap: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Failed attempts in a row after which nights, sweeps and events skip an item; the `cap` of a rule "
+        "overrides it.",
+    )
+    follow_up_hours: int = Field(
+        default=4, ge=1, le=24, description="Hours that a run watches whether its items recover."
+    )
+    event_waits: str = Field(
+        default="5,15,60",
+        description="Minutes before the first, second, ... attempt that an event makes at an item that keeps failing; "
+        "after the last one, the item is left to the sweep.",
+    )
+    storm_limit: int = Field(
+        default=50,
+        ge=1,
+        le=1000,
+        description="Maximum number of events per target that start a run within 10 minutes; the rest is left to the "
+        "sweep.",
+    )
+    plan_ttl: int = Field(default=24, ge=1, le=168, description="Hours after which a plan expires.")
+    sweep_mode: Literal["off", "plan", "apply"] = Field(
+        default="plan",
+        description="What the nightly sweep does: nothing, make a plan to approve, or apply what the policy allows.",
+    )
+    sweep_at: str = Field(
+        default="02:00", description="Start of the night: one or more times of day, such as `02:00,04:30`."
+    )
+    sweep_until: str = Field(default="06:00", description="End of the night; the sweep then gives up what is left.")
+    sweep_time_zone: str = Field(default="UTC", description="Time zone of these times, such as `Europe/Berlin`.")
+    sweep_waves: Preset = Field(
+        default="careful",
+        description="How many items a night sends at once: `careful` starts with 5 and grows as they recover; `all` "
+        "sends all of them.",
+    )
+    batch_retry: Literal["off", "on"] = Field(
+        default="off",
+        description="`on`: the night retries those operations of the day's batches (business-central) that failed or "
+        "were not attempted, as far as the policy allows it.",
+    )
+    sweep_cap: int = Field(
+        default=1000, ge=1, le=10_000, description="Maximum number of items per target that a night processes."
+    )
+    selection_cap: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="Maximum number of jobs that a call of `set_retries` may select without its own `cap`; a larger "
+        "selection is refused as a whole.",
+    )
+    trust_client_principal: bool = Field(
+        default=False,
+        description="`true` only if App Service authentication is on and requires authentication: then the header "
+        "`x-ms-client-principal-id` names the caller. Otherwise any caller could send this header.",
+    )
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> Self:
+        try:
+            Schedule.read(self.sweep_at, self.sweep_until, self.sweep_time_zone)
+        except (ValueError, ZoneInfoNotFoundError):
+            # The library's text quotes the value, which may be a misplaced secret.
+            raise ValueError("SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE can't be read") from None
+        return self
+
+    @field_validator("event_waits")
+    @classmethod
+    def _check_waits(cls, value: str) -> str:
+        if not re.fullmatch(r"\s*\d{1,4}\s*(,\s*\d{1,4}\s*){0,19}", value):
+            raise ValueError("must be up to 20 numbers of minutes, such as 5,15,60")
+        return value
+
+    @property
+    def waits(self) -> tuple[int, ...]:
+        """Minutes before each attempt of an event."""
+        return tuple(int(text) for text in self.event_waits.split(","))
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the nights."""
+        return Schedule.read(self.sweep_at, self.sweep_until, self.sweep_time_zone)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings from `environment`; an empty value counts as absent."""
+        names = cls.model_fields
+        return cls.model_validate({name: environment[name.upper()] for name in names if environment.get(name.upper())})
+
+
+@cache
+def app_settings() -> Settings:
+    """Return this process's settings.
+
+    Raises:
+        NotReady: a setting is wrong.
+    """
+    try:
+        return Settings.read(os.environ)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'__'.join(str(part) for part in one['loc']).upper()}: {one['msg']}".lstrip(": ")
+            for one in error.errors(include_input=False)
+        )
+        raise NotReady(f"An app setting is wrong: {wrong}.") from None

@@ -1,0 +1,341 @@
+"""Named targets: a request names a target and never a URL.
+
+The settings `TARGETS__{NAME}__{SETTING}` define them. A target with wrong settings is off and reports why; the others
+work.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from shared.core.durations import MOST_CONNECTING, MOST_READING, longest_call
+from shared.core.problems import Mistake, NotValid, TargetOff, UnknownTarget
+from shared.core.schedule import quiet_until
+
+System = Literal["finance-operations", "business-central", "camunda"]
+Auth = Literal["none", "basic", "bearer", "client-secret", "managed-identity"]
+
+_STATIC = ("none", "basic", "bearer")
+"""The kinds that need no token issuer. Only Camunda accepts them; the other systems require Entra tokens."""
+
+_NEEDED: Mapping[Auth, tuple[str, ...]] = {
+    "basic": ("username", "password"),
+    "bearer": ("token",),
+    "client-secret": ("tenant", "client_id", "client_secret"),
+}
+_PREFIX = "TARGETS__"
+_BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def _checked_url(value: str) -> str:
+    if re.search(r"[\s@?#\\]", value):
+        raise ValueError("must be a scheme, a host and an optional path, without user, query or fragment")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        # The library's text quotes the value, which may hold a password.
+        raise ValueError("is not a URL") from None
+    if port == 0 or not parts.hostname:
+        raise ValueError("has no host, or port 0")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ValueError("must begin with https:// (http:// only for the loopback address)")
+    return value.rstrip("/")
+
+
+def _check_basic(value: str) -> None:
+    """Refuse control characters in a user name or password (RFC 7617, 2), and bytes that are not UTF-8."""
+    # Python reads such bytes as surrogates; the encoder's error would quote the whole password.
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise ValueError("must be text in UTF-8 without control characters, such as a line break")
+
+
+class Target(BaseModel):
+    """One connection: a system, its URL and a credential. A field's name is the last part of the setting's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(exclude=True)
+    system: System = Field(description="The system: `finance-operations`, `business-central` or `camunda`.")
+    url: str = Field(
+        description=(
+            "The system's base URL, such as `https://contoso.operations.dynamics.com`, "
+            "`https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}`, or "
+            "`https://camunda.example.com/engine-rest`; a named engine is `.../engine-rest/engine/{name}`."
+        )
+    )
+    auth: Auth = Field(
+        description=(
+            "The kind of credential: `client-secret`, or this app's `managed-identity`; for camunda also `none`, "
+            "`basic` or `bearer`."
+        )
+    )
+    tenant: str = Field(default="", description="The id of the Entra tenant (client-secret).")
+    client_id: str = Field(
+        default="", description="The client id (client-secret), or that of a user-assigned identity (managed-identity)."
+    )
+    client_secret: SecretStr = Field(
+        default=SecretStr(""), description="The client secret; preferably a Key Vault reference (client-secret)."
+    )
+    authority: str = Field(
+        default="https://login.microsoftonline.com", description="The token issuer; national clouds have their own."
+    )
+    scope: str = Field(
+        default="",
+        description=(
+            "The token's scope. Empty: `{URL}/.default`, in lower case; for Business Central online "
+            "`https://api.businesscentral.dynamics.com/.default`. A camunda engine behind Entra needs one."
+        ),
+    )
+    username: str = Field(default="", description="The user name, without a colon (basic).")
+    password: SecretStr = Field(
+        default=SecretStr(""), description="The password; preferably a Key Vault reference (basic)."
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="The token, sent unchanged; preferably a Key Vault reference (bearer)."
+    )
+    ca_file: str = Field(default="", description="A file of CA certificates to trust instead of the public ones.")
+    quiet: str = Field(
+        default="",
+        description="Quiet hours, in which nights send nothing, such as `22:00-23:30`; in SWEEP_TIME_ZONE.",
+    )
+    connect_timeout: float = Field(default=10, gt=0, le=MOST_CONNECTING, description="Connect timeout in seconds.")
+    read_timeout: float = Field(
+        default=120,
+        gt=0,
+        le=MOST_READING,
+        description="Read timeout: seconds without a byte after which the response counts as lost.",
+    )
+    late_effect_minutes: float = Field(
+        default=10,
+        gt=0,
+        le=60,
+        description="Minutes after a call during which the system may still start to process it. A call without a "
+        "response is repeated only if the system shows no effect after that time.",
+    )
+    company: str = Field(default="", description="The company for operations that name none (business-central).")
+    batch_operations: int = Field(
+        default=100, ge=1, le=1000, description="Maximum number of operations per `$batch` (business-central)."
+    )
+    # Far below the 350 MB limit of a body (facts B2): 100 operations, of 40 kB each, must end within the system's 8
+    # minutes, and a timeout or a lost worker should leave few operations open.
+    batch_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        le=350_000_000,
+        description="Maximum size of a `$batch` in bytes (business-central).",
+    )
+    batch_timeout: float = Field(
+        default=MOST_READING,
+        gt=0,
+        le=MOST_READING,
+        description="Read timeout of a `$batch` (business-central), in seconds. When a host dies, its chunks in flight "
+        "are waited for that long and one minute more.",
+    )
+    in_flight: int = Field(
+        default=5, ge=1, le=50, description="Maximum number of `$batch` calls in flight (business-central)."
+    )
+    engine_version: str = Field(
+        default="",
+        description="The engine's version, such as `7.24.0`, if `GET /version` can't be called (camunda).",
+    )
+    page_size: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="Page size of queries; at most the engine's `queryMaxResultsLimit` (camunda).",
+    )
+    retries: int = Field(default=1, ge=1, le=100, description="Retries that a night sets for a failed job (camunda).")
+
+    @field_validator("url", "authority")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        return _checked_url(value)
+
+    @field_validator("ca_file")
+    @classmethod
+    def _check_file(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("is not a file")
+        return value
+
+    @field_validator("quiet")
+    @classmethod
+    def _check_quiet(cls, value: str) -> str:
+        quiet_until(value, ZoneInfo("UTC"), datetime.now(UTC))
+        return value
+
+    @field_validator("username")
+    @classmethod
+    def _check_username(cls, value: str) -> str:
+        if ":" in value:
+            # The password would begin there (RFC 7617, 2).
+            raise ValueError("must not contain a colon")
+        _check_basic(value)
+        return value
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, value: SecretStr) -> SecretStr:
+        _check_basic(value.get_secret_value())
+        return value
+
+    @field_validator("token")
+    @classmethod
+    def _check_token(cls, value: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
+            raise ValueError("must be visible ASCII characters without spaces: the token alone, without `Bearer`")
+        return value
+
+    @field_validator("engine_version")
+    @classmethod
+    def _check_engine_version(cls, value: str) -> str:
+        if value and not re.match(r"[0-9]+\.[0-9]+", value):
+            raise ValueError("must begin with two numbers, such as 7.24.0")
+        return value
+
+    @model_validator(mode="after")
+    def _check_credential(self) -> Self:
+        if self.auth in _STATIC and self.system != "camunda":
+            raise ValueError(
+                f"AUTH {self.auth} is for camunda only; {self.system} needs client-secret or managed-identity"
+            )
+        if missing := list(self._missing()):
+            raise ValueError("; ".join(missing))
+        return self
+
+    def _missing(self) -> Iterator[str]:
+        needed = _NEEDED.get(self.auth, ())
+        if not all(getattr(self, field) for field in needed):
+            *others, last = (field.upper() for field in needed)
+            yield f"AUTH {self.auth} needs {' and '.join([', '.join(others), last] if others else [last])}"
+        if self.system == "camunda" and self.auth not in _STATIC and not self.scope:
+            yield f"AUTH {self.auth} needs SCOPE for camunda, since an engine's URL is not an Entra audience"
+
+    @property
+    def done_within(self) -> timedelta:
+        """Return how long after a call the system may still start to process it."""
+        return timedelta(minutes=self.late_effect_minutes)
+
+    @property
+    def longest_call(self) -> timedelta:
+        """Return the maximum duration of one request with the usual timeouts."""
+        return longest_call(self.connect_timeout, self.read_timeout)
+
+    @property
+    def token_scope(self) -> str:
+        """Return the scope of the token request: an audience in lower case, without a trailing slash (facts A3, B6)."""
+        if not self.scope and urlsplit(self.url).hostname == _BUSINESS_CENTRAL:
+            # The path has the tenant and the environment, which are not part of the audience.
+            return f"https://{_BUSINESS_CENTRAL}/.default"
+        return self.scope or f"{self.url.lower()}/.default"
+
+    def setting(self, field: str) -> str:
+        """Return the name of the app setting for a field, for messages."""
+        return f"{_PREFIX}{self.name.upper()}__{field.upper()}"
+
+
+class Targets:
+    """All targets of the app, including those that are off."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._on: dict[str, Target] = {}
+        self._off: dict[str, str] = {}
+        self._off_systems: dict[str, str | None] = {}
+        for name, fields in _grouped(environment).items():
+            try:
+                self._on[name] = Target.model_validate({**fields, "name": name})
+            except ValidationError as error:
+                self._off[name] = _complaints(name, error)
+                self._off_systems[name] = fields.get("system")
+
+    @property
+    def on(self) -> list[Target]:
+        """Return the targets that can be used."""
+        return list(self._on.values())
+
+    @property
+    def off(self) -> dict[str, str]:
+        """Return the errors in the settings of each target that is off, by the target's name."""
+        return dict(self._off)
+
+    def named(self, name: str) -> Target:
+        """Return the target with this name, in any case.
+
+        Raises:
+            UnknownTarget: there is none.
+            TargetOff: its settings are wrong.
+        """
+        known = name.lower()
+        if known in self._off:
+            raise TargetOff(f"Target {known}: {self._off[known]}.")
+        if known not in self._on:
+            raise UnknownTarget(f"The app has no target with this name; it has: {self._names()}.")
+        return self._on[known]
+
+    def choose(self, system: System, name: str | None) -> Target:
+        """Return the system's target with this name, or its only target.
+
+        Raises:
+            NotValid: no name is given and the system has several targets, or the target is of another system.
+            UnknownTarget: there is none.
+            TargetOff: its settings are wrong.
+        """
+        if name is None:
+            return self._only(system)
+        target = self.named(name)
+        if target.system != system:
+            raise NotValid(
+                f"Target {target.name} is not a target of {system}.",
+                mistakes=(Mistake("is a target of another system"),),
+            )
+        return target
+
+    def _only(self, system: System) -> Target:
+        found = [target.name for target in self._on.values() if target.system == system]
+        # A target that is off still counts: fixing it must not change the target of calls that name none.
+        off = [name for name, known in self._off_systems.items() if known in (system, None)]
+        if len(found) + len(off) == 1:
+            return self.named((found or off)[0])
+        if found or off:
+            raise NotValid(
+                f"The app has several targets of {system}: {', '.join(sorted([*found, *off]))}.",
+                mistakes=(Mistake("name one of the targets", header="Nightshift-Target"),),
+            )
+        raise UnknownTarget(f"The app has no target of {system} that is on; it has: {self._names()}.")
+
+    def _names(self) -> str:
+        return ", ".join(sorted([*self._on, *(f"{name} (off)" for name in self._off)])) or "none"
+
+
+def _grouped(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, value in environment.items():
+        name, _, field = key.upper().removeprefix(_PREFIX).partition("__")
+        if key.upper().startswith(_PREFIX) and value:
+            found[name.lower()][field.lower()] = value
+    return dict(found)
+
+
+def _complaints(name: str, error: ValidationError) -> str:
+    prefix = f"{_PREFIX}{name.upper()}"
+    return "; ".join(
+        f"{'__'.join([prefix, *(str(part).upper() for part in mistake['loc'])])}: {mistake['msg']}"
+        for mistake in error.errors(include_input=False, include_url=False)
+    )
+
+
+@cache
+def app_targets() -> Targets:
+    """Return this process's targets."""
+    return Targets(os.environ)

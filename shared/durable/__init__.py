@@ -1,0 +1,1 @@
+"""Orchestrators, activities and the entity of Durable Functions, and the client of the engine."""

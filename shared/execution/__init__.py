@@ -1,0 +1,1 @@
+"""Find, judge and send the items of a run."""

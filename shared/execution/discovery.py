@@ -1,0 +1,150 @@
+"""Find the items of a run once, judge them, and store the list."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.core import clock
+from shared.core.outcome import Outcome, planned
+from shared.core.problems import Cancelled, ItemNotFound, ItemProblem, OverCap
+from shared.core.settings import app_settings
+from shared.execution.bindings import connected
+from shared.execution.bookmarks import last_sweep
+from shared.execution.eligibility import permitted
+from shared.execution.waiting import RetryLater, quiet_pause, retry_later
+from shared.policy import document
+from shared.policy.document import PolicyDocument
+from shared.runs import records
+from shared.runs.claim_record import ClaimRecord
+from shared.runs.claims import Claim
+from shared.runs.creation import within_cap
+from shared.runs.records import Manifest, RunItem
+from shared.runs.report import Note
+from shared.runs.spec import RunSpec, Window
+from shared.storage.base import Store
+from shared.systems.contract import Snapshot
+from shared.systems.registry import failures_of, items_of
+from shared.systems.requests import ItemRef, Selection
+from shared.transport.deadline import with_deadline
+
+OVERLAP = timedelta(hours=1)
+LONGEST_LOOK_BACK = timedelta(hours=72)
+
+
+def look_back(now: datetime, last: datetime | None) -> datetime:
+    """Return since when failures are listed: an hour before the end of the last sweep, at most 72 hours ago."""
+    longest = now - LONGEST_LOOK_BACK
+    return max(longest, last - OVERLAP) if last else longest
+
+
+@with_deadline
+def discover(store: Store, spec: RunSpec, tries: int, *, cancelled: bool) -> Manifest | RetryLater:
+    """Return a run's manifest; a sweep or a selection is listed once, and the list is stored.
+
+    If the listing fails or the run is cancelled before it, the manifest has one item: the target, with the problem.
+    """
+    found = records.read_manifest(store, spec.run)
+    if found or not (spec.sweep or spec.selects):
+        return found or Manifest(items="items", count=0)
+    if cancelled:
+        return nothing_found(store, spec, Outcome.of(Cancelled("The run was cancelled before it listed its items.")))
+    pause = quiet_pause(spec)
+    if pause:
+        return pause
+    try:
+        run_items, notes = _swept_items(store, spec) if spec.sweep else _selected_items(store, spec)
+    except ItemProblem as problem:
+        return retry_later(problem, spec.give_up, tries) or nothing_found(store, spec, Outcome.of(problem))
+    return records.write_manifest(store, spec.run, run_items, [Note(at=clock.now(), text=text) for text in notes])
+
+
+def nothing_found(store: Store, spec: RunSpec, outcome: Outcome) -> Manifest:
+    """Write the manifest of a run that ended before it listed its items: the target is its only item."""
+    return records.write_manifest(store, spec.run, [RunItem(id=spec.target, operation={}, outcome=outcome)])
+
+
+def judged_item(store: Store, spec: RunSpec, policy: PolicyDocument, ref: ItemRef) -> RunItem:
+    """Return an item with the policy's decision as its outcome."""
+    run_item, facts = _run_item(ref), failures_of(spec.system).facts
+
+    def claim() -> ClaimRecord:
+        return Claim(store, spec.target, ref.id, spec.run, timedelta()).record
+
+    try:
+        rule = permitted(spec, policy, Snapshot(ref.episode, facts(ref, spec.target), ref.about), claim)
+    except ItemProblem as problem:
+        return run_item.model_copy(update={"outcome": Outcome.of(problem)})
+    return run_item.model_copy(update={"outcome": planned(rule)})
+
+
+def _swept_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[str]]:
+    """Return the failures of a sweep's window, each with the policy's decision, and notes for the report."""
+    known, window = failures_of(spec.system), spec.sweep or Window()
+    since, until = window.since, window.until
+    if known.looks_back:
+        until = until or spec.created
+        since = since or look_back(until, last_sweep(store, spec.target))
+    found = known.find(connected(spec.target), since, until, spec.run)
+    policy = document.current_policy(store.read)
+    run_items = [judged_item(store, spec, policy, ref) for ref in found.items]
+    return [*_capped(spec, run_items), *_refused(found)], found.notes
+
+
+def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[str]]:
+    """Return the items that match a selection, and notes for the report.
+
+    Raises:
+        OverCap: more items match than the cap allows; a plan lists them instead.
+        ItemNotFound: no item matches.
+    """
+    choose = items_of(spec.system).select
+    if choose is None:
+        raise ValueError(f"{spec.system} has no selections")
+    selection = records.read_selection(store, spec.run)
+    found = choose(connected(spec.target), selection, spec.cap, app_settings().selection_cap, spec.run)
+    if found.over and spec.mode == "perform":
+        raise found.over
+    if not (found.items or found.refused):
+        raise ItemNotFound("No item in the system matches the selection.", members={"sent": False})
+    return [*_matching(store, spec, found), *_refused(found)], found.notes
+
+
+def _matching(store: Store, spec: RunSpec, found: Selection) -> Iterable[RunItem]:
+    """Yield the selected items; a plan stores the failure and the policy's decision of each."""
+    over = Outcome.of(found.over) if found.over else None
+    policy = document.current_policy(store.read)
+    for ref in found.items:
+        if spec.mode == "perform":
+            yield _run_item(replace(ref, episode=None))
+        else:
+            yield (
+                _run_item(ref).model_copy(update={"outcome": over}) if over else judged_item(store, spec, policy, ref)
+            )
+
+
+def _refused(found: Selection) -> Iterable[RunItem]:
+    return (_run_item(ref).model_copy(update={"outcome": Outcome.of(problem)}) for ref, problem in found.refused)
+
+
+def _run_item(ref: ItemRef) -> RunItem:
+    return RunItem(id=ref.id, operation=dict(ref.operation), episode=ref.episode, about=dict(ref.about))
+
+
+def _capped(spec: RunSpec, run_items: Iterable[RunItem]) -> Iterable[RunItem]:
+    """Yield all items; of those that the policy allows, only the first `cap` are left open, or planned by a plan."""
+    first, _ = within_cap([run_item.id for run_item in run_items if _is_allowed(run_item)], spec.cap)
+    allowed = set(first)
+    for run_item in run_items:
+        if _is_allowed(run_item) and run_item.id not in allowed:
+            over = Outcome.of(
+                OverCap(f"The cap of the run is {spec.cap}."), run_item.outcome.rule if run_item.outcome else None
+            )
+            yield run_item.model_copy(update={"outcome": over})
+        elif _is_allowed(run_item) and spec.mode == "perform":
+            yield run_item.model_copy(update={"outcome": None})
+        else:
+            yield run_item
+
+
+def _is_allowed(run_item: RunItem) -> bool:
+    return run_item.outcome is not None and run_item.outcome.problem is None

@@ -1,0 +1,75 @@
+"""How long to wait: retries of a busy system, quiet hours, and another delivery of the same work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.core import clock, schedule
+from shared.core.problems import IssuerUnavailable, ItemProblem, TargetUnreachable, Throttled, TooLate
+from shared.core.settings import app_settings
+from shared.core.targets import app_targets
+from shared.runs.spec import RunSpec
+
+_LONGEST_PAUSE = 60.0
+_FIRST_RETRY = 15.0
+_LONGEST_RETRY = 300.0
+_LONGEST_SLEEP = 900.0
+WATCHED = 2.0
+"""Seconds for which a second delivery watches the first one; after that its run waits by a durable timer."""
+
+
+@dataclass(frozen=True)
+class RetryLater:
+    """There is no result yet; call again later.
+
+    Attributes:
+        seconds: How long to wait.
+        alone: Only this item waits, because its sender is still working or is gone; other items continue.
+    """
+
+    seconds: float
+    alone: bool = False
+
+
+def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLater | None:
+    """Return the wait before the retry of a call that had no effect; None if it is not retried.
+
+    The wait grows with the number of `tries`, and there is no retry after `give_up`.
+    """
+    if isinstance(problem, TooLate):
+        # A paused worker or a slow store, not the system: it is over soon.
+        return RetryLater(_FIRST_RETRY, alone=True)
+    if not isinstance(problem, Throttled | TargetUnreachable | IssuerUnavailable):
+        return None
+    growing = min(_FIRST_RETRY * 2.0 ** min(tries, 10), _LONGEST_RETRY)
+    seconds = max(float(problem.members.get("retryAfter", 0)), growing)
+    return RetryLater(seconds) if clock.now() + timedelta(seconds=seconds) <= give_up else None
+
+
+def wait_until(then: datetime) -> RetryLater:
+    """Return a wait until `then`, 60 seconds at most: an item's own run checks it before other runs may claim it."""
+    return RetryLater(min((then - clock.now()).total_seconds(), _LONGEST_PAUSE), alone=True)
+
+
+def watch_other[Found](read: Callable[[], Found | None]) -> Found | None:
+    """Poll for `WATCHED` seconds for the result of another delivery of the same work; None if there is none."""
+    left, pause = WATCHED, 0.1
+    while (found := read()) is None and left > 0:
+        clock.sleep(min(pause, left))
+        left -= pause
+        pause *= 2
+    return found
+
+
+def target_quiet_until(spec: RunSpec, now: datetime) -> datetime | None:
+    """Return the end of the target's quiet hours; None outside of them."""
+    known = {target.name: target for target in app_targets().on}
+    hours = known[spec.target].quiet if spec.target in known else ""
+    return schedule.quiet_until(hours, app_settings().schedule.zone, now)
+
+
+def quiet_pause(spec: RunSpec) -> RetryLater | None:
+    """Return a night's wait for the end of quiet hours, at most 15 minutes; None if the run need not wait."""
+    now = clock.now()
+    until = target_quiet_until(spec, now) if spec.is_night and now < spec.give_up else None
+    return RetryLater(min((until - now).total_seconds(), _LONGEST_SLEEP)) if until else None

@@ -1,0 +1,1 @@
+"""One list of operations as many chunks, and one response."""

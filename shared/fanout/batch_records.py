@@ -1,0 +1,239 @@
+"""The records of a batch, in addition to those of every run (`shared/runs/records.py`).
+
+runs/{run}/batch                 the batch's spec
+runs/{run}/plan                  the operations of each chunk
+runs/{run}/payload/{chunk}       the operations of a chunk, as sent; deleted when they are done
+sent/{run}/{chunk}/{try}         a try that is being sent: only its creator sends; numbered without gaps, so that two
+                                 deliveries can't send at once under different numbers
+runs/{run}/tries/{chunk}/{try}   the verdict on each operation of a try
+runs/{run}/bodies/{chunk}/{try}  the system's responses of a try; deleted when the run's response is rendered
+runs/{run}/outcomes/{chunk}      how the operations of a chunk ended
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pydantic import Field
+
+from shared.core import clock
+from shared.core.model import Plain, Stored
+from shared.core.outcome import Outcome
+from shared.core.problems import Changed, Exists
+from shared.runs.records import create
+from shared.storage.base import Store, keys
+from shared.systems.operations import BatchOperation
+
+SEGMENT = 100
+"""The number of chunks of a segment, which has its own orchestration: each turn reads the whole history of one."""
+
+
+class ChunkLayout(Plain):
+    """A chunk: the positions of its operations in the request, and the chunks that must end before it is sent."""
+
+    operations: list[int]
+    after: list[int] = Field(default=[])
+
+
+class BatchSpec(Stored):
+    """What a batch was asked for, beside the run's spec; `fixed` has the texts of corrections."""
+
+    root: str
+    count: int
+    in_order: bool
+    snapshot: bool = False
+    failures_only: bool = False
+    settle_by: list[str] = Field(default=[])
+    fixed: list[str] = Field(default=[])
+    chunks: int = 0
+
+
+class ChunkPlan(Stored):
+    """The operations of each chunk."""
+
+    chunks: list[ChunkLayout]
+
+
+class Payload(Stored):
+    """The operations of a chunk."""
+
+    operations: list[BatchOperation]
+    stops: bool = False
+    """Sent without continue-on-error: in order, or an operation is together with one that depends on it."""
+
+
+class Sent(Stored):
+    """A try that is being sent, the positions of its operations, and when its sender counts as gone."""
+
+    until: datetime
+    places: list[int]
+
+
+class OperationVerdict(Plain):
+    """The state of an operation after a try: its outcome, or in doubt; with neither, it is tried again."""
+
+    place: int
+    doubt: bool = False
+    """The call may have taken effect; after the time for late effects, the system is checked."""
+    outcome: Outcome | None = None
+
+
+class Try(Stored):
+    """The verdicts on the operations of a try."""
+
+    said: list[OperationVerdict]
+    wait: float = 0.0
+    """Seconds to wait before the next try."""
+    most: int | None = None
+    """The most operations of the next tries, after one that timed out."""
+    lost: bool = False
+    """No response was received."""
+    at: datetime
+
+
+class StoredOperationResponse(Plain):
+    """The system's response to an operation; the body is its JSON text, unchanged."""
+
+    place: int
+    status: int
+    headers: dict[str, str] = Field(default={})
+    body: str | None = None
+
+
+class StoredBodies(Stored):
+    """The system's responses to the operations of a try."""
+
+    answers: list[StoredOperationResponse]
+
+
+def write_batch(store: Store, run: str, batch: BatchSpec, plan: ChunkPlan, payloads: Sequence[Payload]) -> None:
+    """Write a batch, its spec last: once that exists, all of the batch is stored."""
+    for number, payload in enumerate(payloads):
+        create(store, _payload_key(run, number), payload)
+    create(store, f"runs/{run}/plan", plan)
+    create(store, f"runs/{run}/batch", batch)
+
+
+def read_batch(store: Store, run: str) -> BatchSpec | None:
+    """Return the spec of a batch; None if the run is not a batch."""
+    found = store.read(f"runs/{run}/batch")
+    return BatchSpec.read(found.data) if found else None
+
+
+def read_plan(store: Store, run: str) -> ChunkPlan:
+    """Return the operations of each chunk; no chunks if there is no plan."""
+    found = store.read(f"runs/{run}/plan")
+    return ChunkPlan.read(found.data) if found else ChunkPlan(chunks=[])
+
+
+def read_payload(store: Store, run: str, chunk: int) -> Payload | None:
+    """Return the operations of a chunk; None if they were deleted."""
+    found = store.read(_payload_key(run, chunk))
+    return Payload.read(found.data) if found else None
+
+
+def operations(store: Store, run: str) -> list[BatchOperation]:
+    """Return the operations of a batch that are still stored, in the order of the request."""
+    payloads = (read_payload(store, run, number) for number in range(len(read_plan(store, run).chunks)))
+    found = [one for payload in payloads if payload for one in payload.operations if one.text]
+    return sorted(found, key=lambda one: one.place)
+
+
+def forget_payload(store: Store, run: str, chunk: int, needed: set[int]) -> None:
+    """Delete the texts of a chunk's operations, except those at the positions that a retry may need."""
+    found = store.read(_payload_key(run, chunk))
+    if not found:
+        return
+    payload = Payload.read(found.data)
+    kept = [one if one.place in needed else one.model_copy(update={"text": ""}) for one in payload.operations]
+    if not needed.intersection(one.place for one in payload.operations):
+        store.delete(_payload_key(run, chunk))
+        return
+    with contextlib.suppress(Changed):
+        # Another delivery of the same work did the same.
+        store.replace(_payload_key(run, chunk), payload.model_copy(update={"operations": kept}).data(), found.etag)
+
+
+def begin_try(store: Store, run: str, chunk: int, number: int, sent: Sent) -> bool:
+    """Create the record of a try that is being sent; return False if another delivery has created it."""
+    try:
+        store.create(f"sent/{run}/{chunk}/{number}", sent.data())
+    except Exists:
+        return False
+    return True
+
+
+def read_sent(store: Store, run: str, chunk: int, number: int) -> Sent | None:
+    """Return the record of a try that was sent; None if there is none."""
+    found = store.read(f"sent/{run}/{chunk}/{number}")
+    return Sent.read(found.data) if found else None
+
+
+def end_try(
+    store: Store, run: str, chunk: int, number: int, ended: Try, bodies: Sequence[StoredOperationResponse]
+) -> Try:
+    """Store the verdicts of a try, and return what is stored: the first delivery wins."""
+    if bodies:
+        create(store, f"runs/{run}/bodies/{chunk}/{number:04}", StoredBodies(answers=list(bodies)))
+    create(store, f"runs/{run}/tries/{chunk}/{number}", ended)
+    return read_try(store, run, chunk, number) or ended
+
+
+def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
+    """Return the verdicts of a try; None if it has not ended."""
+    found = store.read(f"runs/{run}/tries/{chunk}/{number}")
+    return Try.read(found.data) if found else None
+
+
+def is_begun(store: Store, run: str, chunk: int, number: int) -> bool:
+    """Return whether a try has a record: it was sent, or it only checked operations in doubt."""
+    return read_sent(store, run, chunk, number) is not None or read_try(store, run, chunk, number) is not None
+
+
+def known(store: Store, run: str, chunk: int) -> dict[int, Outcome | None]:
+    """Return the outcomes of a chunk's operations by position; None for operations that were sent and have none."""
+    found: dict[int, Outcome | None] = {}
+    for sent, ended in _tries(store, run, chunk):
+        found |= dict.fromkeys(sent.places if sent else ())
+        found |= {one.place: one.outcome for one in ended.said} if ended else {}
+    return found
+
+
+def sent_until(store: Store, run: str, chunk: int) -> datetime | None:
+    """Return when the senders of a chunk's open tries count as gone; None if no try is in progress."""
+    held = [sent.until for sent, ended in _tries(store, run, chunk) if sent and not ended and clock.now() < sent.until]
+    return max(held, default=None)
+
+
+def called_last(store: Store, run: str, chunk: int) -> dict[int, datetime]:
+    """Return when the last call with each operation of a chunk was over at the latest, by position."""
+    found: dict[int, datetime] = {}
+    for sent, ended in _tries(store, run, chunk):
+        if sent:
+            found |= dict.fromkeys(sent.places, ended.at if ended else sent.until)
+    return found
+
+
+def _tries(store: Store, run: str, chunk: int) -> Iterator[tuple[Sent | None, Try | None]]:
+    """Yield the tries of a chunk, in order."""
+    prefixes = (f"sent/{run}/{chunk}/", f"runs/{run}/tries/{chunk}/")
+    for number in sorted({int(key.rpartition("/")[2]) for prefix in prefixes for key in keys(store, prefix)}):
+        yield read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
+
+
+def answers_of(store: Store, run: str, chunk: int) -> Iterator[StoredOperationResponse]:
+    """Yield the system's responses to the operations of a chunk, in the order of the tries."""
+    for key in keys(store, f"runs/{run}/bodies/{chunk}/"):
+        found = store.read(key)
+        if found:
+            yield from StoredBodies.read(found.data).answers
+
+
+def forget_answers(store: Store, run: str) -> None:
+    """Delete the system's responses once the run's response is rendered."""
+    for key in list(keys(store, f"runs/{run}/bodies/")):
+        store.delete(key)
+
+
+def _payload_key(run: str, chunk: int) -> str:
+    return f"runs/{run}/payload/{chunk}"

@@ -1,0 +1,148 @@
+"""The end of a batch: its report, and one response in the format of the system.
+
+`{"responses": [...]}` has one response for each request, in the order of the requests, with the ids as given. It is the
+system's own response if there is one that counts; otherwise it is 424 with an OData error, whose code is
+`Nightshift_{outcome}`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from shared.core.outcome import Ending, Outcome, broken_outcome, planned
+from shared.core.problems import BatchStopped, Cancelled
+from shared.core.response import Response
+from shared.execution.parts import BrokenOffOutcomes
+from shared.fanout import batch_records
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationResponse
+from shared.reports import finish as reports_finish
+from shared.reports import view
+from shared.runs import records
+from shared.runs.records import ItemResult, PartResult
+from shared.runs.report import Item, Note, Run
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+
+_OWN = frozenset({Ending.DONE, Ending.REJECTED, Ending.SKIPPED})
+"""The outcomes for which the system's own response counts."""
+
+
+def write_chunk(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome]) -> PartResult:
+    """Store how the operations of a chunk ended, and return what is stored: the first delivery wins."""
+    payload = batch_records.read_payload(store, spec.run, chunk)
+    ended = [
+        ItemResult(id=one.id, outcome=outcomes[one.place], about={"operation": f"{one.method} {one.url}"})
+        for one in (payload.operations if payload else [])
+    ]
+    records.write_part(store, spec.run, chunk, PartResult(ended=ended))
+    return records.read_part(store, spec.run, chunk) or PartResult(ended=ended)
+
+
+def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> Run:
+    """Write the report and the response of a batch; `rest` is the outcome of operations that were never reached."""
+    batch = batch_records.read_batch(store, spec.run) or BatchSpec(root="", count=0, in_order=True)
+    plan = batch_records.read_plan(store, spec.run)
+    ended = _in_order(store, spec, batch, plan.chunks, rest)
+    items = [Item.of(one.id, one.outcome, dict(one.about)) for one in ended]
+    fixed = [Note(at=spec.created, text=text) for text in batch.fixed]
+    head = reports_finish.report_of(store, spec, items, [*fixed, *view.halt_notes(store, spec.run)])
+    records.write_report(store, head, items, "report")
+    head = records.read_report(store, spec.run) or head
+    if not store.read(f"runs/{spec.run}/response"):
+        body = "".join(_rendered(store, spec, batch, plan.chunks, ended)).encode()
+        sent = any(one.outcome.sent for one in ended)
+        reports_finish.keep(store, spec.run, _answer(spec, head, body), sent=sent, retention=retention, apart=True)
+    _forget(store, spec, plan.chunks, ended)
+    reports_finish.close_run(store, head)
+    return head
+
+
+def break_off(store: Store, spec: RunSpec, chunk: int, ends: BrokenOffOutcomes) -> datetime | None:
+    """End a chunk of a batch that is being ended; if a try is in progress, return when to call again instead."""
+    if records.read_part(store, spec.run, chunk):
+        return None
+    until = batch_records.sent_until(store, spec.run, chunk)
+    if until is None:
+        end_chunk(store, spec, chunk, ends.rest, ends.sent)
+    return until
+
+
+def end_chunk(store: Store, spec: RunSpec, chunk: int, rest: Outcome, sent: Outcome | None = None) -> PartResult:
+    """End a chunk that can't continue: operations that were sent without an outcome get `sent`, the others `rest`."""
+    unknown = sent or broken_outcome(sent=True)
+    payload = batch_records.read_payload(store, spec.run, chunk)
+    known = batch_records.known(store, spec.run, chunk)
+    outcomes = {
+        one.place: known.get(one.place) or (unknown if one.place in known else rest)
+        for one in (payload.operations if payload else [])
+    }
+    return write_chunk(store, spec, chunk, outcomes)
+
+
+def stopped_rest(spec: RunSpec, *, cancelled: bool) -> Outcome:
+    """Return the outcome of operations that a batch did not reach."""
+    if spec.mode == "plan":
+        return planned("")
+    if cancelled:
+        return Outcome.of(Cancelled("The run was cancelled before it reached this operation."))
+    return Outcome.of(BatchStopped("An earlier operation was not done, and the batch runs in order."))
+
+
+def _in_order(
+    store: Store, spec: RunSpec, batch: BatchSpec, chunks: list[ChunkLayout], rest: Outcome
+) -> list[ItemResult]:
+    """Return the result of each operation, in the order of the request."""
+    found: list[ItemResult | None] = [None] * batch.count
+    for number, chunk in enumerate(chunks):
+        part = records.read_part(store, spec.run, number) or write_chunk(
+            store, spec, number, dict.fromkeys(chunk.operations, rest)
+        )
+        for place, one in zip(chunk.operations, part.ended, strict=True):
+            found[place] = one
+    return [one for one in found if one]
+
+
+def _rendered(
+    store: Store, spec: RunSpec, batch: BatchSpec, chunks: list[ChunkLayout], ended: list[ItemResult]
+) -> Iterator[str]:
+    """Yield the JSON text of the response, operation by operation."""
+    answers: dict[int, StoredOperationResponse] = {}
+    for number in range(len(chunks)):
+        answers |= {one.place: one for one in batch_records.answers_of(store, spec.run, number)}
+    yield '{"responses":['
+    first = True
+    for place, one in enumerate(ended):
+        if batch.failures_only and one.outcome.ending is Ending.DONE:
+            continue
+        yield ("" if first else ",") + _response(one, answers.get(place))
+        first = False
+    yield "]}"
+
+
+def _response(one: ItemResult, answer: StoredOperationResponse | None) -> str:
+    head = f'{{"id":{json.dumps(one.id, ensure_ascii=False)},"status":'
+    if answer and one.outcome.ending in _OWN:
+        headers = json.dumps(answer.headers, ensure_ascii=False, separators=(",", ":"))
+        body = f',"body":{answer.body}' if answer.body is not None else ""
+        return f'{head}{answer.status},"headers":{headers}{body}}}'
+    status = HTTPStatus.NO_CONTENT if one.outcome.ending is Ending.DONE else HTTPStatus.FAILED_DEPENDENCY
+    if status is HTTPStatus.NO_CONTENT:
+        return f'{head}{status.value},"headers":{{}}}}'
+    error = {"code": f"Nightshift_{one.outcome.ending}", "message": one.outcome.reason}
+    body = json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":"))
+    return f'{head}{status.value},"headers":{{"content-type":"application/json"}},"body":{body}}}'
+
+
+def _answer(spec: RunSpec, head: Run, body: bytes) -> Response:
+    overall = view.overall_outcome(head)
+    status = 422 if spec.strict and overall != "complete" else 200
+    return Response(status, body, headers={"Nightshift-Outcome": overall, "OData-Version": "4.0"})
+
+
+def _forget(store: Store, spec: RunSpec, chunks: list[ChunkLayout], ended: list[ItemResult]) -> None:
+    """Delete the payloads that no retry needs, and the system's responses, which are rendered."""
+    for number, chunk in enumerate(chunks):
+        needed = {place for place in chunk.operations if ended[place].outcome.ending is not Ending.DONE}
+        batch_records.forget_payload(store, spec.run, number, needed)
+    batch_records.forget_answers(store, spec.run)

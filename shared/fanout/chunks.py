@@ -1,0 +1,387 @@
+"""Send one chunk of a batch, try by try, until the outcome of each operation is known.
+
+The orchestrator numbers the tries. Only the delivery that creates the record of a try sends it. A delivery that finds a
+try without verdicts waits until its sender counts as gone, and then decides on each operation. An operation that is
+safe to repeat is tried again. A write is in doubt until the time for late effects is over; then the system is checked:
+the write is done, or it had no effect and is tried again. If the system can't decide it, its outcome is `unknown`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+
+from shared.core import clock
+from shared.core.outcome import Ending, Outcome
+from shared.core.problems import (
+    BatchStopped,
+    DependencyFailed,
+    ItemProblem,
+    NoAnswer,
+    NotTaken,
+    OutcomeUnknown,
+    PolicyDenied,
+    RefusedBySystem,
+    RolledBack,
+    Throttled,
+    TimedOut,
+)
+from shared.execution import guard
+from shared.execution.waiting import WATCHED, RetryLater, retry_later, wait_until, watch_other
+from shared.fanout import batch_records
+from shared.fanout.batch_records import BatchSpec, OperationVerdict, Payload, Sent, StoredOperationResponse, Try
+from shared.fanout.merging import OperationResult, merge
+from shared.policy import document
+from shared.policy.cached_reader import CachedReader
+from shared.policy.document import PolicyDocument
+from shared.policy.rules import decide
+from shared.runs import records
+from shared.runs.claim_record import SENDER_GONE
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+from shared.systems.operations import BatchOperation, ChunkSender, OperationResponse
+from shared.transport.deadline import finish_by, with_deadline
+from shared.validation.json_text import members_of
+
+_MOST_LOST = 3
+"""The most retries after lost responses, for operations that are safe to repeat."""
+_AFTER_LOSS = 15.0
+_CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED})
+"""The responses to the second try of a write with an ETag whose first try took effect."""
+
+
+@dataclass(frozen=True)
+class ChunkContext:
+    """Everything needed to send a chunk."""
+
+    store: Store
+    watch: CachedReader
+    spec: RunSpec
+    batch: BatchSpec
+    chunk: int
+    sender: ChunkSender
+    cancelled: bool = False
+
+
+class ChunkHistory:
+    """The state of a chunk's operations after the tries so far."""
+
+    def __init__(self, operations: Sequence[BatchOperation]) -> None:
+        self.operations = operations
+        self.outcomes: dict[int, Outcome] = {}
+        self.doubtful: dict[int, datetime] = {}
+        self.most: int | None = None
+        self.lost = 0
+        self.again = 0
+
+    def add(self, ended: Try) -> None:
+        """Add the verdicts of a try."""
+        for verdict in ended.said:
+            self.doubtful.pop(verdict.place, None)
+            if verdict.doubt:
+                self.doubtful[verdict.place] = ended.at
+            if verdict.outcome:
+                self.outcomes[verdict.place] = verdict.outcome
+        self.most = ended.most or self.most
+        self.lost += ended.lost
+        self.again += bool(ended.wait)
+
+    @property
+    def left(self) -> list[BatchOperation]:
+        """The operations without an outcome."""
+        return [one for one in self.operations if one.place not in self.outcomes]
+
+
+@with_deadline
+def execute(context: ChunkContext, number: int) -> dict[int, Outcome] | RetryLater:
+    """Do a chunk's next try; return the outcomes by position once all are known, otherwise when to call again."""
+    payload = batch_records.read_payload(context.store, context.spec.run, context.chunk) or Payload(operations=[])
+    history = ChunkHistory(payload.operations)
+    for past in range(number):
+        ended = _earlier_try(context, past, payload)
+        if isinstance(ended, RetryLater):
+            return ended
+        if ended:
+            history.add(ended)
+    if not history.left:
+        return history.outcomes
+    latest = _do_try(context, payload, history, number)
+    if isinstance(latest, RetryLater):
+        return latest
+    history.add(latest)
+    # An earlier delivery may have done this try some time ago.
+    left = latest.wait - (clock.now() - latest.at).total_seconds()
+    return RetryLater(max(left, 0.0)) if history.left else history.outcomes
+
+
+def _earlier_try(context: ChunkContext, number: int, payload: Payload) -> Try | RetryLater | None:
+    """Return an earlier try; one without verdicts is waited for, and decided once its sender counts as gone."""
+    run, chunk = context.spec.run, context.chunk
+    ended = batch_records.read_try(context.store, run, chunk, number)
+    sent = None if ended else batch_records.read_sent(context.store, run, chunk, number)
+    if sent is None:
+        return ended
+    if clock.now() < sent.until:
+        return wait_until(sent.until)
+    lost = [one for one in payload.operations if one.place in set(sent.places)]
+    ended = _without_response(context, ChunkHistory(payload.operations), lost, NoAnswer(SENDER_GONE))
+    return batch_records.end_try(context.store, run, chunk, number, ended, [])
+
+
+def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, number: int) -> Try | RetryLater:
+    """Do one try, unless another delivery does it."""
+    decided = _decided(context, history)
+    going = [one for one in history.left if one.place not in decided and one.place not in history.doubtful]
+    # Where a failure stops later operations, those in doubt are settled first.
+    going = [] if history.doubtful and (context.batch.in_order or payload.stops) else going[: history.most]
+    due = _due_for_check(context, history) if not going else []
+    if not decided and not going and not due:
+        return RetryLater(_until_check(context, history))
+    checked = _check(context, history, due) if due else None
+    if isinstance(checked, RetryLater):
+        return checked
+    sent = Sent(until=clock.now() + context.sender.hold, places=[one.place for one in going])
+    if going and not batch_records.begin_try(context.store, context.spec.run, context.chunk, number, sent):
+        run, chunk = context.spec.run, context.chunk
+        return watch_other(lambda: batch_records.read_try(context.store, run, chunk, number)) or RetryLater(WATCHED)
+    ended, bodies = (checked, []) if checked else _send(context, payload, history, going, sent.until)
+    refused = [OperationVerdict(place=place, outcome=outcome) for place, outcome in decided.items()]
+    whole = ended.model_copy(update={"said": [*refused, *ended.said]})
+    return batch_records.end_try(context.store, context.spec.run, context.chunk, number, whole, bodies)
+
+
+def _decided(context: ChunkContext, history: ChunkHistory) -> dict[int, Outcome]:
+    """Return the outcomes of operations that are not sent: by a switch, the policy, or an earlier operation."""
+    refusal = _refusal(context)
+    if refusal:
+        return {one.place: Outcome.of(refusal) for one in history.left if one.place not in history.doubtful}
+    policy = document.current_policy(context.watch.read)
+    found: dict[int, Outcome] = {}
+    for one in history.left:
+        if one.place in history.doubtful:
+            # It may be done already, although it would be refused now.
+            continue
+        problem = _denial(context, policy, one) or _dependency(context, history, found, one) or _reference(history, one)
+        problem = _after_failure(context, history, one) or problem
+        if problem:
+            found[one.place] = Outcome.of(problem)
+    return found
+
+
+def _refusal(context: ChunkContext) -> ItemProblem | None:
+    """Return why nothing may be sent now; None if the run may send."""
+    try:
+        guard.refuse_over(context.watch.read, context.spec, cancelled=context.cancelled)
+    except ItemProblem as problem:
+        return problem
+    return None
+
+
+def _denial(context: ChunkContext, policy: PolicyDocument, one: BatchOperation) -> ItemProblem | None:
+    decision = decide(policy.rules, context.sender.facts(one), context.spec.by)
+    if decision.allowed:
+        return None
+    return PolicyDenied(decision.reason, members={"rule": f"{decision.rule or 'no rule'}@{policy.version}"})
+
+
+def _dependency(
+    context: ChunkContext, history: ChunkHistory, decided: dict[int, Outcome], one: BatchOperation
+) -> ItemProblem | None:
+    """Return the problem of an operation that depends on an operation that is not done."""
+    for chunk, needed in one.depends:
+        if chunk == context.chunk:
+            place = next(other.place for other in history.operations if other.id == needed)
+            known = history.outcomes.get(place) or decided.get(place)
+        else:
+            part = records.read_part(context.store, context.spec.run, chunk)
+            known = next((end.outcome for end in part.ended if end.id == needed), None) if part else None
+        if known and known.ending is not Ending.DONE:
+            return DependencyFailed(f"It depends on operation {needed}, which is {known.ending}.")
+    return None
+
+
+def _after_failure(context: ChunkContext, history: ChunkHistory, one: BatchOperation) -> ItemProblem | None:
+    """Return the problem of an operation of a batch in order, after an operation that is not done."""
+    if not context.batch.in_order:
+        return None
+    ends = (known.ending for place, known in history.outcomes.items() if place < one.place)
+    return BatchStopped("An earlier operation is not done.") if any(end is not Ending.DONE for end in ends) else None
+
+
+def _reference(history: ChunkHistory, one: BatchOperation) -> ItemProblem | None:
+    """Return the problem of an operation whose reference `$<id>` is to an operation that is not sent with it."""
+    if '"dependsOn":' not in one.text:
+        return None
+    needed: list[str] = next((value for name, value, _ in members_of(one.text) if name == "dependsOn"), [])
+    here = {other.id for other in history.left}
+    if all(name in here for name in needed):
+        return None
+    return BatchStopped(
+        "The batch stopped between the referenced operation and this one; use the URL of the entity instead."
+    )
+
+
+def _send(
+    context: ChunkContext, payload: Payload, history: ChunkHistory, going: Sequence[BatchOperation], ends: datetime
+) -> tuple[Try, list[StoredOperationResponse]]:
+    """Send operations, and return the verdicts on them, with the system's responses."""
+    # Creating the record of the try may have been slow.
+    refusal = _refusal(context)
+    if refusal or not going:
+        return _try([OperationVerdict(place=one.place, outcome=Outcome.of(refusal)) for one in going if refusal]), []
+    stops = context.batch.in_order or payload.stops
+    try:
+        with finish_by(ends):
+            given = context.sender.send([one.text for one in going], continues=not stops)
+    except NoAnswer as problem:
+        return _without_response(context, history, going, problem), []
+    except ItemProblem as problem:
+        return _refused_by_system(context, history, going, problem), []
+    ended = merge([one.id for one in going], given, stopped=stops, snapshot=context.batch.snapshot)
+    bodies = [_stored(one, end.given) for one, end in zip(going, ended, strict=True) if end.given]
+    return _merged(context, history, going, ended), bodies
+
+
+def _merged(
+    context: ChunkContext, history: ChunkHistory, going: Sequence[BatchOperation], ends: Sequence[OperationResult]
+) -> Try:
+    verdicts = [_verdict(context, history, one, end) for one, end in zip(going, ends, strict=True)]
+    again = [end for one, end in zip(verdicts, ends, strict=True) if one.outcome is None]
+    retry_after = max((end.wait for end in again), default=0.0)
+    throttled = any(end.verdict == "again" for end in again)
+    if not throttled:
+        return _try(verdicts)
+    wait = retry_later(Throttled("Too busy.", members={"retryAfter": retry_after}), context.spec.give_up, history.again)
+    if wait is None:
+        busy = Outcome.of(Throttled("The system was too busy until the run gave up."))
+        return _try([one if one.outcome else one.model_copy(update={"outcome": busy}) for one in verdicts])
+    return _try(verdicts, wait=wait.seconds)
+
+
+def _verdict(
+    context: ChunkContext, history: ChunkHistory, one: BatchOperation, end: OperationResult
+) -> OperationVerdict:
+    """Return the verdict on an operation; one that was not attempted is tried again, unless a failure ends the run."""
+    if end.verdict == "again" or (end.verdict == "not_attempted" and not _stops_all(context)):
+        return OperationVerdict(place=one.place)
+    if end.verdict == "unknown" and context.batch.settle_by and one.safe == "no":
+        return OperationVerdict(place=one.place, doubt=True)
+    if history.lost and one.safe == "etag" and end.given and end.given.status in _CHANGED:
+        text = "A response was lost; the next try found the entity changed, perhaps by the first one."
+        return OperationVerdict(place=one.place, outcome=Outcome.of(OutcomeUnknown(text)))
+    return OperationVerdict(place=one.place, outcome=_outcome(end))
+
+
+def _stops_all(context: ChunkContext) -> bool:
+    """Return whether a failure ends the run: it is in order, or all or nothing."""
+    return context.batch.in_order or context.batch.snapshot
+
+
+def _outcome(end: OperationResult) -> Outcome:
+    status = end.given.status if end.given else None
+    members = {"upstreamStatus": status, "upstreamCode": end.given.code} if end.given else {}
+    if end.verdict == "done":
+        text = f"The system returned {status}."
+        return Outcome(ending=Ending.DONE, reason=text, sent=True, upstream_status=status)
+    kind = {
+        "rejected": RefusedBySystem,
+        "skipped": DependencyFailed,
+        "not_attempted": BatchStopped,
+        "rolled_back": RolledBack,
+    }.get(end.verdict, OutcomeUnknown)
+    return Outcome.of(kind(end.reason, members=members))
+
+
+def _without_response(
+    context: ChunkContext, history: ChunkHistory, going: Sequence[BatchOperation], problem: NoAnswer
+) -> Try:
+    """Return a try without a response: safe operations are tried again; a write is in doubt or unknown."""
+    timed_out = isinstance(problem, TimedOut)
+    whole = context.batch.snapshot and timed_out
+    may = history.lost < _MOST_LOST
+    # A write that can be checked does not stop the others: it is settled before they are sent.
+    unsafe = any(one.safe == "no" for one in going) and not (whole or _can_check(context))
+    verdicts = [
+        _verdict_without_response(context, one, problem, may=may and (whole or one.safe != "no"), unsafe=unsafe)
+        for one in going
+    ]
+    most = max(1, len(going) // 2) if timed_out and not context.batch.snapshot else None
+    waits = any(one.outcome is None for one in verdicts)
+    return _try(verdicts, wait=_AFTER_LOSS if waits else 0.0, most=most, lost=True)
+
+
+def _verdict_without_response(
+    context: ChunkContext, one: BatchOperation, problem: NoAnswer, *, may: bool, unsafe: bool
+) -> OperationVerdict:
+    if may and not (unsafe and _stops_all(context)):
+        return OperationVerdict(place=one.place)
+    if one.safe == "read":
+        return OperationVerdict(
+            place=one.place, outcome=Outcome.of(BatchStopped("No response was received; a read changes nothing."))
+        )
+    if one.safe == "no" and _can_check(context):
+        return OperationVerdict(place=one.place, doubt=True)
+    return OperationVerdict(place=one.place, outcome=Outcome.of(OutcomeUnknown(problem.detail)))
+
+
+def _can_check(context: ChunkContext) -> bool:
+    """Return whether the system can be checked for the effect of a write."""
+    return bool(context.batch.settle_by) and not context.batch.snapshot
+
+
+def _refused_by_system(
+    context: ChunkContext, history: ChunkHistory, going: Sequence[BatchOperation], problem: ItemProblem
+) -> Try:
+    """Return a try that the system refused as a whole: it is retried later, or its operations have the problem."""
+    wait = retry_later(problem, context.spec.give_up, history.again)
+    if wait:
+        return _try([OperationVerdict(place=one.place) for one in going], wait=wait.seconds)
+    return _try([OperationVerdict(place=one.place, outcome=Outcome.of(problem)) for one in going])
+
+
+def _due_for_check(context: ChunkContext, history: ChunkHistory) -> list[BatchOperation]:
+    """Return the operations in doubt whose time for late effects is over."""
+    then = clock.now() - context.sender.done_within
+    return [one for one in history.left if history.doubtful.get(one.place, clock.now()) <= then]
+
+
+def _until_check(context: ChunkContext, history: ChunkHistory) -> float:
+    due = min(history.doubtful.values()) + context.sender.done_within
+    return max((due - clock.now()).total_seconds(), 1.0)
+
+
+def _check(context: ChunkContext, history: ChunkHistory, due: Sequence[BatchOperation]) -> Try | RetryLater:
+    """Check in the system whether operations in doubt took effect; those that did not are sent by the next try."""
+    try:
+        return _try([_check_one(context, one) for one in due])
+    except ItemProblem as problem:
+        wait = retry_later(problem, context.spec.give_up, history.again)
+        if wait:
+            return wait
+        unknown = Outcome.of(OutcomeUnknown(f"No response is recorded, and the check failed. {problem.detail}"))
+        return _try([OperationVerdict(place=one.place, outcome=unknown) for one in due])
+
+
+def _check_one(context: ChunkContext, one: BatchOperation) -> OperationVerdict:
+    match context.sender.settle(one):
+        case True:
+            text = (
+                "No response is recorded, but the system has exactly one record with the values of the settleBy fields."
+            )
+            return OperationVerdict(place=one.place, outcome=Outcome(ending=Ending.DONE, reason=text, sent=True))
+        case False if clock.now() < context.spec.give_up:
+            return OperationVerdict(place=one.place)
+        case False:
+            return OperationVerdict(place=one.place, outcome=Outcome.of(NotTaken("The system has no record of it.")))
+    unknown = OutcomeUnknown("No response is recorded, and the settleBy fields are not conclusive.")
+    return OperationVerdict(place=one.place, outcome=Outcome.of(unknown))
+
+
+def _stored(one: BatchOperation, given: OperationResponse) -> StoredOperationResponse:
+    return StoredOperationResponse(place=one.place, status=given.status, headers=dict(given.headers), body=given.body)
+
+
+def _try(
+    verdicts: Iterable[OperationVerdict], *, wait: float = 0.0, most: int | None = None, lost: bool = False
+) -> Try:
+    return Try(said=list(verdicts), wait=wait, most=most, lost=lost, at=clock.now())

@@ -1,0 +1,153 @@
+"""Store validated operations, or those of a former run, as the chunks of a new run."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.core.problems import Mistake, NotValid
+from shared.core.settings import app_settings
+from shared.core.targets import app_targets
+from shared.fanout import batch_records
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
+from shared.runs import creation, idempotency
+from shared.runs.creation import StartedRun
+from shared.runs.records import RunItem
+from shared.runs.report import Item
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+from shared.systems.chunking import Chunk
+from shared.systems.operations import BatchOperation, OperationList
+from shared.systems.registry import fan_out_of
+from shared.systems.requests import RunRequest
+from shared.validation.json_text import members_of
+from shared.validation.request import Call
+
+
+def create_again(
+    store: Store,
+    call: Call,
+    key: tuple[str | None, str],
+    former: RunSpec,
+    items: Sequence[Item],
+    replaced: Mapping[str, str],
+    more: Mapping[str, Any],
+) -> StartedRun:
+    """Create a run from some operations of a former run, with their old or new bodies; or join it if it exists.
+
+    Args:
+        store: The store.
+        call: The call that asks for it.
+        key: The idempotency key in the store (None: no key), and the fingerprint of the request.
+        former: The former run.
+        items: The items of the former run to be sent again.
+        replaced: The JSON of new bodies, by the operations' ids.
+        more: Fields of the new spec that differ from those of the call.
+
+    Raises:
+        NotValid: an operation is no longer stored, or it refers to one that is not sent again.
+    """
+    settings, batch = app_settings(), batch_records.read_batch(store, former.run)
+    target = app_targets().choose(former.system, former.target)
+    chosen = {item.id for item in items}
+    texts = [
+        _again(one, replaced.get(one.id), chosen)
+        for one in batch_records.operations(store, former.run)
+        if one.id in chosen
+    ]
+    if batch is None or len(texts) < len(chosen):
+        raise NotValid.of(Mistake("names operations that are no longer stored; those that are done are deleted"))
+    body = f'{{"requests":[{",".join(texts)}]}}'.encode()
+    headers = {"content-type": "application/json", **_headers_of(batch)}
+    fan_out = fan_out_of(former.system)
+    again = Call("POST", call.function, call.url, headers, {}, {"root": batch.root}, body)
+    operations = fan_out.read(again).validated(target)
+    chunks = fan_out.chunks(operations, target)
+
+    def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
+        request = RunRequest(
+            system=former.system, target=target.name, reason=None, items=[], native=True, shape=former.shape
+        )
+        made = creation.spec_of_call(call, request, settings, record)
+        spec = made.model_copy(update={"function": former.function, **more})
+        write_chunks(store, spec, operations, chunks, settle_by=batch.settle_by)
+        return spec, None
+
+    return creation.create_or_join(store, key[0], key[1], make)
+
+
+def replaced_bodies(call: Call) -> dict[str, str]:
+    """Return the JSON text of the bodies that a retry replaces, unchanged, by the operations' ids."""
+    members = {name: raw for name, _, raw in members_of(call.body.decode())}
+    return {name: raw for name, _, raw in members_of(members["replace"])} if "replace" in members else {}
+
+
+def write_chunks(
+    store: Store, spec: RunSpec, operations: OperationList, chunks: Sequence[Chunk], settle_by: Sequence[str] = ()
+) -> None:
+    """Write a batch before the run's spec, so that the batch of every stored spec is complete."""
+    where = {place: number for number, chunk in enumerate(chunks) for place in chunk.operations}
+    batch = BatchSpec(
+        root=operations.root,
+        count=len(operations.operations),
+        in_order=operations.in_order,
+        snapshot=operations.snapshot,
+        failures_only=operations.failures_only,
+        settle_by=list(operations.options.settleBy or settle_by),
+        fixed=list(operations.fixed),
+        chunks=len(chunks),
+    )
+    payloads = [
+        Payload(
+            operations=[_batch_operation(operations, where, place) for place in chunk.operations], stops=chunk.stops
+        )
+        for chunk in chunks
+    ]
+    plan = ChunkPlan(
+        chunks=[ChunkLayout(operations=list(chunk.operations), after=list(chunk.after)) for chunk in chunks]
+    )
+    batch_records.write_batch(store, spec.run, batch, plan, payloads)
+
+
+def _batch_operation(operations: OperationList, where: Mapping[int, int], place: int) -> BatchOperation:
+    one = operations.operations[place]
+    return BatchOperation(
+        place=place,
+        id=one.id,
+        method=one.method,
+        url=one.url.partition("?")[0],
+        safe=one.safe,
+        depends=[(where[other], operations.operations[other].id) for other in one.op.depends],
+        text=one.text,
+    )
+
+
+def _again(one: BatchOperation, body: str | None, chosen: set[str]) -> str:
+    """Return the JSON of an operation that is sent again; its dependencies are done, or are sent again too."""
+    text = one.text if body is None else _with_body(one.text, body)
+    needed = [name for _, name in one.depends if name in chosen]
+    if not needed or '"dependsOn":' in text.partition('"body":')[0]:
+        return text
+    return f'{text[:-1]},"dependsOn":{json.dumps(needed, ensure_ascii=False)}}}'
+
+
+def _with_body(text: str, body: str) -> str:
+    members = {name: raw for name, _, raw in members_of(text) if name != "body"}
+    others = ",".join(f"{json.dumps(name)}:{raw}" for name, raw in members.items())
+    return f'{{{others},"body":{body}}}'
+
+
+def _headers_of(batch: BatchSpec) -> dict[str, str]:
+    prefer = [
+        *(["odata.continue-on-error"] if not batch.in_order else []),
+        *(["return=failures"] if batch.failures_only else []),
+    ]
+    return {
+        **({"prefer": ", ".join(prefer)} if prefer else {}),
+        **({"isolation": "snapshot"} if batch.snapshot else {}),
+    }
+
+
+def selection_mark(items: Sequence[Item]) -> str:
+    """Return a fingerprint of a selection of items: the SHA-256 of their sorted ids."""
+    return hashlib.sha256("\n".join(sorted(item.id for item in items)).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Permission to act: rules, stop switches, cancelled runs."""

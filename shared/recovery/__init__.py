@@ -1,0 +1,1 @@
+"""Careful waves, and whether items recovered after they were sent."""

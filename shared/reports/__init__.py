@@ -1,0 +1,1 @@
+"""The end of a run: its report, its stored response, and its HTTP response."""

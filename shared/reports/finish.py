@@ -1,0 +1,148 @@
+"""Write the report and the stored response of a run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+
+from shared.core import clock
+from shared.core.outcome import Ending, RecoveryResult, planned
+from shared.core.response import Response
+from shared.policy import switches
+from shared.recovery.progress import Progress
+from shared.recovery.progress import read as read_progress
+from shared.recovery.watch import rest_of
+from shared.recovery.waves import Candidate
+from shared.reports.responses import response
+from shared.reports.view import notes_of, run_of, with_recovery
+from shared.runs import records
+from shared.runs.records import ItemResult, RunItem, StoredResponse
+from shared.runs.report import Counts, Item, Note, Run, State
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+
+Candidates = Callable[[RunSpec, RunItem], Candidate]
+"""Returns an item with its cause and its group (`recovery.bindings.candidate_of`)."""
+
+
+def finish(store: Store, spec: RunSpec, retention: timedelta, candidate: Candidates) -> Run:
+    """Write the report and the response of a run whose items have all ended; a follow-up may come after that."""
+    progress, _ = read_progress(store, spec.run)
+    ended = list(_results(store, spec, progress, candidate))
+    follows = spec.follow_up > timedelta() and any(one.outcome.ending is Ending.DONE for one in ended)
+    follows = follows and not switches.is_cancelled(store, spec.run)
+    known = progress.known() if follows else progress.final()
+    items = [_item(one, known.get(one.id, RecoveryResult() if follows else None)) for one in ended]
+    is_open = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
+    report = report_of(store, spec, items, notes_of(store, spec, progress))
+    if (is_open or (follows and progress.is_open)) and report.state is State.ENDED:
+        report = report.model_copy(update={"state": State.WATCHING, "ended": None})
+    records.write_report(store, report, items, "report")
+    head = records.read_report(store, spec.run, "report") or report
+    answer = response(store, spec, head, ended, items)
+    keep(store, spec.run, answer, sent=any(one.outcome.sent for one in ended), retention=retention)
+    close_run(store, head)
+    return head
+
+
+def finish_recovery(store: Store, spec: RunSpec) -> Run:
+    """Write the final report of a run, with the recovery of its items."""
+    progress, _ = read_progress(store, spec.run)
+    known = progress.final()
+    items = [with_recovery(item, known.get(item.id)) for item in records.all_items(store, spec.run)]
+    first = records.read_report(store, spec.run, "report")
+    if first is None:
+        raise ValueError(f"run {spec.run} has no report to complete")
+    final = {"state": State.ENDED, "ended": clock.now(), "counts": Counts.of(items)}
+    final |= {"notes": notes_of(store, spec, progress)}
+    records.write_report(store, first.model_copy(update=final), items, "final")
+    head = records.read_report(store, spec.run) or first
+    close_run(store, head)
+    return head
+
+
+def _results(store: Store, spec: RunSpec, progress: Progress, candidate: Candidates) -> Iterator[ItemResult]:
+    """Yield the result of every item; in a plan of a sweep or a selection, the list itself has the outcomes."""
+    if spec.is_careful:
+        yield from _results_of_waves(store, spec, progress, candidate)
+        return
+    if spec.is_decided:
+        yield from (
+            ItemResult(
+                id=run_item.id, outcome=run_item.outcome or planned(""), episode=run_item.episode, about=run_item.about
+            )
+            for run_item in records.all_run_items(store, spec.run)
+        )
+        return
+    prepared = records.read_manifest(store, spec.run)
+    for number in records.parts_in(spec, prepared):
+        part = records.read_part(store, spec.run, number)
+        if part is None:
+            raise ValueError(f"part {number} of run {spec.run} has not ended")
+        yield from part.ended
+
+
+def _results_of_waves(store: Store, spec: RunSpec, progress: Progress, candidate: Candidates) -> Iterator[ItemResult]:
+    """Yield the result of every item: of the last wave that counts, or why the item was never tried."""
+    found: dict[str, ItemResult] = {}
+    for wave in progress.sent:
+        for number in wave.parts:
+            part = records.read_part(store, spec.run, number)
+            for one in part.ended if part else ():
+                # A second attempt that was sent replaces the first result, even if its outcome is unknown.
+                if one.id not in found or found[one.id].outcome.ending is not Ending.DONE or one.outcome.sent:
+                    found[one.id] = one
+    for run_item in records.all_run_items(store, spec.run):
+        rest = run_item.outcome or rest_of(progress, candidate(spec, run_item).cause)
+        yield found.get(run_item.id) or ItemResult(
+            id=run_item.id, outcome=rest, episode=run_item.episode, about=run_item.about
+        )
+
+
+def _item(one: ItemResult, became: RecoveryResult | None) -> Item:
+    return Item.of(one.id, one.outcome, dict(one.about), one.episode, became)
+
+
+def close_run(store: Store, head: Run) -> None:
+    """Remove the `open/` record of a run, unless the run is still watched."""
+    if head.state is not State.WATCHING:
+        store.delete(f"{records.OPEN}{head.id}")
+
+
+def report_of(store: Store, spec: RunSpec, items: list[Item], notes: Sequence[Note] = ()) -> Run:
+    """Return the report, without items, of a run whose items have all ended."""
+    now = clock.now()
+    state = State.PLANNED if spec.mode == "plan" else State.ENDED
+    halt = switches.halted(store.read, spec.run)
+    if halt:
+        state = State.EXPIRED if halt.how == "never started" else state
+        state = State.CANCELLED if halt.cancelled else state
+    return run_of(spec, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now)
+
+
+def keep(
+    store: Store, run: str, response: Response, *, sent: bool, retention: timedelta, apart: bool = False
+) -> Response:
+    """Store a run's response unless one is stored, and return `response` with the header `Nightshift-Run`.
+
+    Args:
+        store: The store.
+        run: The run's id.
+        response: The HTTP response.
+        sent: Whether something may have reached the system.
+        retention: How long the response is stored.
+        apart: Store the body in a record of its own, because it may be large.
+    """
+    response = response.with_headers({"Nightshift-Run": run})
+    stored = StoredResponse(
+        status=response.status,
+        content_type=response.content_type,
+        headers=dict(response.headers),
+        body="" if apart else response.body.decode(),
+        apart=apart,
+        sent=sent,
+        expires=clock.now() + retention,
+    )
+    if apart:
+        records.keep_apart(store, run, stored, response.body)
+    else:
+        records.create(store, f"runs/{run}/response", stored)
+    return response

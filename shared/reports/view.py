@@ -1,0 +1,97 @@
+"""A run as callers see it: its state, its pages, and the recovery of its items as it is known now."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from shared.core import clock
+from shared.core.outcome import Ending, RecoveryResult
+from shared.policy import switches
+from shared.recovery.progress import Progress
+from shared.recovery.progress import read as read_progress
+from shared.runs import records
+from shared.runs.report import Counts, Item, Note, Run, State
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+
+RETRY_AFTER = 5
+"""The `Retry-After` of 202, in seconds."""
+
+
+def present(store: Store, head: Run) -> Run:
+    """Return a run; while it is watched, its counts show the recovery that is known now."""
+    if head.state is not State.WATCHING:
+        return head
+    known = Counter(one.recovery for one in read_progress(store, head.id)[0].known().values() if one.recovery)
+    return head.model_copy(update={"counts": head.counts.model_copy(update={"recovery": dict(known)})})
+
+
+def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items of a run; while it is watched, with the recovery that is known now."""
+    known = read_progress(store, head.id)[0].known() if head.state is State.WATCHING else {}
+    return (with_recovery(item, known.get(item.id)) for item in items)
+
+
+def under_way(store: Store, spec: RunSpec, state: State, how: switches.How | None = None) -> Run:
+    """Return a run that has no report yet; `how` is how it ended, unless a note says so already."""
+    progress, _ = read_progress(store, spec.run)
+    known = Counter(one.became.recovery for one in progress.watched.values() if one.became.recovery)
+    notes = notes_of(store, spec, progress)
+    if how and not halt_notes(store, spec.run):
+        notes.append(Note(at=clock.now(), text=switches.why(how)))
+    return run_of(spec, state, notes=notes, counts=Counts(recovery=dict(known)))
+
+
+def run_of(spec: RunSpec, state: State, **more: object) -> Run:
+    """Return a run with the members of its spec; `more` has the other ones."""
+    members = spec.model_dump(
+        include={"function", "system", "target", "origin", "actor", "reason", "override", "plan", "parent"}
+    )
+    if spec.is_careful:
+        members["waves"] = spec.waves
+    return Run.model_validate(
+        {**members, "id": spec.run, "state": state, "created": spec.created, "links": spec.links} | more
+    )
+
+
+def run_json(run: Run) -> bytes:
+    """Return a run as JSON; members that are None are left out."""
+    return run.model_dump_json(exclude_none=True).encode()
+
+
+def with_recovery(item: Item, became: RecoveryResult | None) -> Item:
+    """Return an item with its recovery; only a done item has one."""
+    if item.outcome is not Ending.DONE or became is None:
+        return item
+    return item.model_copy(update={"recovery": became.recovery, "recoveryReason": became.reason})
+
+
+def notes_of(store: Store, spec: RunSpec, progress: Progress) -> list[Note]:
+    """Return the notes of a run: of its listing, its waves and its end outside of the orchestrator."""
+    prepared = records.read_manifest(store, spec.run)
+    return [*(prepared.notes if prepared else ()), *progress.notes, *halt_notes(store, spec.run)]
+
+
+def halt_notes(store: Store, run: str) -> list[Note]:
+    """Return the note of a run that was ended without its orchestrator, if it was."""
+    halt = switches.halted(store.read, run)
+    return [Note(at=halt.closed, text=switches.why(halt.how))] if halt and halt.how and halt.closed else []
+
+
+def with_page(head: Run, items: Iterable[Item], *, more: bool, after: int = records.PAGE, query: str = "") -> Run:
+    """Return a run with one page of its items; if there are `more`, with a link to the next page."""
+    links = {**head.links, "next": f"{head.links['self']}?after={after}{query}"} if more else head.links
+    return head.model_copy(update={"items": list(items), "links": links})
+
+
+def overall_outcome(head: Run) -> str:
+    """Return `complete` when all items are done (or planned), `failed` when none is, else `partial`."""
+    wanted = Ending.NOT_ATTEMPTED if head.state is State.PLANNED else Ending.DONE
+    good = head.counts.outcome.get(wanted, 0)
+    if good == sum(head.counts.outcome.values()):
+        return "complete"
+    return "partial" if good else "failed"
+
+
+def filtered(items: Iterable[Item], outcome: str | None) -> Iterator[Item]:
+    """Yield the items with this outcome; all items if it is None."""
+    return (item for item in items if outcome is None or item.outcome == outcome)

@@ -1,0 +1,1 @@
+"""The records of runs: spec, items, claims, idempotency, notices."""

@@ -1,0 +1,205 @@
+"""Create the spec and items of a run, or join the run that has the same key."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from shared.core.outcome import Outcome
+from shared.core.problems import OverCap, UnknownRun
+from shared.core.schedule import Night
+from shared.core.settings import Settings
+from shared.core.targets import Target, app_targets
+from shared.policy.rules import Initiator
+from shared.runs import idempotency, records
+from shared.runs.records import RunItem
+from shared.runs.spec import RunSpec, Window
+from shared.storage.base import Store
+from shared.systems.requests import ItemRef, RunRequest, Shape
+from shared.validation.request import Call
+
+_EVENT_GIVES_UP = timedelta(hours=24)
+"""How long the run of an event retries a system that can't be reached or is throttling."""
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run whose spec is stored; `joined`: an earlier call stored it."""
+
+    spec: RunSpec
+    joined: bool
+
+
+def spec_of_call(call: Call, request: RunRequest, settings: Settings, record: idempotency.KeyRecord) -> RunSpec:
+    """Build the spec of a call.
+
+    Raises:
+        Refused: the target can't be used.
+    """
+    watched = timedelta(hours=settings.follow_up_hours)
+    minutes = settings.give_up_minutes if request.give_up_after is None else request.give_up_after
+    patience = timedelta(minutes=minutes)
+    if request.waves == "careful":
+        # Waves retry a throttling system until their time is over.
+        patience = max(patience, watched)
+    return RunSpec(
+        run=record.run,
+        ticket=record.ticket,
+        function=call.function,
+        system=request.system,
+        shape=request.shape,
+        target=app_targets().choose(request.system, request.target).name,
+        origin="flow" if idempotency.is_flow(call) else "http",
+        actor=actor(call, settings),
+        reason=request.reason,
+        base=base_url(call, settings),
+        created=record.created,
+        give_up=record.created + patience,
+        mode=request.mode,
+        single=request.single,
+        native=request.native,
+        strict=call.preference.strict,
+        override=request.override,
+        cap=request.cap,
+        max_parallel=request.max_parallel,
+        waves=request.waves,
+        waves_until=record.created + watched,
+        follow_up=watched if request.follow_up else timedelta(),
+        selects=request.selection is not None,
+    )
+
+
+def night_run(
+    store: Store, settings: Settings, function: str, target: Target, shape: Shape, night: Night
+) -> StartedRun:
+    """Create the run of a target's night, or join it: there is one, however often the timer fires."""
+    key = f"keys/night-{function}-{target.name}-{night.name}"
+    record, joined = idempotency.claim_key(store, key, "night", frees=False, lasting=True)
+    if joined and (known := records.known_spec(store, record.run)):
+        return StartedRun(known, joined)
+    spec = RunSpec(
+        run=record.run,
+        ticket=record.ticket,
+        function=function,
+        system=target.system,
+        shape=shape,
+        target=target.name,
+        origin="timer",
+        actor=function,
+        reason=f"Night {night.name}",
+        base=settings.public_url.rstrip("/"),
+        created=record.created,
+        give_up=night.end,
+        mode="perform" if settings.sweep_mode == "apply" else "plan",
+        by=Initiator.MACHINE,
+        cap=settings.sweep_cap,
+        attempts_cap=settings.attempts_cap,
+        waves=settings.sweep_waves,
+        waves_until=night.end,
+        follow_up=timedelta(hours=settings.follow_up_hours),
+        sweep=Window(night=night.name),
+    )
+    records.write_spec(store, spec, None)
+    return StartedRun(spec, joined)
+
+
+def event_run(
+    store: Store, settings: Settings, call: Call, target: Target, shape: Shape, item: ItemRef, key: str
+) -> StartedRun:
+    """Create the run of an event about one item, or join the one that the same event created."""
+    record, joined = idempotency.claim_key(store, key, "event", frees=False, lasting=True)
+    if joined and (known := records.known_spec(store, record.run)):
+        return StartedRun(known, joined)
+    spec = RunSpec(
+        run=record.run,
+        ticket=record.ticket,
+        function=call.function,
+        system=target.system,
+        shape=shape,
+        target=target.name,
+        origin="event",
+        actor=call.function,
+        reason="A batch job event was received",
+        base=base_url(call, settings),
+        created=record.created,
+        give_up=record.created + _EVENT_GIVES_UP,
+        by=Initiator.MACHINE,
+        attempts_cap=settings.attempts_cap,
+        event_waits=settings.waits,
+        follow_up=timedelta(hours=settings.follow_up_hours),
+    )
+    records.write_spec(store, spec, items_with_cap([item], None))
+    return StartedRun(spec, joined)
+
+
+def check_spec(call: Call, former: RunSpec, reason: str, settings: Settings) -> RunSpec:
+    """Build the spec of a check of a former run; a check only reads."""
+    record = idempotency.without_key("")
+    changes = {"run": record.run, "ticket": record.ticket, "created": record.created, "give_up": record.created}
+    changes |= {"function": call.function, "parent": former.run, "reason": reason, "origin": "http"}
+    changes |= {"actor": actor(call, settings), "base": base_url(call, settings), "sweep": None, "native": False}
+    changes |= {"waves": "all", "follow_up": timedelta(), "event_waits": None}
+    return former.model_copy(update=changes)
+
+
+def create_or_join(
+    store: Store,
+    key: str | None,
+    mark: str,
+    make: Callable[[idempotency.KeyRecord], tuple[RunSpec, list[RunItem] | None]],
+) -> StartedRun:
+    """Store the spec and items that `make` builds, or join the run that has the key.
+
+    Args:
+        store: The store.
+        key: The key of `idempotency.key_of`; None for a call whose repetition can't be recognized.
+        mark: The fingerprint of the request.
+        make: Builds the spec and, if they are known, the items.
+
+    Raises:
+        KeyReused: another request has the key.
+        Expired: the response of the run is past its retention.
+    """
+    record, joined = idempotency.claim_key(store, key, mark) if key else (idempotency.without_key(mark), False)
+    if joined:
+        try:
+            return StartedRun(records.read_spec(store, record.run), joined)
+        except UnknownRun:
+            # The first call died before it stored the spec. This call repeats its request, so it continues.
+            pass
+    spec, run_items = make(record)
+    records.write_spec(store, spec, run_items)
+    return StartedRun(spec, joined)
+
+
+def items_with_cap(items: Sequence[ItemRef], cap: int | None) -> list[RunItem]:
+    """Build the items of a run; the items over its cap have ended."""
+    room, over = within_cap(items, cap)
+    ended = Outcome.of(OverCap(f"The cap of the run is {cap}."))
+    return [*(_run_item(one, None) for one in room), *(_run_item(one, ended) for one in over)]
+
+
+def actor(call: Call, settings: Settings) -> str:
+    """Return the signed-in principal's id if App Service proves it, else `key`; workers don't see function keys."""
+    principal = call.headers.get("x-ms-client-principal-id") if settings.trust_client_principal else None
+    return principal or "key"
+
+
+def base_url(call: Call, settings: Settings) -> str:
+    """Return the app's public URL, without a slash at its end."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    parts = urlsplit(call.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _run_item(one: ItemRef, outcome: Outcome | None) -> RunItem:
+    return RunItem(
+        id=one.id, operation=dict(one.operation), episode=one.episode, about=dict(one.about), outcome=outcome
+    )
+
+
+def within_cap[Item](items: Iterable[Item], cap: int | None) -> tuple[list[Item], list[Item]]:
+    """Return the first `cap` items, and the others; None: no cap."""
+    listed = list(items)
+    return (listed, []) if cap is None else (listed[:cap], listed[cap:])

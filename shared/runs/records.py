@@ -1,0 +1,382 @@
+"""The records of a run in the store.
+
+    runs/{run}/spec               the spec: request, caller, and the ticket of the result
+    runs/{run}/{items}/{page}     the items: up to 1,000 per page
+    runs/{run}/selection          the selection by which the run finds its items, if they are not named
+    runs/{run}/manifest           the manifest: the name of the item pages, and the number of items
+    runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk.py`)
+    runs/{run}/outcomes/{part}    the results of the items of a part
+    runs/{run}/progress           waves, and the recovery of items (`recovery/progress.py`)
+    runs/{run}/report             the report without items, once every item has an outcome
+    runs/{run}/report/{page}      the items of the report: up to 1,000 per page
+    runs/{run}/response           the HTTP response, repeated byte by byte for RESULT_RETENTION_HOURS
+    runs/{run}/body               the body of the response, if it may be large
+    runs/{run}/final[/{page}]     the report once it is also known whether the items recovered
+    runs/{run}/begun              the orchestrator has started
+    runs/{run}/halt               why the run may send nothing more (`policy/switches.py`)
+    open/{run}                    the run has not ended
+    index/{day}/{name}            the run in the list of runs, newest first
+
+A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
+`progress` and `halt` are changed, by compare-and-set. `fanout/batch_records.py` lists the records of a batch.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import batched
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.core import clock
+from shared.core.model import Plain, Stored
+from shared.core.outcome import Outcome
+from shared.core.problems import Exists, Expired, UnknownRun
+from shared.core.response import Response
+from shared.runs.report import Item, Note, Run
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+
+ReportName = Literal["report", "final"]
+
+OPEN = "open/"
+PAGE = 1000
+PART = 20
+
+
+class RunItem(Plain):
+    """One item of a run, and the operation on it."""
+
+    id: str
+    operation: dict[str, Any]
+    episode: str | None = None
+    """The planned failure; an item with another failure is skipped."""
+    about: dict[str, str] = Field(default={})
+    """What people call the item."""
+    outcome: Outcome | None = None
+    """The outcome, if it is known before execution: skipped items, and those of a plan."""
+
+
+class ItemPage(Stored):
+    """A page of items."""
+
+    run_items: list[RunItem]
+
+
+class Wave(Plain):
+    """Items that are tried together: `items` names their pages, `first` is the number of their first part."""
+
+    number: int
+    items: str
+    count: int
+    first: int
+
+    @property
+    def parts(self) -> range:
+        """The numbers of its parts."""
+        return range(self.first, self.first + parts_of(self.count))
+
+
+class OpenRun(Stored):
+    """The mark of a run that has not ended."""
+
+    at: datetime
+
+
+class BegunRun(Stored):
+    """The mark of a run whose orchestrator has started: if the engine loses it, it is not started again."""
+
+    at: datetime
+
+
+class Manifest(Stored):
+    """The items that a run found: `items` names their pages; the first delivery that writes it wins."""
+
+    items: str
+    count: int
+    notes: list[Note] = Field(default=[])
+    """Notes for the report."""
+
+
+class StoredSelection(Stored):
+    """The selection by which a run finds its items, in the form that the system's package reads."""
+
+    selection: dict[str, Any]
+
+
+class ItemResult(Plain):
+    """How one item ended."""
+
+    id: str
+    outcome: Outcome
+    episode: str | None = None
+    about: dict[str, str] = Field(default={})
+    sending: str | None = None
+    """The system's id of the bulk call that included the item."""
+
+
+class PartResult(Stored):
+    """The results of the items of a part."""
+
+    ended: list[ItemResult]
+
+
+class ReportPage(Stored):
+    """A page of the items of a report."""
+
+    items: list[Item]
+
+
+class StoredResponse(Stored):
+    """A stored HTTP response; `sent`: something may have reached the system."""
+
+    status: int
+    content_type: str
+    headers: dict[str, str]
+    body: str
+    apart: bool = False
+    """The body may be large, and has a record of its own."""
+    sent: bool
+    expires: datetime
+
+
+def new_id() -> str:
+    """Return the id of a new run: the date, for people, and 80 random bits."""
+    return f"{clock.now():%Y%m%d}-{secrets.token_hex(10)}"
+
+
+def new_ticket() -> str:
+    """Return the ticket of a result: 192 random bits."""
+    return secrets.token_urlsafe(24)
+
+
+def parts_of(count: int) -> int:
+    """Return the number of parts for so many items."""
+    return -(-count // PART)
+
+
+def parts_in(spec: RunSpec, manifest: "Manifest | None") -> range:
+    """Return the numbers of the parts of a run without waves."""
+    count = manifest.count if manifest else 0
+    return range(min(count, 1) if spec.is_whole else parts_of(count))
+
+
+def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None) -> None:
+    """Store the spec of a run, its items if they are known, and its index records; existing records are kept."""
+    if run_items is not None:
+        write_items(store, spec.run, "items", run_items)
+        create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=len(run_items)))
+    create(store, f"{OPEN}{spec.run}", OpenRun(at=clock.now()))
+    create(store, f"runs/{spec.run}/spec", spec)
+    create(store, _index_key(spec), spec)
+
+
+def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]) -> None:
+    """Store items of a run, in pages that are named `items`; existing pages are kept."""
+    for page, some in enumerate(batched(run_items, PAGE, strict=False)):
+        create(store, f"runs/{run}/{items}/{page}", ItemPage(run_items=list(some)))
+
+
+def write_manifest(store: Store, run: str, run_items: Sequence[RunItem], notes: Sequence[Note] = ()) -> Manifest:
+    """Store the items that a run found; a second delivery gets the manifest of the first."""
+    items = f"items-{secrets.token_hex(4)}"
+    write_items(store, run, items, run_items)
+    found = Manifest(items=items, count=len(run_items), notes=list(notes))
+    create(store, f"runs/{run}/manifest", found)
+    return read_manifest(store, run) or found
+
+
+def write_selection(store: Store, run: str, selection: Mapping[str, Any]) -> None:
+    """Store the selection by which a run finds its items; an existing one is kept."""
+    create(store, f"runs/{run}/selection", StoredSelection(selection=dict(selection)))
+
+
+def read_selection(store: Store, run: str) -> dict[str, Any]:
+    """Return the selection by which a run finds its items.
+
+    Raises:
+        UnknownRun: the run has none.
+    """
+    found = store.read(f"runs/{run}/selection")
+    if found is None:
+        raise UnknownRun("The run has no selection.")
+    return StoredSelection.read(found.data).selection
+
+
+def read_manifest(store: Store, run: str) -> Manifest | None:
+    """Return the manifest of a run; None until the run has found its items."""
+    found = store.read(f"runs/{run}/manifest")
+    return Manifest.read(found.data) if found else None
+
+
+def write_wave(store: Store, run: str, number: int, first: int, run_items: Sequence[RunItem]) -> Wave:
+    """Store the items of a wave, in pages with a new name; `first` is the number of the wave's first part."""
+    wave = Wave(number=number, items=f"wave-{number}-{secrets.token_hex(4)}", count=len(run_items), first=first)
+    write_items(store, run, wave.items, run_items)
+    return wave
+
+
+def items_of_wave(store: Store, run: str, wave: Wave) -> Iterator[RunItem]:
+    """Yield the items of a wave."""
+    for page in range(-(-wave.count // PAGE)):
+        yield from read_items(store, run, wave.items, page)
+
+
+def read_spec(store: Store, run: str) -> RunSpec:
+    """Return the spec of a run.
+
+    Raises:
+        UnknownRun: there is no such run.
+    """
+    found = store.read(f"runs/{run}/spec") if _is_id(run) else None
+    if found is None:
+        raise UnknownRun("There is no run with this id.")
+    return RunSpec.read(found.data)
+
+
+def source_of(store: Store, spec: RunSpec) -> RunSpec:
+    """Return the spec of the run that a check, or a check of a check, is about; for any other run, its own."""
+    while spec.function == "check" and spec.parent:
+        spec = read_spec(store, spec.parent)
+    return spec
+
+
+def known_spec(store: Store, run: str) -> RunSpec | None:
+    """Return the spec of a run; None if the call that created the run died before it stored the spec."""
+    try:
+        return read_spec(store, run)
+    except UnknownRun:
+        return None
+
+
+def read_spec_of(store: Store, key: str) -> RunSpec | None:
+    """Return the spec of the run of a key `open/{run}`; None if it was never stored."""
+    found = store.read(f"runs/{key.removeprefix(OPEN)}/spec")
+    return RunSpec.read(found.data) if found else None
+
+
+def opened_at(store: Store, key: str) -> datetime | None:
+    """Return when a key `open/{run}` was created; None if it is gone."""
+    found = store.read(key)
+    return OpenRun.read(found.data).at if found else None
+
+
+def mark_begun(store: Store, run: str) -> None:
+    """Record that a run's orchestrator has started."""
+    create(store, f"runs/{run}/begun", BegunRun(at=clock.now()))
+
+
+def has_begun(store: Store, run: str) -> bool:
+    """Return whether a run's orchestrator has started."""
+    return store.read(f"runs/{run}/begun") is not None
+
+
+def read_items(store: Store, run: str, items: str, page: int) -> list[RunItem]:
+    """Return a page of a run's items; it is empty beyond the last page."""
+    found = store.read(f"runs/{run}/{items}/{page}")
+    return ItemPage.read(found.data).run_items if found else []
+
+
+def items_of_part(store: Store, run: str, items: str, part: int) -> list[RunItem]:
+    """Return the items of one part."""
+    first = part * PART
+    return read_items(store, run, items, first // PAGE)[first % PAGE :][:PART]
+
+
+def all_run_items(store: Store, run: str) -> Iterator[RunItem]:
+    """Yield all items of a run, page by page."""
+    manifest = read_manifest(store, run)
+    page = 0
+    while manifest and (some := read_items(store, run, manifest.items, page)):
+        yield from some
+        page += 1
+
+
+def read_part(store: Store, run: str, part: int) -> PartResult | None:
+    """Return the results of a part; None until all its items have ended."""
+    found = store.read(f"runs/{run}/outcomes/{part}")
+    return PartResult.read(found.data) if found else None
+
+
+def write_part(store: Store, run: str, part: int, ended: PartResult) -> None:
+    """Store the results of a part; existing ones are kept."""
+    create(store, f"runs/{run}/outcomes/{part}", ended)
+
+
+def read_response(store: Store, run: str) -> StoredResponse | None:
+    """Return the stored response of a run, or None."""
+    found = store.read(f"runs/{run}/response")
+    return StoredResponse.read(found.data) if found else None
+
+
+def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportName) -> None:
+    """Store a run's report, the items first; existing records are kept."""
+    for page, some in enumerate(batched(items, PAGE, strict=False)):
+        create(store, f"runs/{head.id}/{name}/{page}", ReportPage(items=list(some)))
+    create(store, f"runs/{head.id}/{name}", head)
+
+
+def keep_apart(store: Store, run: str, kept: StoredResponse, body: bytes) -> None:
+    """Store a response with a large body, the body first; existing records are kept."""
+    with contextlib.suppress(Exists):
+        store.create(f"runs/{run}/body", body)
+    create(store, f"runs/{run}/response", kept)
+
+
+def response_of(store: Store, run: str, kept: StoredResponse) -> Response:
+    """Return a stored response as it was returned first."""
+    found = store.read(f"runs/{run}/body") if kept.apart else None
+    return Response(kept.status, found.data if found else kept.body.encode(), kept.content_type, kept.headers)
+
+
+def read_report(store: Store, run: str, *names: ReportName) -> Run | None:
+    """Return a run's report without items, or None; the first that exists of `names`, by default the final one."""
+    for name in names or ("final", "report"):
+        found = store.read(f"runs/{run}/{name}")
+        if found:
+            return Run.read(found.data)
+    return None
+
+
+def all_items(store: Store, run: str) -> Iterator[Item]:
+    """Yield the items of a run's report, page by page; of the final one, if it exists."""
+    name, page = "final" if store.read(f"runs/{run}/final") else "report", 0
+    while found := store.read(f"runs/{run}/{name}/{page}"):
+        yield from ReportPage.read(found.data).items
+        page += 1
+
+
+def refuse_expired(spec: RunSpec, kept: StoredResponse) -> None:
+    """Raise if a stored response is past its retention.
+
+    Raises:
+        Expired: it is; the problem links to the report.
+    """
+    if clock.now() >= kept.expires:
+        text = f"The result expired at {kept.expires:%Y-%m-%dT%H:%M:%SZ}."
+        raise Expired(text, run=spec.run, members={"links": {"self": spec.links["self"]}})
+
+
+def create(store: Store, key: str, record: Stored) -> None:
+    """Create a record; an existing one is kept."""
+    with contextlib.suppress(Exists):
+        store.create(key, record.data())
+
+
+def index_prefix(day: str | None) -> str:
+    """Return the key prefix of the runs of a day (`YYYY-MM-DD`), or of all runs (None); later days sort first."""
+    return f"index/{99999999 - int(day.replace('-', '')):08}/" if day else "index/"
+
+
+def _index_key(spec: RunSpec) -> str:
+    """Return the key of a run in the list of runs; newer runs sort first."""
+    begin = spec.created.replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = 86_400_000 - int((spec.created - begin).total_seconds() * 1000)
+    return f"{index_prefix(f'{begin:%Y-%m-%d}')}{moment:08}-{spec.run}"
+
+
+def _is_id(run: str) -> bool:
+    """Return whether a text can be the id of a run; any other text could name another record."""
+    return run.replace("-", "").isalnum() and run.isascii() and len(run) <= 40  # noqa: PLR2004 - longer than ours

@@ -1,0 +1,1 @@
+"""The store: protocol, Azure Blob Storage, SQLite."""

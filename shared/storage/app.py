@@ -1,0 +1,25 @@
+"""This process's store."""
+
+from functools import cache
+
+from shared.core.settings import Settings, app_settings
+from shared.storage.base import Store
+from shared.storage.blob import BlobStore, blob_service
+from shared.storage.sqlite import SqliteStore
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the store that the setting STORE names.
+
+    Raises:
+        NotReady: STORE is blob, and no storage account is configured.
+    """
+    if settings.store == "sqlite":
+        return SqliteStore(settings.store_path)
+    return BlobStore(blob_service(), settings.store_container)
+
+
+@cache
+def app_store() -> Store:
+    """Return this process's store."""
+    return open_store(app_settings())

@@ -1,0 +1,68 @@
+"""The protocol of a store, and the keys with a prefix."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+
+class Record(NamedTuple):
+    """The data of a record, and its ETag."""
+
+    data: bytes
+    etag: str
+
+
+class Page(NamedTuple):
+    """One page of keys; `after` requests the next page, and is None on the last one."""
+
+    keys: list[str]
+    after: str | None
+
+
+class Store(Protocol):
+    """A key-value store with optimistic concurrency.
+
+    Each method raises `NotReady` if the store cannot be reached.
+    """
+
+    def create(self, key: str, data: bytes) -> str:
+        """Create a record, and return its ETag.
+
+        Raises:
+            Exists: the key has a record.
+        """
+        ...
+
+    def read(self, key: str) -> Record | None:
+        """Return a record, or None if the key has none."""
+        ...
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        """Replace a record that still has this ETag, and return its new ETag.
+
+        Raises:
+            Changed: the record has another ETag, or is gone.
+        """
+        ...
+
+    def delete(self, key: str, etag: str | None = None) -> None:
+        """Delete a record; with `etag`, only if it still has this ETag. A record that is gone is not an error.
+
+        Raises:
+            Changed: the record has another ETag.
+        """
+        ...
+
+    def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
+        """Return up to `limit` keys with a prefix, in order; `after` is that of the previous page."""
+        ...
+
+
+def keys(store: Store, prefix: str) -> Iterator[str]:
+    """Yield all keys with a prefix, in order; they are read page by page."""
+    after: str | None = None
+    while True:
+        page = store.list(prefix, after)
+        yield from page.keys
+        after = page.after
+        if after is None:
+            return

@@ -1,0 +1,112 @@
+"""The store on Azure Blob Storage."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from shared.core.problems import Changed, Exists, NotReady
+from shared.storage.base import Page, Record
+
+
+@contextlib.contextmanager
+def _azure_errors() -> Iterator[None]:
+    """Turn errors into `NotReady`, except those about the record; the text does not name the account."""
+    try:
+        yield
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+        raise
+    except AzureError as error:
+        raise NotReady(f"The store can't be used: {type(error).__name__}.") from error
+
+
+class BlobStore:
+    """A store in one container of small block blobs."""
+
+    def __init__(self, service: BlobServiceClient, container: str) -> None:
+        self._container: ContainerClient = service.get_container_client(container)
+        self._made = threading.Lock()
+        self._ready = False
+
+    def create(self, key: str, data: bytes) -> str:
+        """As `Store.create`."""
+        with _azure_errors():
+            try:
+                done = self._blobs().get_blob_client(key).upload_blob(data, overwrite=False)
+            except ResourceExistsError:
+                raise Exists(key) from None
+        return str(done["etag"])
+
+    def read(self, key: str) -> Record | None:
+        """As `Store.read`."""
+        with _azure_errors():
+            try:
+                found = self._blobs().download_blob(key)
+                return Record(found.readall(), str(found.properties.etag))
+            except ResourceNotFoundError:
+                return None
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        """As `Store.replace`."""
+        with _azure_errors():
+            try:
+                blob = self._blobs().get_blob_client(key)
+                done = blob.upload_blob(data, overwrite=True, etag=etag, match_condition=MatchConditions.IfNotModified)
+            except (ResourceModifiedError, ResourceNotFoundError):
+                raise Changed(key) from None
+        return str(done["etag"])
+
+    def delete(self, key: str, etag: str | None = None) -> None:
+        """As `Store.delete`."""
+        with _azure_errors(), contextlib.suppress(ResourceNotFoundError):
+            try:
+                self._delete(key, etag)
+            except ResourceModifiedError:
+                # Azure reports a missing blob like a condition that fails.
+                if self.read(key):
+                    raise Changed(key) from None
+
+    def _delete(self, key: str, etag: str | None) -> None:
+        blob = self._blobs().get_blob_client(key)
+        if etag:
+            blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
+        else:
+            blob.delete_blob()
+
+    def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
+        """As `Store.list`."""
+        with _azure_errors():
+            pages = self._blobs().list_blob_names(name_starts_with=prefix, results_per_page=limit).by_page(after)
+            keys = list(next(pages, iter(())))
+        return Page(keys, getattr(pages, "continuation_token", None) or None)
+
+    def _blobs(self) -> ContainerClient:
+        """Return the container; the first use creates it."""
+        with self._made:
+            if not self._ready:
+                with contextlib.suppress(ResourceExistsError):
+                    self._container.create_container()
+                self._ready = True
+        return self._container
+
+
+def blob_service() -> BlobServiceClient:
+    """Connect as the Functions host does: by connection string, or by identity (`AzureWebJobsStorage__...`).
+
+    Raises:
+        NotReady: neither is configured.
+    """
+    text = os.environ.get("AzureWebJobsStorage", "")  # noqa: SIM112 - the platform's spelling
+    if text:
+        return BlobServiceClient.from_connection_string(text)
+    account = os.environ.get("AzureWebJobsStorage__blobServiceUri", "")  # noqa: SIM112 - as above
+    if not account:
+        raise NotReady("STORE is blob, but neither AzureWebJobsStorage nor AzureWebJobsStorage__blobServiceUri is set.")
+    client_id = os.environ.get("AzureWebJobsStorage__clientId")  # noqa: SIM112 - as above
+    credential = ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
+    return BlobServiceClient(account, credential=credential)

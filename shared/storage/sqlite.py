@@ -1,0 +1,82 @@
+"""The store on SQLite, for one machine."""
+
+import contextlib
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+
+from shared.core.problems import Changed, Exists, NotReady
+from shared.storage.base import Page, Record
+
+
+class SqliteStore:
+    """A store in one SQLite file. Threads and processes may share it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    def create(self, key: str, data: bytes) -> str:
+        """As `Store.create`."""
+        etag = secrets.token_hex(8)
+        with self._connection() as connection:
+            try:
+                connection.execute("INSERT INTO records VALUES (?, ?, ?)", (key, data, etag))
+            except sqlite3.IntegrityError:
+                raise Exists(key) from None
+        return etag
+
+    def read(self, key: str) -> Record | None:
+        """As `Store.read`."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT data, etag FROM records WHERE key = ?", (key,)).fetchone()
+        return Record(*row) if row else None
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        """As `Store.replace`."""
+        new = secrets.token_hex(8)
+        with self._connection() as connection:
+            done = connection.execute(
+                "UPDATE records SET data = ?, etag = ? WHERE key = ? AND etag = ?", (data, new, key, etag)
+            )
+        if not done.rowcount:
+            raise Changed(key)
+        return new
+
+    def delete(self, key: str, etag: str | None = None) -> None:
+        """As `Store.delete`."""
+        with self._connection() as connection:
+            done = connection.execute("DELETE FROM records WHERE key = ? AND etag = coalesce(?, etag)", (key, etag))
+        if etag and not done.rowcount and self.read(key):
+            raise Changed(key)
+
+    def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
+        """As `Store.list`."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT key FROM records WHERE key > ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?",
+                (after or "", len(prefix), prefix, limit + 1),
+            ).fetchall()
+        keys = [key for (key,) in rows]
+        return Page(keys[:limit], keys[limit - 1] if len(keys) > limit else None)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Yield this thread's connection; each statement is its own transaction."""
+        try:
+            if not hasattr(self._local, "connection"):
+                self._local.connection = self._open()
+            yield self._local.connection
+        except sqlite3.OperationalError as error:
+            raise NotReady(f"The store can't be used: {error.sqlite_errorname}.") from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, data BLOB NOT NULL, etag TEXT NOT NULL)"
+            " WITHOUT ROWID"
+        )
+        return connection

@@ -1,0 +1,212 @@
+"""Divides a list of operations into chunks, one per `$batch`. Pure decisions, linear in the number of operations.
+
+In order, each chunk is a slice of the list, and is sent after the chunk before it has ended. Otherwise operations form
+streams: the writes to one document, and operations that depend on each other or refer to each other, in the order of
+the list. Streams are independent of each other. Small streams share a chunk, large streams are divided, and chunks of
+different streams are sent in parallel.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """The properties of an operation that the plan depends on.
+
+    Attributes:
+        size: The size of its JSON text in a chunk, in bytes.
+        depends: The positions of operations that must be done before it, all smaller than its own.
+        refers: The positions of the operations whose result it uses by `$<id>`: they must be in the same chunk.
+        document: The document that it writes to; writes to one document keep their order.
+    """
+
+    size: int
+    depends: tuple[int, ...] = ()
+    refers: tuple[int, ...] = ()
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Maximum number of operations per chunk, and their maximum size in bytes."""
+
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The operations of one `$batch`.
+
+    Attributes:
+        operations: Their positions, ascending.
+        after: The numbers of the chunks that must end before it.
+        stops: It is sent without continue-on-error. Either all operations go in order, or it holds an operation and its
+            dependency: with continue-on-error, the system would run the operation even after its dependency failed.
+    """
+
+    operations: tuple[int, ...]
+    after: tuple[int, ...]
+    stops: bool
+
+
+class CannotPlan(ValueError):  # noqa: N818 - named like the problems
+    """An operation does not fit into a chunk, alone or with the operations that it refers to.
+
+    Attributes:
+        position: The operation's position.
+        text: What is wrong with it.
+    """
+
+    def __init__(self, position: int, text: str) -> None:
+        super().__init__(f"operation {position} {text}")
+        self.position = position
+        self.text = text
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A chunk without a number; `before` is the piece of the same stream that must end before it."""
+
+    operations: list[int]
+    stops: bool
+    before: "_Piece | None" = None
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The streams as a union-find forest; `heads` leads from each operation to the first one of its stream."""
+
+    heads: list[int]
+    documents: dict[str, int] = field(default_factory=dict)
+
+    def head(self, one: int) -> int:
+        """Return the first operation of the stream of `one`."""
+        heads = self.heads
+        while heads[one] != one:
+            heads[one] = heads[heads[one]]
+            one = heads[one]
+        return one
+
+    def join(self, one: int, other: int) -> None:
+        """Merge the streams of two operations."""
+        first, second = sorted((self.head(one), self.head(other)))
+        self.heads[second] = first
+
+
+def plan(operations: Sequence[Op], limits: Limits, *, in_order: bool) -> list[Chunk]:
+    """Return the chunks of `operations`; a chunk's number is its index, and is larger than the numbers in its `after`.
+
+    Raises:
+        CannotPlan: an operation is too large, or cannot share a chunk with an operation that it refers to.
+    """
+    for position, operation in enumerate(operations):
+        if operation.size > limits.size:
+            raise CannotPlan(position, f"has {operation.size} bytes; a chunk may have {limits.size}")
+    if in_order:
+        return _numbered(_cut(range(len(operations)), operations, limits, in_order=True))
+    pieces = list(_packed(_streams(operations), operations, limits))
+    # Within a stream the first positions ascend, so a piece is numbered after those that it waits for.
+    return _numbered(sorted(pieces, key=lambda piece: piece.operations[0]))
+
+
+def _numbered(pieces: Iterable[_Piece]) -> list[Chunk]:
+    numbers: dict[int, int] = {}
+    chunks: list[Chunk] = []
+    for piece in pieces:
+        numbers[id(piece)] = len(chunks)
+        after = (numbers[id(piece.before)],) if piece.before else ()
+        chunks.append(Chunk(tuple(piece.operations), after, piece.stops))
+    return chunks
+
+
+def _streams(operations: Sequence[Op]) -> Iterator[list[int]]:
+    """Yield the positions of each stream, ascending; streams come in the order of their first positions."""
+    parts = _Parts(list(range(len(operations))))
+    for position, operation in enumerate(operations):
+        for other in (*operation.depends, *operation.refers):
+            parts.join(position, other)
+        if operation.document is not None:
+            parts.join(position, parts.documents.setdefault(operation.document, position))
+    found: dict[int, list[int]] = {}
+    for position in range(len(operations)):
+        found.setdefault(parts.head(position), []).append(position)
+    yield from found.values()
+
+
+def _packed(streams: Iterable[list[int]], operations: Sequence[Op], limits: Limits) -> Iterator[_Piece]:
+    """Yield the chunks of all streams: the pieces of large streams, and small streams packed together.
+
+    Streams with and without dependents are packed apart, so that a failure in the former does not stop the latter.
+    """
+    open_pieces: dict[bool, _Piece] = {}
+    for stream in streams:
+        size = sum(operations[one].size for one in stream)
+        if len(stream) > limits.count or size > limits.size:
+            yield from _cut(stream, operations, limits, in_order=False)
+            continue
+        piece = _Piece(stream, _stops(stream, operations), size=size)
+        fuller = open_pieces.get(piece.stops)
+        if fuller and len(fuller.operations) + len(stream) <= limits.count and fuller.size + size <= limits.size:
+            fuller.operations += stream
+            fuller.size += size
+            continue
+        open_pieces[piece.stops] = piece
+        if fuller:
+            yield _sorted(fuller)
+    yield from (_sorted(piece) for piece in open_pieces.values())
+
+
+def _sorted(piece: _Piece) -> _Piece:
+    piece.operations.sort()
+    return piece
+
+
+def _stops(chosen: Sequence[int], operations: Sequence[Op]) -> bool:
+    """Return whether an operation depends on another one of the same chunk."""
+    here = set(chosen)
+    return any(other in here for one in chosen for other in (*operations[one].depends, *operations[one].refers))
+
+
+def _cut(stream: Sequence[int], operations: Sequence[Op], limits: Limits, *, in_order: bool) -> Iterator[_Piece]:
+    """Yield the pieces of one stream in order, each as long as the limits allow."""
+    places = _last_cuts(stream, operations)
+    begin, before = 0, None
+    while begin < len(stream):
+        most = _most(stream, operations, limits, begin)
+        end = places[most]
+        if end <= begin:
+            text = f"cannot share a chunk with all that is referred to by $<id>, from operation {stream[begin]} on"
+            raise CannotPlan(stream[most], text)
+        chosen = list(stream[begin:end])
+        before = _Piece(chosen, in_order or _stops(chosen, operations), before)
+        yield before
+        begin = end
+
+
+def _most(stream: Sequence[int], operations: Sequence[Op], limits: Limits, begin: int) -> int:
+    """Return the end of the longest piece from `begin` that is within the limits."""
+    end, size = begin, 0
+    while end < len(stream) and end - begin < limits.count:
+        size += operations[stream[end]].size
+        if size > limits.size:
+            break
+        end += 1
+    return end
+
+
+def _last_cuts(stream: Sequence[int], operations: Sequence[Op]) -> list[int]:
+    """Return, for each index between operations, the last index up to it that no reference crosses."""
+    lowest = len(stream)
+    free = [True] * (len(stream) + 1)
+    index = {one: place for place, one in enumerate(stream)}
+    for place in range(len(stream) - 1, -1, -1):
+        refers = operations[stream[place]].refers
+        lowest = min(lowest, *(index[other] for other in refers)) if refers else lowest
+        free[place] = lowest >= place
+    found = [0]
+    for place in range(1, len(free)):
+        found.append(place if free[place] else found[-1])
+    return found

@@ -1,0 +1,183 @@
+"""What a system implements to take lists of operations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from shared.core.model import Plain
+from shared.core.targets import Target
+from shared.policy.rules import Facts
+from shared.systems.chunking import Chunk, Op
+from shared.transport.connection import Connection
+from shared.validation.models import Strict
+from shared.validation.request import Call
+
+
+@dataclass(frozen=True, slots=True)
+class OperationResponse:
+    """The response to one operation of a batch.
+
+    Attributes:
+        id: The operation's id, as the system repeats it.
+        status: The HTTP status; 0 if the system returned none.
+        headers: By name in lower case.
+        body: The body's JSON text exactly as received; None for no body.
+        reason: The system's error message, at most 500 characters.
+        code: The system's error code.
+        wait: Seconds to wait, from Retry-After.
+    """
+
+    id: str | None
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    reason: str = ""
+    code: str | None = None
+    wait: float = 0.0
+
+
+Safe = Literal["read", "etag", "no"]
+
+
+"""Why an operation may be sent twice: it only reads, or its ETag prevents a second effect. `no`: it may not."""
+
+
+class BatchOperation(Plain):
+    """An operation as it is sent, with what is needed to decide on it."""
+
+    place: int
+    id: str
+    method: str
+    url: str
+    safe: Safe = "no"
+    depends: list[tuple[int, str]] = Field(default=[])
+    """The operations that it depends on: chunk number and id."""
+    text: str = ""
+    """Its JSON; empty once it is no longer needed."""
+
+
+class ChunkSender(Protocol):
+    """The sender of chunks of operations. It knows nothing of tries, runs or Durable Functions."""
+
+    @property
+    def hold(self) -> timedelta:
+        """How long a send may take before its sender counts as gone."""
+        ...
+
+    @property
+    def done_within(self) -> timedelta:
+        """Time after which the system has surely finished with a call."""
+        ...
+
+    def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[OperationResponse]:
+        """Send operations, each as JSON text, and return the responses to them.
+
+        Raises:
+            NoAnswer: they may have taken effect.
+            ItemProblem: none of them took effect.
+        """
+        ...
+
+    def settle(self, one: BatchOperation) -> bool | None:
+        """Return whether an operation took effect whose response was lost; None if the system cannot show it.
+
+        Raises:
+            ItemProblem: the system cannot be read.
+        """
+        ...
+
+    def facts(self, one: BatchOperation) -> Facts:
+        """Return what policy rules can match of an operation."""
+        ...
+
+
+class BatchOptions(Strict):
+    """The reserved member `nightshift` of a list of operations; it is not sent to the system."""
+
+    target: str | None = Field(default=None, min_length=1, max_length=64, description="The target's name.")
+    reason: str | None = Field(default=None, min_length=1, max_length=500, description="Shown in the report.")
+    dryRun: bool = Field(default=False, description="Return a plan; send nothing.")  # noqa: N815 - as callers write it
+    settleBy: list[str] | None = Field(  # noqa: N815 - as above
+        default=None, min_length=1, max_length=8, description="Fields that identify a created record."
+    )
+    giveUpAfter: int | None = Field(  # noqa: N815 - as above
+        default=None, ge=0, le=1440, description="Minutes until the run stops trying an unreachable system."
+    )
+    maxParallel: int | None = Field(  # noqa: N815 - as above
+        default=None, ge=1, le=5, description="Maximum number of `$batch` calls in progress at the same time."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One validated operation.
+
+    Attributes:
+        id: Its id; generated if the request has none.
+        method: In upper case.
+        url: Relative to the root.
+        text: Its JSON as it is sent, with the body exactly as received.
+        safe: Why it may be sent twice, or "no".
+        op: What the chunks are planned by.
+    """
+
+    id: str
+    method: str
+    url: str
+    text: str
+    safe: Safe
+    op: Op
+
+
+@dataclass(frozen=True)
+class OperationList:
+    """A validated list of operations.
+
+    Attributes:
+        root: The API's root, such as `api/v2.0`.
+        operations: In the order of the body.
+        options: The member `nightshift`.
+        in_order: The first operation that fails stops the rest.
+        snapshot: All or nothing: a failure reverts all operations.
+        failures_only: The response lists failed operations only.
+        fixed: The corrections that were made to operations, as sentences.
+    """
+
+    root: str
+    operations: Sequence[Operation]
+    options: BatchOptions
+    in_order: bool
+    snapshot: bool
+    failures_only: bool
+    fixed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OperationsBody:
+    """A parsed body with operations that is not validated yet.
+
+    Attributes:
+        target: The target that it names, if any.
+        validated: Validates it for one target; raises NotValid with all mistakes.
+    """
+
+    target: str | None
+    validated: Callable[[Target], OperationList]
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """How a system processes lists of operations.
+
+    Attributes:
+        read: Reads the body of a call; raises Refused.
+        chunks: Divides validated operations into chunks for one target.
+        sender: Creates the sender of chunks; takes connection, root, the fields of `settleBy`, the run's id, snapshot.
+    """
+
+    read: Callable[[Call], OperationsBody]
+    chunks: Callable[[OperationList, Target], Sequence[Chunk]]
+    sender: Callable[[Connection, str, Sequence[str], str, bool], ChunkSender]

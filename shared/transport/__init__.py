@@ -1,0 +1,1 @@
+"""Calls to a target: connection, credentials, retries, deadline."""

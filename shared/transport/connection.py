@@ -1,0 +1,238 @@
+"""Calls to targets, with one pooled session per target, and their retries.
+
+A call fails in one of three ways, each with its own retry budget (as in urllib3's `Retry`): it was not sent, it was
+sent and no response came, or the response was 429 or 503. Whether a call may be repeated depends on the operation,
+never on the method alone.
+"""
+
+import json
+import ssl
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+
+from shared.core import clock
+from shared.core.durations import longest_call
+from shared.core.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable, TooLate
+from shared.core.targets import Target
+from shared.transport import deadline
+from shared.transport.credentials import auth_for
+from shared.transport.retries import READ, WRITE, Repeats, RetryPolicy, longest_request, retry_state
+from shared.transport.session import USER_AGENT, new_session
+
+_BEFORE_AGAIN = 0.2
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The response of a system."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - JSON is any value
+        """Return the body's JSON value; halves of surrogate pairs become `?`.
+
+        Raises:
+            ValueError: the body is not JSON.
+        """
+        try:
+            value = json.loads(self.body)
+            return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+
+    @property
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body's JSON object, or None if it is not one."""
+        try:
+            content = self.json
+        except ValueError:
+            return None
+        return content if isinstance(content, dict) else None
+
+    @property
+    def shape(self) -> str:
+        """Return status and media type, as text without the content."""
+        kind = self.headers.get("Content-Type", "").partition(";")[0] or "nothing"
+        return f"{self.status} with {kind}"
+
+
+def bounded(text: object) -> str:
+    """Return the first 500 characters of a system's text."""
+    return str(text)[:_LONGEST_REASON]
+
+
+class Connection:
+    """The connection to one target. Threads may share it."""
+
+    def __init__(self, target: Target, auth: AuthBase | None = None) -> None:
+        self.target = target
+        self._auth = auth or auth_for(target)
+        self._session = new_session(target.ca_file)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        repeats: Repeats,
+        *,
+        run: str,
+        content: object = None,
+        headers: Mapping[str, str] | None = None,
+        read_timeout: float | None = None,
+    ) -> Reply:
+        """Call the target, and return the response, whatever its status.
+
+        Args:
+            method: The HTTP method.
+            path: A path below the target's URL, with a leading slash; or a link on the target's origin.
+            repeats: The retry budgets, `READ` or `WRITE`.
+            run: The run's id, sent as `X-Correlation-ID`.
+            content: The body: JSON as bytes, or a value to serialize.
+            headers: Additional headers.
+            read_timeout: Seconds, for a call that takes longer than usual; the target's own is the minimum.
+
+        Raises:
+            CredentialsRefused, IssuerUnavailable: there is no token; nothing was sent.
+            TargetUnreachable: there is no connection, or no time for a read (`deadline.py`); nothing was sent.
+            NoAnswer: the call was sent, and no complete response came.
+            TooLate: there is no time for a write (`deadline.py`); nothing was sent.
+            AnswerNotUnderstood: the link is to another origin; nothing was sent.
+        """
+        url = self._url(path)
+        body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
+        timeout = (self.target.connect_timeout, max(read_timeout or 0.0, self.target.read_timeout))
+        sent = self._headers(run, body, headers or {})
+        left = repeats.no_answer
+        while True:
+            try:
+                return self._once(method, url, repeats, body, sent, timeout)
+            except TooLate as problem:
+                if repeats == WRITE:
+                    raise
+                # A run tries a write that is too late again, without limit; a read may simply fail.
+                raise TargetUnreachable(f"There was no time left to call target {self.target.name}.") from problem
+            except NoAnswer:
+                if not left or not deadline.has_time_for(longest_call(*timeout) + timedelta(seconds=_BEFORE_AGAIN)):
+                    raise
+            left -= 1
+            clock.sleep(_BEFORE_AGAIN)
+
+    def read(self, path: str, *, run: str, content: object = None, headers: Mapping[str, str] | None = None) -> Reply:
+        """Make a call that changes nothing: a GET, or a POST if there is `content`, such as a query.
+
+        Raises:
+            TargetUnreachable: there is no connection, no time, or no complete response.
+            CredentialsRefused, IssuerUnavailable, AnswerNotUnderstood: as `call`.
+        """
+        try:
+            return self.call(
+                "GET" if content is None else "POST", path, READ, run=run, content=content, headers=headers
+            )
+        except NoAnswer as problem:
+            raise TargetUnreachable(problem.detail) from problem
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        repeats: Repeats,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout: tuple[float, float],
+    ) -> Reply:
+        policy, longest = retry_state.set(RetryPolicy.of(repeats)), longest_request.set(longest_call(*timeout))
+        try:
+            response = self._session.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                auth=self._auth,
+                allow_redirects=False,
+                timeout=timeout,
+            )
+        except requests.exceptions.RequestException as error:
+            raise self._problem(error) from error
+        finally:
+            retry_state.reset(policy)
+            longest_request.reset(longest)
+        return Reply(response.status_code, response.headers, response.content)
+
+    def _url(self, path: str) -> str:
+        if path.startswith("/"):
+            return self.target.url + path
+        url = urljoin(self.target.url + "/", path)
+        if _origin(url) != _origin(self.target.url):
+            raise AnswerNotUnderstood(f"Target {self.target.name} returned a link to another origin.")
+        return url
+
+    def _headers(self, run: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, str]:
+        own = {
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "X-Correlation-ID": run,
+            "X-MS-Client-Request-ID": str(uuid.uuid4()),
+        }
+        if body is not None:
+            own["Content-Type"] = "application/json"
+        return {**own, **headers}
+
+    def _problem(self, error: Exception) -> TargetUnreachable | NoAnswer:
+        """Distinguish a call that was not sent from one that may have arrived, without the text of the library."""
+        if _never_sent(error):
+            return TargetUnreachable(f"Target {self.target.name} can't be reached ({_root_name(error)}).")
+        return NoAnswer(f"Target {self.target.name} was called, and no response came ({_root_name(error)}).")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port (RFC 6454, section 4); a URL that cannot be parsed has an empty origin."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "", None, None
+    if "@" in parts.netloc or "\\" in url:
+        return "", None, None
+    return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _never_sent(error: Exception) -> bool:
+    reason = _reason(error)
+    if isinstance(reason, SSLError):
+        # Only a refused certificate surely precedes the request; TLS may also fail while the response is read.
+        return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in reason.args)
+    return isinstance(reason, ConnectTimeoutError | NewConnectionError | NameResolutionError)
+
+
+def _reason(error: Exception) -> BaseException:
+    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    return cause.reason or cause if isinstance(cause, MaxRetryError) else cause
+
+
+def _root_name(error: Exception) -> str:
+    return type(_reason(error)).__name__
+
+
+@cache
+def connection(target: Target) -> Connection:
+    """Return this process's connection to a target."""
+    return Connection(target)

@@ -1,0 +1,1 @@
+"""The validation layer: turns an inbound request into a model or a problem."""

@@ -1,0 +1,92 @@
+"""One inbound HTTP request: headers, `Prefer`, `Idempotency-Key`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import azure.functions as func
+
+from shared.core.problems import KeyNotValid
+
+LONGEST_WAIT = 100
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request to a function; header names are in lower case."""
+
+    method: str
+    function: str
+    url: str
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
+    route_params: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, request: func.HttpRequest, function: str) -> "Call":
+        """Build the call from the Functions request; `function` is the function's name."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return cls(
+            request.method.upper(),
+            function,
+            request.url,
+            headers,
+            dict(request.params),
+            dict(request.route_params),
+            request.get_body(),
+        )
+
+    @property
+    def preference(self) -> "Preference":
+        """Return the preferences of the header `Prefer` (RFC 7240)."""
+        return Preference.read(self.headers.get("prefer", ""))
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Return the Idempotency-Key, without its quotes.
+
+        Raises:
+            KeyNotValid: the key is empty, too long, or not visible ASCII.
+        """
+        sent = self.headers.get("idempotency-key")
+        if sent is None:
+            return None
+        quoted = re.fullmatch(r'"(.*)"', sent.strip())
+        key = quoted[1] if quoted else sent.strip()
+        if not re.fullmatch(r"[\x21-\x7e]{1,255}", key) or '"' in key:
+            raise KeyNotValid("The header Idempotency-Key is empty, too long or not visible ASCII.")
+        return key
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The preferences that Nightshift knows; others, and malformed ones, are ignored (RFC 7240, section 2)."""
+
+    wait: int | None = None
+    respond_async: bool = False
+    strict: bool = False
+
+    @classmethod
+    def read(cls, header: str) -> "Preference":
+        """Parse the value of `Prefer`; `wait` is in seconds, at most 100."""
+        found = preferences(header)
+        wait = found.get("wait", "")
+        seconds = min(int(wait), LONGEST_WAIT) if re.fullmatch(r"[0-9]{1,9}", wait) else None
+        return cls(seconds, "respond-async" in found, found.get("handling") == "strict")
+
+    @property
+    def applied(self) -> str:
+        """Return the value of `Preference-Applied` (RFC 7240, section 3); empty if no preference was applied."""
+        waits = "" if self.wait is None else f"wait={self.wait}"
+        parts = ("respond-async" if self.respond_async else waits, "handling=strict" if self.strict else "")
+        return ", ".join(part for part in parts if part)
+
+
+def preferences(header: str) -> dict[str, str]:
+    """Parse all preferences: lower-case names with their values; the first of a name counts (RFC 7240, section 2)."""
+    found: dict[str, str] = {}
+    for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', header):
+        name, _, value = part.partition(";")[0].partition("=")
+        found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found

@@ -1,0 +1,142 @@
+"""Who may import which package, where import-linter cannot see it."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from shared.core.targets import System
+from tests.conftest import ROOT
+
+SHARED = sorted((ROOT / "shared").rglob("*.py"))
+DEPLOYED = [ROOT / "function_app.py", *SHARED]
+
+MAY_IMPORT = {
+    "azure.functions": {"shared.validation.request", "shared.validation.serving"},
+    "azure.durable_functions": {
+        "shared.durable.batch_orchestrator",
+        "shared.durable.closing_orchestrator",
+        "shared.durable.engine",
+        "shared.durable.gate_entity",
+        "shared.durable.run_orchestrator",
+    },
+    "durabletask": {
+        "shared.durable.batch_orchestrator",
+        "shared.durable.closing_orchestrator",
+        "shared.durable.engine",
+        "shared.durable.gate_entity",
+        "shared.durable.run_orchestrator",
+    },
+    "grpc": {"shared.durable.engine"},
+    "azure.storage": {"shared.storage.blob"},
+    "azure.identity": {"shared.storage.blob"},
+    "azure.core": {"shared.storage.blob"},
+    "sqlite3": {"shared.storage.sqlite"},
+    "msal": {"shared.transport.credentials"},
+    "requests": {"shared.transport.connection", "shared.transport.credentials", "shared.transport.session"},
+    "urllib3": {
+        "shared.transport.connection",
+        "shared.transport.credentials",
+        "shared.transport.retries",
+        "shared.transport.session",
+    },
+    "http.client": set[str](),
+    "urllib.request": set[str](),
+    "httpx": set[str](),
+    "aiohttp": set[str](),
+}
+"""Which modules may import a package."""
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yield the full name of everything that a file imports, wherever the import stands in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def is_below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def importers(package: str, files: list[Path]) -> set[str]:
+    return {
+        module_of(file) for file in files if any(is_below(name, package) for name in imported(file.read_text("utf-8")))
+    }
+
+
+def test_an_import_is_seen_wherever_it_stands() -> None:
+    source = "import a.b as c, d\ndef f():\n    from e import g, h as i\n    if 1:\n        import j\n"
+    assert set(imported(source)) == {"a.b", "d", "e.g", "e.h", "j"}
+
+
+def test_the_rules_look_at_every_file_that_is_deployed() -> None:
+    assert {module_of(file) for file in SHARED} >= set[str]().union(*MAY_IMPORT.values())
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_only_its_own_rooms_import_a_package(package: str) -> None:
+    assert importers(package, SHARED) <= MAY_IMPORT[package]
+
+
+def test_nothing_else_of_azure_is_imported() -> None:
+    known = [package for package in MAY_IMPORT if package.startswith("azure.")]
+    names = {name for file in SHARED for name in imported(file.read_text("utf-8")) if is_below(name, "azure")}
+    assert [name for name in names if not any(is_below(name, package) for package in known)] == []
+
+
+def test_nothing_that_is_deployed_imports_what_is_not() -> None:
+    assert [importers(package, DEPLOYED) for package in ("local", "tests", "pytest", "hypothesis")] == [set()] * 4
+
+
+def test_the_table_of_contents_imports_the_two_libraries_and_shared_only() -> None:
+    allowed = ["azure.functions", "azure.durable_functions", "shared", *sys.stdlib_module_names]
+    names = imported((ROOT / "function_app.py").read_text("utf-8"))
+    assert [name for name in names if not any(is_below(name, package) for package in allowed)] == []
+
+
+def test_systems_know_what_they_share_and_nothing_of_each_other() -> None:
+    folder = ROOT / "shared" / "systems"
+    files = [file for file in SHARED if file.is_relative_to(folder) and file.parent != folder]
+    names = {(file.relative_to(folder).parts[0], name) for file in files for name in imported(file.read_text("utf-8"))}
+    assert len({system for system, _ in names}) >= 3
+    shared = [f"shared.systems.{name}" for name in ("contract", "operations", "requests", "chunking")]
+    assert [
+        (system, name)
+        for system, name in names
+        if is_below(name, "shared.systems")
+        and not any(is_below(name, known) for known in (f"shared.systems.{system}", *shared))
+    ] == []
+
+
+def compared_texts(source: str) -> Iterator[str]:
+    """Yield every text that is compared with something, or matched."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            inside = (one for part in ast.iter_child_nodes(node) for one in ast.walk(part))
+            yield from (one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def test_nobody_compares_the_name_of_a_system() -> None:
+    """What a system is like is told by its definition; its settings are the exception."""
+    exempt = ROOT / "shared" / "core" / "targets.py"
+    names = set(get_args(System))
+    assert list(compared_texts('a == "x" or b in ("y", "z")')) == ["x", "y", "z"]
+    files = [file for file in SHARED if file != exempt]
+    assert [file.name for file in files if names & set(compared_texts(file.read_text("utf-8")))] == []
+
+
+def test_nothing_is_imported_by_its_name_at_run_time() -> None:
+    dynamic = ("importlib", "runpy", "__import__(")
+    assert [file.name for file in DEPLOYED if any(word in file.read_text("utf-8") for word in dynamic)] == []

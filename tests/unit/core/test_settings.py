@@ -1,0 +1,135 @@
+"""The app's settings: names in capitals, defaults that work, and mistakes that are named without their value."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import ValidationError
+
+from shared.core.problems import NotReady
+from shared.core.settings import Settings, app_settings
+
+SECRET = "hunter2-of-the-app"
+
+
+def test_without_any_setting_there_are_defaults() -> None:
+    settings = Settings.read({})
+    assert settings == Settings()
+    assert (settings.store, settings.store_container, settings.public_url) == ("blob", "nightshift", "")
+    assert (settings.max_body, settings.wait_seconds, settings.result_retention_hours) == (20 * 2**20, 30, 24)
+    assert settings.trust_client_principal is False
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_an_empty_text_counts_as_absent() -> None:
+    assert Settings.read({name.upper(): "" for name in Settings.model_fields}) == Settings()
+
+
+def test_names_are_in_capitals_and_others_are_let_be() -> None:
+    assert Settings.read({"store": "sqlite", "PATH": "/bin", "TARGETS__FO__URL": "x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("STORE", "sqlite", "sqlite"),
+        ("MAX_BODY", "1", 1),
+        ("WAIT_SECONDS", "0", 0),
+        ("WAIT_SECONDS", "100", 100),
+        ("RESULT_RETENTION_HOURS", "1", 1),
+        ("TRUST_CLIENT_PRINCIPAL", "true", True),
+        ("TRUST_CLIENT_PRINCIPAL", "false", False),
+        ("PUBLIC_URL", "https://nightshift.example.com", "https://nightshift.example.com"),
+    ],
+)
+def test_a_setting_is_read_as_what_it_is(name: str, text: str, value: object) -> None:
+    assert getattr(Settings.read({name: text}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("STORE", SECRET),
+        ("MAX_BODY", "0"),
+        ("MAX_BODY", SECRET),
+        ("WAIT_SECONDS", "-1"),
+        ("WAIT_SECONDS", "101"),
+        ("WAIT_SECONDS", SECRET),
+        ("RESULT_RETENTION_HOURS", "0"),
+        ("RESULT_RETENTION_HOURS", SECRET),
+        ("TRUST_CLIENT_PRINCIPAL", SECRET),
+    ],
+)
+def test_a_wrong_setting_is_named_without_its_value(name: str, text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.read({name: text})
+    assert [mistake["loc"] for mistake in caught.value.errors()] == [(name.lower(),)]
+    assert SECRET not in str(caught.value)
+    assert SECRET not in repr(caught.value)
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValidationError):
+        Settings().wait_seconds = 1  # type: ignore[misc] # that is the test
+
+
+@pytest.fixture
+def unread() -> Iterator[None]:
+    app_settings.cache_clear()
+    yield
+    app_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *[
+            ("STORE", SECRET),
+            ("MAX_BODY", "1e400"),
+            ("MAX_BODY", "9" * 5000),
+            ("WAIT_SECONDS", "NaN"),
+            ("PLAN_TTL", "0"),
+        ],
+        *[
+            ("GIVE_UP_MINUTES", "1441"),
+            ("SWEEP_MODE", SECRET),
+            ("SWEEP_CAP", "10001"),
+            ("TRUST_CLIENT_PRINCIPAL", SECRET),
+        ],
+        *[
+            ("SWEEP_AT", "2:00"),
+            ("SWEEP_AT", "25:00"),
+            ("SWEEP_AT", ","),
+            ("SWEEP_UNTIL", "06:00,07:00"),
+            ("SWEEP_UNTIL", " "),
+        ],
+        *[
+            ("SWEEP_TIME_ZONE", text)
+            for text in ("Mars/Olympus", "Europe", "/etc/passwd", "../UTC", "Europe/", " ", "é", "zone.tab")
+        ],
+    ],
+)
+def test_a_wrong_setting_is_not_ready_and_named(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(NotReady, match=name) as caught:
+        app_settings()
+    assert SECRET not in str(caught.value) + caught.value.answer().body.decode()
+
+
+@pytest.mark.usefixtures("unread")
+def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", SECRET)
+    monkeypatch.setenv("PLAN_TTL", "x")
+    with pytest.raises(NotReady, match=r"STORE: .*; PLAN_TTL: "):
+        app_settings()
+
+
+def test_a_night_is_when_the_settings_say() -> None:
+    told = Settings.read(
+        {"SWEEP_AT": "04:30,02:00", "SWEEP_UNTIL": "05:00", "SWEEP_TIME_ZONE": "Europe/Berlin"}
+    ).schedule
+    assert ([f"{at:%H:%M}" for at in told.at], f"{told.until:%H:%M}") == (["02:00", "04:30"], "05:00")
+    assert told.zone.key == "Europe/Berlin"

@@ -1,0 +1,256 @@
+"""What fails because a worker died is done again: activities, segments of a batch, and asks of the gate."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shared
+from shared.core.durations import LONGEST_CHUNK
+from shared.durable import batch_orchestrator, run_orchestrator
+from tests.unit.fanout.played import BEGAN, Played, names, told
+
+# The SDK reads a history without saying of which types its payloads are.
+pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:DeprecationWarning")
+
+WORK = {"run": "run", "segments": 2, "segment": 0, "lanes": 2, "places": 2, "target": "bc", "cancelled": False}
+
+
+def played_run() -> Played:
+    return Played(run_orchestrator.carry_out_run, {"run": "run"})
+
+
+def broken_by(played: Played, activity: str) -> list[timedelta]:
+    """Let an activity fail as often as it is called, and return the pauses between."""
+    pauses: list[timedelta] = []
+    for number in range(100):
+        calls = played.calls(activity)
+        assert len(calls) == number + 1
+        assert told(calls[-1]) == told(calls[0])
+        timers = len(played.timers())
+        played.fail(calls[-1])
+        if len(played.timers()) == timers:
+            return pauses
+        pauses.append(played.fire(played.timers()[-1]))
+    raise AssertionError("it is called for ever")
+
+
+def test_an_activity_that_failed_is_called_again_until_it_works() -> None:
+    played = played_run()
+    for _ in range(2):
+        played.fail(played.calls("prepare_run")[-1])
+        played.fire(played.timers()[-1])
+    assert [told(one) for one in played.calls("prepare_run")] == [{"run": "run", "tries": 0, "cancelled": False}] * 3
+    played.finish(played.calls("prepare_run")[-1], {"items": "i", "parts": 1, "parallel": 8})
+    played.fail(played.calls("perform_part")[-1])
+    played.fire(played.timers()[-1])
+    played.finish(played.calls("perform_part")[-1], {"ended": 1})
+    played.finish(played.calls("finish_run")[-1], {"outcome": {"done": 1}})
+    assert played.ended == {"outcome": {"done": 1}}
+    assert not played.calls("break_run")
+
+
+def test_a_part_that_failed_is_called_again_while_others_go_on_and_wait() -> None:
+    played = played_run()
+    played.finish(played.calls("prepare_run")[-1], {"items": "i", "parts": 3, "parallel": 2})
+    first, second = played.calls("perform_part")
+    played.fail(first)
+    again = played.timers()[-1]
+    played.finish(second, {"wait": 600})
+    pause = played.timers()[-1]
+    played.fire(again)
+    assert [told(one)["part"] for one in played.calls("perform_part")] == [0, 1, 0]
+    played.finish(played.calls("perform_part")[-1], {"ended": 20})
+    played.finish(played.calls("perform_part")[-1], {"ended": 20})
+    played.fire(pause)
+    last = played.calls("perform_part")[-1]
+    assert (told(last)["part"], told(last)["tries"]) == (1, 1)
+    played.finish(last, {"ended": 20})
+    assert len(played.calls("finish_run")) == 1
+
+
+@pytest.mark.parametrize("activity", ["prepare_run", "perform_part", "finish_run"])
+def test_what_fails_each_time_breaks_the_run(activity: str) -> None:
+    played = played_run()
+    for name, result in [
+        ("prepare_run", {"items": "i", "parts": 1, "parallel": 8}),
+        ("perform_part", {"ended": 1}),
+        ("finish_run", {}),
+    ]:
+        if name == activity:
+            break
+        played.finish(played.calls(name)[-1], result)
+    pauses = broken_by(played, activity)
+    assert [pause.total_seconds() for pause in pauses] == [2, 4, 8, 16]
+    played.fail(played.calls("break_run")[-1])
+    played.fire(played.timers()[-1])
+    played.finish(played.calls("break_run")[-1], {"broken": True})
+    assert played.ended == {"broken": True}
+
+
+def test_a_run_that_cannot_even_be_broken_fails() -> None:
+    played = played_run()
+    broken_by(played, "prepare_run")
+    broken_by(played, "break_run")
+    assert "TaskFailedError" in str(played.ended)
+
+
+def test_no_activity_is_called_but_by_the_one_way_that_calls_it_again() -> None:
+    sources = [file.read_text(encoding="utf-8") for file in Path(shared.__path__[0]).rglob("*.py")]
+    assert len(re.findall(r"\.call_activity\(", "".join(sources))) == 1
+
+
+def played_batch() -> Played:
+    played = Played(batch_orchestrator.carry_out_batch, {"run": "run"})
+    found = {name: WORK[name] for name in ("segments", "lanes", "places", "target")}
+    played.finish(played.calls("prepare_batch")[-1], found)
+    return played
+
+
+def test_a_segment_that_failed_is_begun_anew_under_another_id() -> None:
+    played = played_batch()
+    for number in range(2):
+        played.fail(played.children()[-1])
+        assert played.fire(played.timers()[-1]).total_seconds() == 5 * 2**number
+    assert names(played.children()) == ["run-0", "run-0-1", "run-0-2"]
+    assert [told(child) for child in played.children()] == [WORK] * 3
+    # The places of the failed ones are given back, before the next one begins.
+    assert played.signals() == [("leave", {"run": "run-0"}), ("leave", {"run": "run-0-1"})]
+    played.finish(played.children()[-1], {"stop": False})
+    played.finish(played.children()[-1], {"stop": False})
+    assert names(played.children())[-1] == "run-1"
+    played.finish(played.calls("finish_batch")[-1], {"outcome": {}})
+    assert played.ended == {"outcome": {}}
+
+
+def test_a_segment_that_fails_each_time_breaks_the_batch() -> None:
+    played = played_batch()
+    while not played.calls("break_batch"):
+        timers = len(played.timers())
+        played.fail(played.children()[-1])
+        if len(played.timers()) > timers:
+            played.fire(played.timers()[-1])
+    assert names(played.children()) == ["run-0", "run-0-1", "run-0-2", "run-0-3", "run-0-4"]
+    assert [told["run"] for _, told in played.signals()] == names(played.children())
+    played.finish(played.calls("break_batch")[-1], {"broken": True})
+    assert played.ended == {"broken": True}
+
+
+def test_whichever_child_is_at_work_hears_that_the_run_is_cancelled() -> None:
+    played = played_batch()
+    played.fail(played.children()[-1])
+    played.fire(played.timers()[-1])
+    played.raise_event("cancel")
+    assert played.events() == [("run-0-1", "cancel")]
+    # What it had under way is seen to its end, by another one if need be, which knows that it is cancelled.
+    played.fail(played.children()[-1])
+    played.fire(played.timers()[-1])
+    assert names(played.children())[-1] == "run-0-2"
+    assert told(played.children()[-1])["cancelled"] is True
+    played.finish(played.children()[-1], {"stop": False})
+    assert len(played.children()) == 3
+    assert len(played.calls("finish_batch")) == 1
+
+
+def test_a_batch_that_is_cancelled_between_two_starts_of_a_segment_does_not_pause() -> None:
+    played = played_batch()
+    played.fail(played.children()[-1])
+    played.raise_event("cancel")
+    assert told(played.children()[-1])["cancelled"] is True
+
+
+def played_segment(chunks: int = 3, **more: object) -> Played:
+    played = Played(batch_orchestrator.carry_out_segment, {**WORK, **more}, "run-0")
+    played.finish(played.calls("read_segment")[-1], {"first": 0, "chunks": chunks, "after": {}})
+    return played
+
+
+def place(played: Played, *, chunks: int = 4, minutes: float = 30) -> dict[str, Any]:
+    return {"chunks": chunks, "until": (played.now + timedelta(minutes=minutes)).isoformat()}
+
+
+def test_an_ask_without_an_answer_is_asked_again_and_a_late_answer_is_nothing() -> None:
+    played = played_segment(chunks=1)
+    (first,) = played.asks()
+    assert played.fire(played.timers()[-1]) == timedelta(seconds=60)
+    first, second = played.asks()
+    assert [told(one)["turn"] for one in (first, second)] == [1, 2]
+    assert [told(one)["lane"] for one in (first, second)] == [0, 0]
+    played.answer(first, place(played))
+    assert not played.calls("send_chunk")
+    played.answer(second, place(played))
+    played.finish(played.calls("send_chunk")[-1], {"ended": 1, "stop": False})
+    assert played.signals() == [("give_back", {"run": "run-0", "lane": 0, "turn": 2}), ("leave", {"run": "run-0"})]
+    assert played.ended == {"stop": False}
+
+
+def test_an_ask_that_was_answered_is_not_asked_again() -> None:
+    played = played_segment(chunks=1)
+    played.answer(played.asks()[-1], place(played))
+    played.fire(played.timers()[-1])
+    assert (len(played.asks()), len(played.timers())) == (1, 1)
+
+
+def test_one_timer_looks_after_all_asks() -> None:
+    played = played_segment(chunks=1)
+    (watch,) = played.timers()
+    played.answer(played.asks()[-1], {"wait": 15.0})
+    played.fire(played.timers()[-1])
+    assert [told(one)["turn"] for one in played.asks()] == [1, 2]
+    # It was made for the first ask; the second one has 15 seconds left.
+    played.fire(watch)
+    assert len(played.asks()) == 2
+    assert played.fire(played.timers()[-1]) == timedelta(seconds=15)
+    assert [told(one)["turn"] for one in played.asks()] == [1, 2, 3]
+
+
+def test_nothing_is_begun_with_a_place_that_may_be_lost_meanwhile() -> None:
+    played = played_segment(chunks=2, lanes=1)
+    longest = LONGEST_CHUNK / timedelta(minutes=1)
+    played.answer(played.asks()[-1], place(played, minutes=longest))
+    (send,) = played.calls("send_chunk")
+    played.now += timedelta(seconds=1)
+    played.finish(send, {"ended": 1, "stop": False})
+    assert len(played.calls("send_chunk")) == 1
+    assert played.signals() == [("give_back", {"run": "run-0", "lane": 0, "turn": 1})]
+    assert told(played.asks()[-1])["turn"] == 2
+
+
+def test_a_place_is_no_longer_ones_own_than_its_lease() -> None:
+    until = (BEGAN + LONGEST_CHUNK).isoformat()
+    assert batch_orchestrator.may_send(BEGAN, until)
+    assert not batch_orchestrator.may_send(BEGAN + timedelta(seconds=1), until)
+
+
+def test_a_chunk_goes_on_with_the_try_that_it_is_told() -> None:
+    played = played_segment(chunks=1)
+    played.answer(played.asks()[-1], place(played))
+    assert told(played.calls("send_chunk")[-1])["try"] == 0
+    played.finish(played.calls("send_chunk")[-1], {"wait": 0.0, "try": 1})
+    assert told(played.calls("send_chunk")[-1])["try"] == 1
+    # The store did not answer, so nothing is known of that try.
+    played.finish(played.calls("send_chunk")[-1], {"wait": 10.0})
+    played.fire(played.timers()[-1])
+    played.answer(played.asks()[-1], place(played))
+    assert told(played.calls("send_chunk")[-1])["try"] == 1
+
+
+def test_a_cancelled_chunk_that_waits_for_its_system_is_not_called_all_the_time() -> None:
+    played = played_segment(chunks=1, cancelled=True)
+    played.answer(played.asks()[-1], place(played))
+    assert told(played.calls("send_chunk")[-1])["cancelled"] is True
+    played.finish(played.calls("send_chunk")[-1], {"wait": 600.0, "try": 1})
+    assert len(played.calls("send_chunk")) == 1
+    assert played.fire(played.timers()[-1]) == timedelta(seconds=600)
+
+
+def test_a_gate_that_fails_lets_what_is_under_way_end_before_the_segment_fails() -> None:
+    played = played_segment(chunks=3)
+    played.answer(played.asks()[-1], place(played))
+    assert (len(played.calls("send_chunk")), len(played.asks())) == (1, 2)
+    played.answer_failure(played.asks()[-1])
+    assert not played.ended
+    played.finish(played.calls("send_chunk")[-1], {"ended": 1, "stop": False})
+    assert "TaskFailedError" in str(played.ended)
