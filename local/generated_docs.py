@@ -1,0 +1,156 @@
+"""`python -m local docs`: the generated parts of the documents, and what a test compares them with.
+
+| document | generated part | from |
+| --- | --- | --- |
+| README.md | the table of functions | `function_app.py` |
+| docs/settings.md | the tables of settings | `Settings` and `Target` |
+| docs/problems.md | all of it | the problem classes |
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+import function_app
+from local.environment import ROOT
+from shared.core.problems import Problem, catalogue
+from shared.core.settings import Settings
+from shared.core.targets import Target
+
+README = ROOT / "README.md"
+SETTINGS = ROOT / "docs" / "settings.md"
+PROBLEMS = ROOT / "docs" / "problems.md"
+
+_PROBLEMS_HEAD = """\
+# Problems
+
+Every answer that is not a success is a problem (RFC 9457, `application/problem+json`). Its `type` is
+`urn:nightshift:problem:` and one of the names below. `detail` says what happened, `next` says what to do, and `errors`
+points at each mistake in the request. If a run exists, the member `run` and the header `Nightshift-Run` name it.
+Only 503 may be repeated as it is.
+
+The platform answers some calls itself, with an empty body: 401 (no key, or a wrong one), 404 (an unknown route, or a
+wrong method), 413 (more than 100 MiB), 500 and 503 (the app does not start).
+
+This file is generated from `shared/core/problems.py` by `python -m local docs`.
+
+"""
+
+
+class HttpFunction(NamedTuple):
+    """One function with a route.
+
+    Attributes:
+        name: Its name on Azure.
+        methods: Its HTTP methods, separated by commas.
+        route: Its route, below `/api`.
+        level: `FUNCTION` or `ANONYMOUS`.
+        summary: The first line of its docstring.
+    """
+
+    name: str
+    methods: str
+    route: str
+    level: str
+    summary: str
+
+
+def write() -> None:
+    """Write every generated part."""
+    for path, text in expected().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def expected() -> dict[Path, str]:
+    """Return the text that each document with generated parts should have.
+
+    Raises:
+        ValueError: a document has no markers for one of its parts.
+    """
+    return {
+        README: _filled(README, {"functions": _function_table()}),
+        SETTINGS: _filled(
+            SETTINGS,
+            {"settings": _settings(Settings, ""), "target settings": _settings(Target, "TARGETS__{NAME}__")},
+        ),
+        PROBLEMS: _PROBLEMS_HEAD + _problem_table() + "\n",
+    }
+
+
+@cache
+def http_functions() -> tuple[HttpFunction, ...]:
+    """Return the functions with a route; cached, because the library indexes an app only once per process."""
+    return tuple(_http_functions())
+
+
+def _http_functions() -> Iterator[HttpFunction]:
+    for function in function_app.app.get_functions():
+        for binding in map(json.loads, function.get_raw_bindings()):
+            if binding["type"] == "httpTrigger":
+                doc = inspect.getdoc(inspect.unwrap(function.get_user_function())) or ""
+                methods = ", ".join(binding["methods"])
+                yield HttpFunction(
+                    function.get_function_name() or "",
+                    methods,
+                    binding["route"],
+                    binding["authLevel"],
+                    doc.partition("\n")[0],
+                )
+
+
+def _filled(path: Path, parts: dict[str, str]) -> str:
+    text = path.read_text(encoding="utf-8")
+    for name, table in parts.items():
+        text = _between(text, name, table)
+    return text
+
+
+def _between(text: str, name: str, table: str) -> str:
+    pattern = rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)"
+    replaced, count = re.subn(pattern, lambda found: f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"expected the markers <!-- begin: {name} --> and <!-- end: {name} --> once, found {count}")
+    return replaced
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '\\|') for cell in line)} |" for line in lines)
+
+
+def _function_table() -> str:
+    rows = ((f"`{one.name}`", f"`{one.methods} {one.route}`", one.level, one.summary) for one in http_functions())
+    return _table(("function", "method and route under `/api`", "level", "what it does"), rows)
+
+
+def _settings(model: type[BaseModel], prefix: str) -> str:
+    rows = (_setting_row(prefix, name, field) for name, field in model.model_fields.items() if name != "name")
+    return _table(("app setting", "default", "meaning"), rows)
+
+
+def _setting_row(prefix: str, name: str, field: FieldInfo) -> tuple[str, ...]:
+    return f"`{prefix}{name.upper()}`", _default(field), field.description or ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    text = json.dumps(value) if isinstance(value, bool) else str(value)
+    return f"`{text}`" if text else ""
+
+
+def _problem_table() -> str:
+    rows = (_problem_row(kind) for kind in catalogue().values())
+    return _table(("type", "status", "what it means", "what to do next"), rows)
+
+
+def _problem_row(kind: type[Problem]) -> tuple[str, ...]:
+    return f"`{kind.slug}`", str(kind.status), kind.title, kind.next_step
