@@ -1,7 +1,9 @@
 """The project's own virtual environment: made once, and again when the requirements change. Standard library only."""
 
+import compileall
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -24,15 +26,24 @@ def run(arguments: list[str]) -> int:
         found = f"{sys.version_info.major}.{sys.version_info.minor}"
         print(f"Nightshift needs Python 3.13; this is {found} ({sys.executable}).", file=sys.stderr)
         return 2
-    if not _is_fresh():
-        _make()
+    if not _is_fresh() and not _make():
+        print("The requirements can't be installed: see above.", file=sys.stderr)
+        return 1
     with subprocess.Popen([str(_python()), *arguments], cwd=ROOT) as child:  # noqa: S603 - our own interpreter
-        while True:
-            try:
-                return child.wait()
-            except KeyboardInterrupt:
-                # Ctrl-C reaches the child as well, which ends by itself; its exit code is the answer.
-                continue
+        # Whoever asks this process to end means the child.
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        return _ended(child)
+
+
+def _ended(child: "subprocess.Popen[bytes]") -> int:
+    while True:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C reaches the child as well, which ends by itself; its exit code is the answer.
+            continue
+        # As shells tell of what a signal has ended.
+        return code if code >= 0 else 128 - code
 
 
 def _python() -> Path:
@@ -48,10 +59,15 @@ def _is_fresh() -> bool:
     return _STAMP.is_file() and _STAMP.read_text(encoding="utf-8") == _digest()
 
 
-def _make() -> None:
+def _make() -> bool:
     print("Setting up .venv (once) ...", file=sys.stderr, flush=True)
     if not _python().is_file():
         venv.create(_HOME, with_pip=True)
     command = [str(_python()), "-m", "pip", "install", "--quiet", "--requirement", "requirements-dev.txt"]
-    subprocess.check_call(command, cwd=ROOT)  # noqa: S603 - our own interpreter
+    if subprocess.call(command, cwd=ROOT) != 0:  # noqa: S603 - our own interpreter
+        return False
+    # As pip does with what it installs: demo and tests start many processes.
+    for folder in ("shared", "local"):
+        compileall.compile_dir(ROOT / folder, quiet=2)
     _STAMP.write_text(_digest(), encoding="utf-8")
+    return True

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
 
-from local.machine import Machine
+from local.stack import Machine
 
 _LONGEST = 300
+_LONGEST_PUSHES = 60
+_UNDER_WAY = ("running", "watching", "waiting")
 REQUEUE = "/api/finance-operations/requeue"
 
 
@@ -57,6 +60,14 @@ class Stage:
         scene.status, scene.answer = response.status_code, content(response)
         return response
 
+    def post_pushing(self, scene: Scene, path: str, body: object, **headers: str) -> requests.Response:
+        """Call a function that waits for long, and push the clock meanwhile where it can be."""
+        with ThreadPoolExecutor(1) as hand:
+            call = hand.submit(self.post, scene, path, body, **headers)
+            while not self.machine.is_real and not call.done():
+                self.machine.clock.advance(1)
+            return call.result()
+
     def delete(self, scene: Scene, path: str) -> requests.Response:
         """Delete something, and note it in the scene."""
         response = self._session.delete(self.machine.host.url + path, timeout=130)
@@ -86,15 +97,32 @@ class Stage:
         """Let some seconds pass: at once where the clock can be pushed."""
         self.machine.wait(seconds)
 
-    def push_to_noon(self) -> None:
-        """Push the clock to the next noon, so that a night lies between two of them."""
-        self.push_to(12, 0)
+    def push_until_told(self, scene: Scene, function: str) -> dict[str, Any]:
+        """Push the clock until the newest run of a function has ended, and return what is told of it."""
+        run = self.look(scene, f"/api/runs?function={function}").json()["runs"][0]["id"]
+        return self.push_until_ended(run)
+
+    def push_until_ended(self, run: str) -> dict[str, Any]:
+        """Push the clock until a run has ended, for some hours at most, and return what is told of it."""
+        for _ in range(_LONGEST_PUSHES):
+            told = self.report(run)
+            if told["state"] not in _UNDER_WAY:
+                break
+            self.machine.clock.advance(300)
+        return told
 
     def push_to(self, hour: int, minute: int) -> None:
         """Push the clock to the next such time of day in UTC."""
+        self.machine.clock.advance_to(self._next(hour, minute))
+
+    def leap_to(self, hour: int, minute: int) -> None:
+        """Set the clock to the next such time of day in UTC, over a time of which nothing is shown."""
+        self.machine.clock.leap_to(self._next(hour, minute))
+
+    def _next(self, hour: int, minute: int) -> datetime:
         now = self.machine.clock.now()
         then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        self.machine.clock.advance_to(then if then > now else then + timedelta(days=1))
+        return then if then > now else then + timedelta(days=1)
 
     def get(self, url: str) -> requests.Response:
         """Follow a Location, as a flow does: without a key."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import requests
 
-from local.scenes.stage import REQUEUE, Scene, Stage, content, leaps, lines
+from local.demo.stage import REQUEUE, Scene, Stage, content, leaps, lines
 
 _NATIVE = "/api/finance-operations/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
 
@@ -120,12 +120,11 @@ def _is_stopped(stage: Stage) -> Scene:
 @leaps
 def _is_at_night(stage: Stage) -> Scene:
     scene = Scene("A night: the timer sweeps, and leaves a plan to approve in the morning")
-    stage.push_to_noon()
     before = len(stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"])
     job = stage.system.jobs.add(description="Post payroll journal", outcomes=["Finished"])
-    stage.push_to_noon()
+    stage.push_to(3, 5)
+    plan = stage.push_until_told(scene, "nightly_requeue")
     runs = stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"]
-    plan = stage.look(scene, f"/api/runs/{runs[0]['id']}").json()
     scene.answer = {"night": plan["reason"], "state": plan["state"], "plan": lines(plan["items"])}
     scene.promises["one night, one plan"] = len(runs) == before + 1 and plan["state"] == "planned"
     scene.promises["the job is in it, and nothing was sent"] = (

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.scenes.stage import Scene, Stage, leaps
-from local.systems.camunda import Camunda
-from local.systems.camunda_engine import Engine
+from local.demo.stage import Scene, Stage, leaps
+from local.simulators.camunda.engine import Engine
+from local.simulators.camunda.server import Camunda
 
 _RETRIES = "/api/camunda/job/retries"
 _DOCUMENTED = {
@@ -23,7 +23,6 @@ _BATCH = (
     *("seedJobDefinitionId", "monitorJobDefinitionId", "batchJobDefinitionId"),
     *("suspended", "tenantId", "createUserId", "startTime", "executionStartTime"),
 )
-_UNDER_WAY = ("running", "watching", "waiting")
 
 
 @leaps
@@ -76,7 +75,7 @@ def _is_seen_first(stage: Stage) -> Scene:
     )
     later = camunda.engine.add_job(id="invoice-later")
     camunda.faults.add("cut", kind="action", after=True, times=1)
-    applied = stage.post(scene, f"/api/runs/{plan['id']}/apply", {"reason": "Looks right"}).json()
+    applied = stage.post_pushing(scene, f"/api/runs/{plan['id']}/apply", {"reason": "Looks right"}).json()
     stage.machine.clock.advance(60)
     because = applied["items"][0]["reason"]
     scene.answer = {
@@ -105,7 +104,7 @@ def _is_watched(stage: Stage) -> Scene:
     batch = answer.json()["id"]
     early = stage.delete(Scene(""), f"/api/camunda/batch/{batch}")
     camunda.engine.delete_instance(_instance(camunda.engine, jobs[2]))
-    told = _ended(stage, answer.headers["Nightshift-Run"])
+    told = stage.push_until_ended(answer.headers["Nightshift-Run"])
     scene.answer = [f"{item['id']}: {item['recovery']}. {item['recoveryReason']}" for item in told["items"]]
     scene.answer += [note["text"] for note in told["notes"]]
     scene.promises["one recovered, one failed again, and the deleted one is gone, not recovered"] = [
@@ -123,7 +122,7 @@ def _is_watched(stage: Stage) -> Scene:
 @leaps
 def _is_a_night_without_mail(stage: Stage) -> Scene:
     scene = Scene("A night: the mail server is down, and 60 invoices would all fail again")
-    stage.push_to_noon()
+    stage.leap_to(1, 50)
     stage.put_policy([{"name": "what may run again", "action": "allow"}], "Let the night give retries")
     engine = _fresh(stage).engine
     invoices = [engine.add_job(cause="smtp") for _ in range(60)]
@@ -134,9 +133,7 @@ def _is_a_night_without_mail(stage: Stage) -> Scene:
     stage.push_to(3, 40)
     cost = sum(_ran(engine, invoices))
     engine.mend("smtp")
-    stage.push_to_noon()
-    night = stage.look(scene, "/api/runs?function=nightly_retries").json()["runs"][0]
-    told = stage.report(night["id"])
+    told = stage.push_until_told(scene, "nightly_retries")
     scene.answer = {"notes": [_noted(note) for note in told["notes"]], **told["counts"]}
     scene.promises[f"by 03:40 it had cost {cost} executions: 5, and one each half hour"] = 5 <= cost <= 5 + 4
     scene.promises["it stopped, went on when a probe recovered, and then all 63 did"] = _went_on(told) and told[
@@ -172,17 +169,6 @@ def _instance(engine: Engine, job: str) -> str:
     return str(found.instance) if found else ""
 
 
-def _ended(stage: Stage, run: str) -> dict[str, Any]:
-    """Push the clock until a run has ended, for some hours at most, and return what is told of it."""
-    told = stage.report(run)
-    for _ in range(60):
-        if told["state"] not in _UNDER_WAY:
-            break
-        stage.machine.clock.advance(300)
-        told = stage.report(run)
-    return told
-
-
 def _noted(note: dict[str, Any]) -> str:
     cause = f"{note['cause']}: " if "cause" in note else ""
     return f"{note['at'][11:16]} {cause}{note['text']}"
@@ -203,7 +189,7 @@ def _first_hour(engine: Engine, jobs: list[str]) -> bool:
 def _are_left_alone(engine: Engine, batch: str, told: dict[str, Any]) -> bool:
     """Tell whether a batch's failed jobs wait as before, and the night says how many they are and whose."""
     own = {job.id for job in engine.all_jobs() if job.batch == batch and job.work == "execution" and not job.retries}
-    text = f"{len(own)} failed jobs belong to no process, as those of batches, and were left alone."
+    text = f"{len(own)} failed jobs belong to batches, not to processes, and were left alone."
     text = f"{text} By batch: {batch} ({len(own)})."
     listed = {item["id"] for item in told["items"]}
     return len(own) == 2 and not own & listed and text in {note["text"] for note in told["notes"]}

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from local.scenes.stage import REQUEUE, Scene, Stage, leaps
-from local.systems.batch_job import Outcome
+from local.demo.stage import REQUEUE, Scene, Stage, leaps
+from local.simulators.finance_operations.batch_job import Outcome
 
 _ALLOW_ALL: list[dict[str, str]] = [{"name": "what may run again", "action": "allow"}]
 
@@ -52,7 +52,7 @@ def _is_by_event(stage: Stage) -> Scene:
 @leaps
 def _is_a_night(stage: Stage) -> Scene:
     scene = Scene("A night that names for each job what became of it")
-    stage.push_to_noon()
+    stage.leap_to(1, 50)
     stage.put_policy(_ALLOW_ALL, "Let the night requeue")
     endings: dict[str, Outcome] = {
         "Post payroll journal": "Finished",
@@ -67,10 +67,8 @@ def _is_a_night(stage: Stage) -> Scene:
         stage.machine.clock.advance(5)
     # From here on nobody can look: for the last job, the night can't say how it went.
     stage.system.faults.add("status", status=500, kind="list", times=None)
-    stage.push_to_noon()
+    items = stage.push_until_told(scene, "nightly_requeue")["items"]
     stage.system.faults.clear()
-    night = stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"][0]
-    items = stage.report(night["id"])["items"]
     scene.answer = [f"{item['about']['job']}: {item['recovery']}. {item['recoveryReason']}" for item in items]
     scene.promises["six jobs, and all five recoveries"] = len(items) == 6 and {one["recovery"] for one in items} == {
         "recovered",
@@ -85,16 +83,15 @@ def _is_a_night(stage: Stage) -> Scene:
 @leaps
 def _is_a_storm(stage: Stage) -> Scene:
     scene = Scene("The database is down: 200 jobs failed, and would all fail again")
-    stage.push_to_noon()
+    stage.system.reset()
+    stage.leap_to(1, 50)
     jobs = [stage.system.jobs.add(description=f"Interface {one}", cause="database") for one in range(200)]
     stage.system.jobs.break_cause("database")
     before = stage.system.jobs.executions()
     stage.push_to(3, 40)
     broken = stage.system.jobs.executions() - before
     stage.system.jobs.mend("database")
-    stage.push_to_noon()
-    night = stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"][0]
-    told = stage.report(night["id"])
+    told = stage.push_until_told(scene, "nightly_requeue")
     scene.answer = {"notes": [f"{note['at'][11:16]} {note['text']}" for note in told["notes"]], **told["counts"]}
     scene.promises[f"by 03:40 it had cost {broken} executions: 5, and one each half hour"] = broken <= 5 + 4
     scene.promises["once the database was back, all 200 recovered"] = all(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from local.scenes.stage import Scene, Stage
+from local.demo.stage import Scene, Stage
 
 _BATCH = "/api/business-central/api/v2.0/$batch"
 
@@ -58,7 +58,7 @@ def _is_in_parallel(stage: Stage) -> Scene:
     central.faults.add("status", kind="operation", operation="b7", status=400)
     central.faults.add("cut", kind="batch", after=True, times=1)
     before = len(central.book.writes())
-    answer = stage.post(scene, _BATCH, {"requests": operations}, Prefer="odata.continue-on-error, wait=100")
+    answer = stage.post_pushing(scene, _BATCH, {"requests": operations}, Prefer="odata.continue-on-error, wait=100")
     central.faults.clear()
     told = stage.report(answer.headers["Nightshift-Run"])["counts"]["outcome"]
     written = Counter(one.operation for one in central.book.writes()[before:] if one.took_effect)
