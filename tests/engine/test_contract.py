@@ -271,6 +271,8 @@ def test_a_child_that_is_terminated_fails_its_parents_task(peer: Peer) -> None:
     peer.answer(peer.turn(instance), child(1, named))
     peer.answer(peer.turn(named), task(1))
     peer.done(peer.activity(named))
+    # The extension writes down an instance some time after its first turn.
+    until(lambda: peer.client.GetInstance(pb.GetInstanceRequest(instanceId=named)).exists)
     peer.client.TerminateInstance(pb.TerminateRequest(instanceId=named))
     while "executionTerminated" not in kinds(turn := peer.turn(named)):
         peer.answer(turn)

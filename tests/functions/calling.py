@@ -155,7 +155,8 @@ def unpushed(accepted: requests.Response, seconds: float = 100) -> requests.Resp
 
     def ready() -> bool:
         answers.append(requests.get(accepted.headers["Location"], timeout=100))
-        return answers[-1].status_code != 202
+        # Who polls comes again after a 503, too: the engine was too busy to say where the run is.
+        return answers[-1].status_code not in (202, 503)
 
     wait_for(ready, seconds)
     return answers[-1]
