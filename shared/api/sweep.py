@@ -56,6 +56,8 @@ async def sweep_target(call: Call, engine: Engine) -> Response:
 def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) -> StartedRun:
     settings, system = app_settings(), body.system or sweepable_system(target)
     if system not in sweepable():
+        if body.system is None:
+            raise NotValid.of(Mistake(f"is of {system}, which lists no failures", "/target"))
         raise NotValid.of(Mistake(f"must be one of {', '.join(sweepable())}", "/system"))
     request = replace(
         request_of(body, system, target, [], "perform" if body.apply else "plan"),

@@ -40,8 +40,6 @@ class OperationResponse:
 
 
 Safe = Literal["read", "etag", "no"]
-
-
 """Why an operation may be sent twice: it only reads, or its ETag prevents a second effect. `no`: it may not."""
 
 

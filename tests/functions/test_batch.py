@@ -363,6 +363,16 @@ def test_a_night_retries_what_the_day_left_and_never_what_is_unknown() -> None:
         assert len(get(batcher, "runs", function="nightly_batch")["runs"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer"), [({"system": "business-central"}, "/system"), ({"target": "bc"}, "/target")]
+)
+def test_a_sweep_of_a_system_that_lists_no_failures_is_refused(
+    batcher: Batcher, body: dict[str, str], pointer: str
+) -> None:
+    answer = batcher.post("sweeps", {"reason": "x", **body}, headers={"Nightshift-Target": None})
+    assert [one["pointer"] for one in problem(answer, 422, "not-valid")["errors"]] == [pointer]
+
+
 @pytest.mark.slow
 def test_by_default_a_night_leaves_batches_alone() -> None:
     with Machine({"SWEEP_AT": "02:00", **ONLY_BATCHES}) as machine:

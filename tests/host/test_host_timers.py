@@ -52,9 +52,9 @@ type Open = Callable[..., AbstractContextManager[Night]]
 @pytest.fixture
 def night(apps: Path, tmp_path: Path) -> Open:
     @contextmanager
-    def open_night(*timers: str) -> Iterator[Night]:
+    def open_night(*timers: str, **more: str) -> Iterator[Night]:
         journal = tmp_path / "journal"
-        settings = {"TIMERS": ",".join(timers), "JOURNAL": str(journal), "HOURLY": "0 0 * * * *"}
+        settings = {"TIMERS": ",".join(timers), "JOURNAL": str(journal), "HOURLY": "0 0 * * * *", **more}
         clock = LocalClock()
         midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         # Before the host starts, or what it is at midnight would depend on when the test runs.
@@ -79,6 +79,14 @@ def test_a_day_of_timers_fires_each_once_in_order_at_its_time(night: Open) -> No
         assert it.times("nightly") == [("nightly", "2:00")]
         # One that failed came again, and told why.
         assert it.host.log().count("LookupError: this went wrong: False") >= 24
+
+
+@pytest.mark.parametrize("name", ["AzureWebJobs.hourly.Disabled", "AzureWebJobs__HOURLY__Disabled"])
+def test_a_timer_that_an_app_setting_disables_never_fires(night: Open, name: str) -> None:
+    with night("nightly", "hourly", **{name: "true"}) as it:
+        it.push(hours=3)
+        assert it.times("hourly") == []
+        assert it.times("nightly") == [("nightly", "2:00")]
 
 
 def test_what_a_timer_is_told(night: Open) -> None:

@@ -6,20 +6,19 @@ import requests
 
 from local.simulators.common.exact_json import dumps
 from local.simulators.landscape import Landscape
+from local.simulators.testing.caller import SystemCaller
 
 ACCOUNT = "0d6a1d3c-3b5c-4c0c-8d7c-111111111111"
 
 type Operation = dict[str, Any]
 
 
-class CentralCaller:
+class CentralCaller(SystemCaller):
     """Speaks HTTP to Business Central with a good token, unless told otherwise."""
 
     def __init__(self, landscape: Landscape) -> None:
         self._issuer = landscape.issuer
-        self.url = landscape.business_central.url
-        self.session = requests.Session()
-        self.session.trust_env = False
+        super().__init__(landscape.business_central.url)
 
     def call(
         self,

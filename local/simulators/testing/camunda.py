@@ -6,15 +6,14 @@ from typing import Any
 import requests
 
 from local.simulators.landscape import Landscape
+from local.simulators.testing.caller import SystemCaller
 
 
-class CamundaCaller:
+class CamundaCaller(SystemCaller):
     """Speaks HTTP to Camunda, without any credentials unless told otherwise."""
 
     def __init__(self, landscape: Landscape) -> None:
-        self.url = landscape.camunda.url
-        self.session = requests.Session()
-        self.session.trust_env = False
+        super().__init__(landscape.camunda.url)
 
     def call(
         self,

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from local.simulators.common.server import Cut, Server
 from local.simulators.landscape import Landscape
+from local.simulators.testing.caller import SystemCaller
 
 _ACTION_PATH = "/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
 
@@ -46,14 +47,12 @@ class Clock:
         self.instant = target
 
 
-class Caller:
+class Caller(SystemCaller):
     """Speaks HTTP to Finance & Operations with a good token, unless told otherwise."""
 
     def __init__(self, landscape: Landscape) -> None:
         self._issuer = landscape.issuer
-        self.url = landscape.finance_operations.url
-        self.session = requests.Session()
-        self.session.trust_env = False
+        super().__init__(landscape.finance_operations.url)
 
     def call(
         self,
