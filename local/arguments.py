@@ -43,7 +43,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     lines = {
         "demo": "play scenes of a flow's and a person's day, and show each",
         "serve": "run the app and the systems it talks to, as a test double",
-        "test": "run the quick tests with coverage, or those you name",
+        "test": "run the quick tests, or those you name",
         "lint": "run ruff, mypy and import-linter",
         "check": "run the slow tests, all examples of properties, and the engine tests",
         "engine": "run the tests on the Durable extension (NIGHTSHIFT_ENGINE)",
@@ -58,10 +58,13 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     _add_serve(commands["serve"])
     for name in _PASSED_ON:
         commands[name].usage = f"python -m local {name} [-h] [PYTEST ARGUMENT ...]"
+    commands["test"].usage = "python -m local test [-h] [--coverage | PYTEST ARGUMENT ...]"
     commands["test"].epilog = (
-        "Without arguments: all quick tests in two processes, and an error below 90 % of coverage. With any argument, "
-        "which goes to pytest: no coverage, and one process if a single file is named. "
-        "For example: test tests/test_serve.py; test -k policy; test -m slow tests/engine."
+        "Without arguments: all quick tests in two processes. Other arguments go to pytest; one process if a single "
+        "file is named. For example: test tests/test_serve.py; test -k policy; test -m slow tests/engine."
+    )
+    commands["test"].add_argument(
+        "--coverage", action="store_true", help="tell what they cover of shared/; less than 90 %% is an error"
     )
     return commands
 

@@ -1,12 +1,11 @@
 """The commands of `python -m local`, once everything is installed. Each imports only what it needs, when it runs."""
 
-import os
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from local import arguments
+from local import arguments, environment
 from local.environment import ROOT
 
 _COVERED = 90
@@ -61,10 +60,12 @@ def _serve(given: Namespace) -> int:
 
 
 def _test(given: Namespace) -> int:
-    return _some_tests(given.rest) if given.rest else _all_tests()
+    if given.rest:
+        return _some_tests(given.rest)
+    return _covered() if given.coverage else _python("-m", "pytest", *_PARALLEL, *_QUICK)
 
 
-def _all_tests() -> int:
+def _covered() -> int:
     """Run the quick tests, and print how much of shared/ they cover; workers in other processes count."""
     for old in _measured():
         old.unlink()
@@ -145,5 +146,5 @@ def _bench(_: Namespace) -> int:
 
 
 def _python(*arguments: str, **variables: str) -> int:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables}
-    return subprocess.call([sys.executable, *arguments], cwd=ROOT, env=environment)  # noqa: S603 - our own interpreter
+    command = [sys.executable, *arguments]
+    return subprocess.call(command, cwd=ROOT, env={**environment.variables(), **variables})  # noqa: S603 - our own interpreter

@@ -1,6 +1,5 @@
 """The project's own virtual environment: made once, and again when the requirements change. Standard library only."""
 
-import compileall
 import hashlib
 import os
 import signal
@@ -29,10 +28,20 @@ def run(arguments: list[str]) -> int:
     if not _is_fresh() and not _make():
         print("The requirements can't be installed: see above.", file=sys.stderr)
         return 1
-    with subprocess.Popen([str(_python()), *arguments], cwd=ROOT) as child:  # noqa: S603 - our own interpreter
+    command = [str(_python()), *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=variables()) as child:  # noqa: S603 - our own interpreter
         # Whoever asks this process to end means the child.
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         return _ended(child)
+
+
+def variables() -> dict[str, str]:
+    """Return the environment of what is started here: compiled code is kept, and in a folder of its own.
+
+    Demo and tests start many processes; each would compile the app again.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(ROOT / ".local" / "pycache")}
 
 
 def _ended(child: "subprocess.Popen[bytes]") -> int:
@@ -66,8 +75,5 @@ def _make() -> bool:
     command = [str(_python()), "-m", "pip", "install", "--quiet", "--requirement", "requirements-dev.txt"]
     if subprocess.call(command, cwd=ROOT) != 0:  # noqa: S603 - our own interpreter
         return False
-    # As pip does with what it installs: demo and tests start many processes.
-    for folder in ("shared", "local"):
-        compileall.compile_dir(ROOT / folder, quiet=2)
     _STAMP.write_text(_digest(), encoding="utf-8")
     return True

@@ -133,8 +133,9 @@ class ExtensionHub(RemoteHub):
             )
         except OSError as error:
             raise HostError(f"The engine {self._program} can't be started: {error.strerror}.") from error
-        threading.Thread(target=self._read, args=(self._process,), name="engine", daemon=True).start()
-        self._await(self._process)
+        reader = threading.Thread(target=self._read, args=(self._process,), name="engine", daemon=True)
+        reader.start()
+        self._await(self._process, reader)
         address = super().start(functions)
         print(
             f"The Durable extension {self.version} runs on Azurite, with the task hub {self._hub_name}, at {address}.",
@@ -164,10 +165,11 @@ class ExtensionHub(RemoteHub):
         found.setdefault("extensions", {}).setdefault("durableTask", {})["hubName"] = self._hub_name
         return found
 
-    def _await(self, process: subprocess.Popen[str]) -> None:
+    def _await(self, process: subprocess.Popen[str], reader: threading.Thread) -> None:
         until = monotonic() + _START_SECONDS
         while not azurite.is_listening(self._port):
             if process.poll() is not None:
+                reader.join(_START_SECONDS)
                 raise HostError(f"The engine ended with code {process.returncode} before it was up:\n{self._tail()}")
             if monotonic() > until:
                 self._end(signal.SIGTERM)

@@ -147,8 +147,15 @@ def pytests(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return found
 
 
-def test_all_tests_run_in_parallel_and_with_the_gate(pytests: list[list[str]]) -> None:
+def test_all_tests_run_in_parallel(pytests: list[list[str]]) -> None:
     assert commands.run("test", []) == 0
+    (tested,) = pytests
+    assert tested[:2] == ["-m", "pytest"]
+    assert "--numprocesses" in tested
+
+
+def test_coverage_is_told_and_demanded_where_it_is_asked_for(pytests: list[list[str]]) -> None:
+    assert commands.run("test", ["--coverage"]) == 0
     tested, _, covered = pytests
     assert tested[:5] == ["-m", "coverage", "run", "-m", "pytest"]
     assert "--numprocesses" in tested
@@ -177,6 +184,7 @@ def test_some_tests_run_without_coverage(
     assert ("--numprocesses" in tested, "not slow and not engine" in tested) == (parallel, quick)
 
 
+@pytest.mark.slow
 def test_a_file_of_tests_is_run_as_pytest_runs_it() -> None:
     done = ran(ROOT, "-m", "local", "test", "tests/test_serve.py", "-q", "-k", "csv", python=sys.executable)
     assert done.returncode == 0, done.stdout + done.stderr

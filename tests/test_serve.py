@@ -108,19 +108,23 @@ def _session(leader: int) -> list[int]:
     return found
 
 
+def _inherited() -> dict[str, str]:
+    """Return the environment without what would choose the engine or a key for `serve`."""
+    return {name: value for name, value in os.environ.items() if name not in {VARIABLE, KEY_VARIABLE}}
+
+
 @contextmanager
 def _process(
     http_file: Path, *arguments: str, python: str = sys.executable, settings: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     command = [python, "-m", "local", "serve", "--http", str(http_file), *arguments]
-    inherited = {name: value for name, value in os.environ.items() if name not in {VARIABLE, KEY_VARIABLE}}
     # In a session of its own, as a terminal has it: Ctrl-C reaches all processes of it.
     with (
         http_file.with_suffix(".errors").open("w", encoding="utf-8") as errors,
         subprocess.Popen(  # noqa: S603 - our own command
             command,
             cwd=ROOT,
-            env={**inherited, **(settings or {})},
+            env={**_inherited(), **(settings or {})},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -152,7 +156,7 @@ def refused(*arguments: str, **settings: str) -> tuple[int, str]:
     done = subprocess.run(  # noqa: S603 - our own command
         command,
         cwd=ROOT,
-        env={**os.environ, **settings},
+        env={**_inherited(), **settings},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -240,6 +244,7 @@ class Pasted:
         return str(runs[0]["id"])
 
 
+@pytest.mark.slow
 @with_curl
 def test_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path: Path) -> None:
     with serving(tmp_path / "calls.http") as served:
@@ -321,7 +326,7 @@ def test_the_http_file_holds_every_call(served: Served) -> None:
 
 
 @on_posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path / "calls.http") as served:
         processes = served.processes()
@@ -352,6 +357,7 @@ def test_sigterm_while_it_starts_ends_it_with_0_and_without_a_word(tmp_path: Pat
         assert _session(process.pid) == []
 
 
+@pytest.mark.slow
 @on_posix
 @pytest.mark.skipif(not environment.is_ours(), reason="the tests run in another environment than .venv")
 def test_sigterm_to_the_process_that_only_sets_up_ends_both(tmp_path: Path) -> None:
@@ -362,6 +368,7 @@ def test_sigterm_to_the_process_that_only_sets_up_ends_both(tmp_path: Path) -> N
         assert served.processes() == []
 
 
+@pytest.mark.slow
 def test_own_settings_are_used_and_their_system_is_not_simulated(tmp_path: Path) -> None:
     file = tmp_path / "own.json"
     with Landscape(lambda: datetime.now(UTC)) as theirs:
@@ -470,6 +477,7 @@ def fixed() -> Mapping[str, int]:
     return FIXED_PORTS
 
 
+@pytest.mark.slow
 def test_fixed_ports_and_a_key_can_be_relied_on(tmp_path: Path, fixed: Mapping[str, int]) -> None:
     settings = {KEY_VARIABLE: "of-the-environment"}
     with serving(tmp_path / "calls.http", "--fixed-ports", "--key", "of-a-script", settings=settings) as served:

@@ -4,7 +4,6 @@ from functools import cache
 
 from shared.core.settings import Settings, app_settings
 from shared.storage.base import Store
-from shared.storage.blob import BlobStore, blob_service
 from shared.storage.sqlite import SqliteStore
 
 
@@ -16,6 +15,8 @@ def open_store(settings: Settings) -> Store:
     """
     if settings.store == "sqlite":
         return SqliteStore(settings.store_path)
+    from shared.storage.blob import BlobStore, blob_service  # noqa: PLC0415 - its libraries take a third of a second
+
     return BlobStore(blob_service(), settings.store_container)
 
 

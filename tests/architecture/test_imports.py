@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -51,8 +52,13 @@ MAY_IMPORT = {
 """Which modules may import a package."""
 
 
-def imported(source: str) -> Iterator[str]:
-    """Yield the full name of everything that a file imports, wherever the import stands in it."""
+@cache
+def imported(source: str) -> list[str]:
+    """Return the full name of everything that a file imports, wherever the import stands in it."""
+    return list(_imported(source))
+
+
+def _imported(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

@@ -58,9 +58,15 @@ def caller(machine: Machine) -> Iterator[Caller]:
     machine.landscape.issuer.faults.clear()
 
 
-@pytest.fixture(params=["once", "twice"])
-def any_caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
-    """A caller of either host."""
+@pytest.fixture(params=["once", TWICE])
+def any_machine(request: pytest.FixtureRequest) -> Machine:
+    """Either host."""
     machine: Machine = request.getfixturevalue("machine" if request.param == "once" else "twice")
-    yield Caller(machine)
-    machine.landscape.finance_operations.faults.clear()
+    return machine
+
+
+@pytest.fixture
+def any_caller(any_machine: Machine) -> Iterator[Caller]:
+    """A caller of either host."""
+    yield Caller(any_machine)
+    any_machine.landscape.finance_operations.faults.clear()

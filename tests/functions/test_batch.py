@@ -11,8 +11,6 @@ import requests
 from local.simulators.common.exact_json import Number
 from local.stack import Machine
 from tests.functions.calling import (
-    NO_TIMERS,
-    TWICE,
     Caller,
     allow_all,
     get,
@@ -22,19 +20,12 @@ from tests.functions.calling import (
     wait_for,
     without,
 )
-from tests.functions.test_night import push_to
+from tests.functions.test_night import pass_night, wait_for_day
 
 BATCH = "business-central/api/v2.0/$batch"
 SALARIES = [(-3250, "Salary to Bob"), (-3500, "Salary to John"), (6750, "Salaries December 2020")]
 
 ONLY_BATCHES = without("nightly_requeue", "nightly_retries", "housekeeping")
-
-
-@pytest.fixture(scope="module", params=["once", TWICE])
-def central(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    twice = request.param == "twice"
-    with Machine(NO_TIMERS, deliver_twice=twice, durable_workers=2 if twice else 1) as machine:
-        yield machine
 
 
 class Batcher(Caller):
@@ -70,8 +61,8 @@ class Batcher(Caller):
 
 
 @pytest.fixture
-def batcher(central: Machine) -> Iterator[Batcher]:
-    batcher = Batcher(central)
+def batcher(any_machine: Machine) -> Iterator[Batcher]:
+    batcher = Batcher(any_machine)
     yield batcher
     batcher.central.faults.clear()
 
@@ -343,7 +334,7 @@ def test_what_was_sent_is_kept_only_for_what_is_not_done(batcher: Batcher) -> No
 def test_a_night_retries_what_the_day_left_and_never_what_is_unknown() -> None:
     with Machine({"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00", **ONLY_BATCHES}) as machine:
         batcher = Batcher(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(batcher)
         batcher.central.faults.add("throttle", kind="operation", operation="2", retry_after=7200, times=None)
         batcher.central.faults.add("drop", kind="operation", operation="3")
@@ -353,13 +344,13 @@ def test_a_night_retries_what_the_day_left_and_never_what_is_unknown() -> None:
         stopped = batcher.batch([batcher.line("a"), batcher.line("b", postingDate="x"), batcher.line("c")])
         assert counts(batcher, stopped) == {"done": 1, "rejected": 1, "not_attempted": 1}
         batcher.central.faults.clear()
-        push_to(machine, 7, 0)
+        pass_night(machine)
         # In order, the third line was not to go on without the second: that is a person's.
         assert sorted(batcher.documents()) == ["1", "2", "3", "4", "a"]
         [night] = get(batcher, "runs", function="nightly_batch")["runs"]
         assert (night["parent"], night["origin"]) == (continued.headers["Nightshift-Run"], "timer")
         assert night["counts"]["outcome"] == {"done": 1}
-        push_to(machine, 7, 0)
+        pass_night(machine)
         assert len(get(batcher, "runs", function="nightly_batch")["runs"]) == 1
 
 
@@ -377,12 +368,12 @@ def test_a_sweep_of_a_system_that_lists_no_failures_is_refused(
 def test_by_default_a_night_leaves_batches_alone() -> None:
     with Machine({"SWEEP_AT": "02:00", **ONLY_BATCHES}) as machine:
         batcher = Batcher(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(batcher)
         batcher.central.faults.add("throttle", kind="operation", operation="1", retry_after=7200, times=None)
         batcher.batch([batcher.line("1")])
         batcher.central.faults.clear()
-        push_to(machine, 7, 0)
+        pass_night(machine)
         assert not get(batcher, "runs", function="nightly_batch")["runs"]
         assert batcher.documents() == []
 

@@ -140,6 +140,7 @@ def is_ready(accepted: requests.Response) -> bool:
     return requests.get(accepted.headers["Location"], timeout=30).status_code != 202
 
 
+@pytest.mark.slow
 def test_a_small_run_is_not_starved_and_five_places_are_never_passed(alone: Batcher) -> None:
     side_by_side(alone, 3000)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.stack import Machine
-from tests.functions.calling import NO_TIMERS, TWICE, get, problem, put_rules
+from tests.functions.calling import get, problem, put_rules
 from tests.functions.camunda_calling import Retrier, items_of
 from tests.unit.systems.camunda.engine import FIELDS
 
@@ -23,16 +23,9 @@ SEED: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=["once", TWICE])
-def night_shift(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    twice = request.param == "twice"
-    with Machine(NO_TIMERS, deliver_twice=twice, durable_workers=2 if twice else 1) as machine:
-        yield machine
-
-
 @pytest.fixture
-def retrier(night_shift: Machine) -> Iterator[Retrier]:
-    retrier = Retrier(night_shift)
+def retrier(any_machine: Machine) -> Iterator[Retrier]:
+    retrier = Retrier(any_machine)
     put_rules(retrier, [])
     yield retrier
     retrier.camunda.faults.clear()

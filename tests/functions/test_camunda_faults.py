@@ -113,6 +113,7 @@ def test_a_call_that_came_to_nothing_is_made_again(retrier: Retrier, fault: Any)
     assert (made(retrier), executions(retrier, body)) == ([3], {1})
 
 
+@pytest.mark.slow
 def test_a_call_that_comes_to_nothing_each_time_has_failed(retrier: Retrier) -> None:
     history_of(retrier)
     body = body_of(retrier, giveUpAfter=45)

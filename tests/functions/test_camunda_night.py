@@ -10,7 +10,7 @@ import pytest
 from local.stack import Machine
 from tests.functions.calling import allow_all, get, problem, put_rules, without
 from tests.functions.camunda_calling import RETRIES, Retrier, items_of
-from tests.functions.test_night import push_to, wait_for_day
+from tests.functions.test_night import pass_night, push_to, wait_for_day
 
 NIGHT = {
     "SWEEP_AT": "02:00",
@@ -37,7 +37,7 @@ def retrier(sleepy_engine: Machine) -> Retrier:
 
 def last_night(retrier: Retrier) -> dict[str, Any]:
     """Let a night pass, and return its report."""
-    push_to(retrier.machine, 12, 0)
+    pass_night(retrier.machine)
     run = get(retrier, "runs", function="nightly_retries")["runs"][0]["id"]
     return get(retrier, f"runs/{run}", limit="1000")
 
@@ -155,6 +155,7 @@ def a_storm_in_waves(retrier: Retrier, number: int, names: int) -> None:
     assert sum(engine.all_executions().values()) <= number + 5 + 4
 
 
+@pytest.mark.slow
 def test_a_storm_costs_five_executions_until_it_is_mended(retrier: Retrier) -> None:
     a_storm_in_waves(retrier, 300, 40)
 
@@ -164,7 +165,7 @@ def test_a_storm_costs_five_executions_until_it_is_mended(retrier: Retrier) -> N
 def test_a_storm_of_four_thousand(names: int) -> None:
     with Machine({**NIGHT, "SWEEP_CAP": "5000"}) as machine:
         retrier = Retrier(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(retrier)
         a_storm_in_waves(retrier, 4000, names)
 

@@ -15,7 +15,7 @@ from shared.runs import creation, records
 from shared.runs.records import OpenRun
 from shared.storage.sqlite import SqliteStore
 from shared.systems.finance_operations import requests as finance_operations_requests
-from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, get, many, problem, unpushed, wait_for
+from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, get, many, problem, unpushed, wait_for, without
 from tests.functions.camunda_calling import Retrier, items_of
 from tests.functions.test_batch import Batcher
 
@@ -31,7 +31,7 @@ def _unheld(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Machine]:
     """A machine whose runs nobody else counts."""
-    with Machine() as machine:
+    with Machine(without("nightly_requeue", "nightly_retries", "nightly_batch")) as machine:
         yield machine
 
 

@@ -9,9 +9,9 @@ import requests
 
 from local.simulators.finance_operations.event_shapes import Shape
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, get, problem, put_rules, wait_for
+from tests.functions.calling import NO_TIMERS, Caller, allow_all, get, problem, put_rules, wait_for
 
-SETTINGS = {"STORM_LIMIT": "20", "SWEEP_MODE": "off"}
+SETTINGS = {"STORM_LIMIT": "20", **NO_TIMERS}
 TEST = {"BusinessEventId": "BusinessEventsTestEndpointContract", "ControlNumber": -9223372036854775808}
 
 
@@ -158,9 +158,10 @@ def test_a_job_that_fails_at_once_is_tried_no_earlier_than_the_waits_say(caller:
     assert (last["outcome"], last["type"]) == ("skipped", "left-to-sweep")
 
 
+@pytest.mark.slow
 def test_the_fifth_attempt_comes_no_earlier_than_the_waits_say() -> None:
     waits = (5, 15, 60, 30, 20)
-    with Machine({"EVENT_WAITS": ",".join(map(str, waits)), "SWEEP_MODE": "off"}) as machine:
+    with Machine({"EVENT_WAITS": ",".join(map(str, waits)), **NO_TIMERS}) as machine:
         caller = Caller(machine)
         allow_all(caller)
         caller.system.business_events.subscribe(url_of(caller))

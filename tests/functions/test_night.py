@@ -19,7 +19,7 @@ NIGHT = {
 }
 
 
-@pytest.fixture(scope="module", params=["apply", "plan"])
+@pytest.fixture(scope="module", params=["plan", pytest.param("apply", marks=pytest.mark.slow)])
 def machine_at_night(request: pytest.FixtureRequest) -> Iterator[Machine]:
     with Machine({**NIGHT, "SWEEP_MODE": request.param}) as machine:
         yield machine
@@ -30,23 +30,39 @@ def nights(caller: Caller) -> list[dict[str, Any]]:
 
 
 def wait_for_day(machine: Machine) -> None:
-    """Push the clock to noon, unless it is about that already: a night that nobody looks at costs seconds."""
-    if not 12 <= machine.clock.now().hour < 20:
-        push_to(machine, 12, 0)
+    """Let it be day: a night that nobody looks at costs seconds."""
+    if not 8 <= machine.clock.now().hour < 20:
+        leap_to(machine, 12, 0)
 
 
-def push_to(machine: Machine, hour: int, minute: int) -> datetime:
-    """Push the clock to the next such time of day in UTC."""
+def pass_night(machine: Machine) -> None:
+    """Let the next night pass, tick by tick, and the day before it in one leap."""
+    leap_to(machine, 0, 30)
+    push_to(machine, 8, 0)
+
+
+def leap_to(machine: Machine, hour: int, minute: int) -> None:
+    """Set the clock to the next such time of day in UTC, when nothing is due until then."""
+    machine.clock.leap_to(_next(machine, hour, minute))
+
+
+def push_to(machine: Machine, hour: int, minute: int) -> None:
+    """Push the clock to the next such time of day in UTC, tick by tick."""
+    machine.clock.advance_to(_next(machine, hour, minute))
+
+
+def _next(machine: Machine, hour: int, minute: int) -> datetime:
     now = machine.clock.now()
     then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return machine.clock.advance_to(then if then > now else then + timedelta(days=1))
+    return then if then > now else then + timedelta(days=1)
 
 
 def test_each_night_and_time_begins_once(machine_at_night: Machine) -> None:
     caller = Caller(machine_at_night)
-    push_to(machine_at_night, 12, 0)
+    wait_for_day(machine_at_night)
     before = len(nights(caller))
-    machine_at_night.clock.advance(2 * 24 * 3600)
+    pass_night(machine_at_night)
+    pass_night(machine_at_night)
     found = nights(caller)[: len(nights(caller)) - before]
     assert len(found) == 4
     assert len({run["reason"] for run in found}) == 4
@@ -58,6 +74,7 @@ def test_each_night_and_time_begins_once(machine_at_night: Machine) -> None:
 
 def test_ticks_by_hand_start_nothing_twice(machine_at_night: Machine) -> None:
     caller = Caller(machine_at_night)
+    leap_to(machine_at_night, 0, 30)
     push_to(machine_at_night, 2, 1)
     before = len(nights(caller))
     assert before
@@ -72,11 +89,11 @@ def test_ticks_by_hand_start_nothing_twice(machine_at_night: Machine) -> None:
 def test_a_night_touches_what_the_policy_allows_and_nothing_else() -> None:
     with Machine({**NIGHT, "SWEEP_MODE": "apply"}) as machine:
         caller = Caller(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         put_rules(caller, [{"name": "payroll", "action": "allow", "job": "*payroll*"}])
         payroll = caller.failed_job(description="Post payroll journal")
         other = caller.failed_job(description="Vendor payment proposal")
-        push_to(machine, 7, 0)
+        pass_night(machine)
         assert caller.job(payroll).status == "Finished"
         assert (caller.actions(payroll), caller.actions(other)) == (1, 0)
         run = get(caller, f"runs/{nights(caller)[1]['id']}")
@@ -91,10 +108,10 @@ def test_a_night_touches_what_the_policy_allows_and_nothing_else() -> None:
 def test_by_default_a_night_leaves_a_plan_to_approve() -> None:
     with Machine(NIGHT) as machine:
         caller = Caller(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(caller)
         job = caller.failed_job()
-        push_to(machine, 7, 0)
+        pass_night(machine)
         plan = get(caller, f"runs/{nights(caller)[0]['id']}")
         assert plan["state"] == "planned"
         assert [item["id"] for item in plan["items"]] == [str(job)]
@@ -111,7 +128,7 @@ def test_a_night_that_is_over_leaves_the_rest_and_quiet_hours_are_kept() -> None
     settings = {"SWEEP_AT": "02:00", "SWEEP_UNTIL": "04:00", "SWEEP_MODE": "apply"}
     with Machine({**settings, "TARGETS__FO__QUIET": "02:30-03:00"}) as machine:
         caller = Caller(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(caller)
         jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(3)]
         for job, patience in zip(jobs, (1900, 600, 7000), strict=True):

@@ -9,7 +9,7 @@ import requests
 
 from local.stack import Machine
 from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, get, problem, wait_for, without
-from tests.functions.test_night import nights, push_to, wait_for_day
+from tests.functions.test_night import nights, pass_night, push_to, wait_for_day
 
 NIGHT = {
     "SWEEP_AT": "02:00",
@@ -43,7 +43,7 @@ def report(caller: Caller, run: str) -> dict[str, Any]:
 
 def last_night(caller: Caller) -> dict[str, Any]:
     """Let a night pass, and return its report."""
-    push_to(caller.machine, 12, 0)
+    pass_night(caller.machine)
     return report(caller, nights(caller)[0]["id"])
 
 
@@ -73,7 +73,7 @@ def test_a_night_names_what_became_of_each_job(night_caller: Caller) -> None:
     assert told["counts"]["recovery"] == {"recovered": 2, "failed_again": 1, "gone": 1, "still_running": 1}
 
 
-@pytest.mark.parametrize("number", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Caller, number: int) -> None:
     outcomes = ["Finished", "Error"] * 11
     job = night_caller.failed_job(outcomes=outcomes, recurrence_seconds=DAY - 3600)
@@ -131,6 +131,7 @@ def test_a_follow_up_ends_when_it_is_cancelled(caller: Caller) -> None:
     problem(caller.post(f"runs/{run}/cancel", {"reason": "again"}, headers=headers), 409, "run-ended")
 
 
+@pytest.mark.slow
 def test_many_watched_jobs_cost_one_list_call_a_look(caller: Caller) -> None:
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(100)]
     answer = caller.post(REQUEUE, {"batchJobIds": jobs, "reason": "all", "followUp": True})
@@ -196,11 +197,12 @@ def test_a_storm_costs_five_executions_until_it_is_mended(night_caller: Caller) 
 def test_a_storm_of_four_thousand(names: int) -> None:
     with Machine({**NIGHT, "SWEEP_CAP": "5000"}) as machine:
         caller = Caller(machine)
-        push_to(machine, 12, 0)
+        wait_for_day(machine)
         allow_all(caller)
         a_storm_in_waves(caller, 4000, names)
 
 
+@pytest.mark.slow
 def test_what_a_stopped_cause_leaves_keeps_its_attempts(night_caller: Caller) -> None:
     jobs = storm(night_caller, 30, 30)
     told = last_night(night_caller)

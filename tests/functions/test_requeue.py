@@ -7,7 +7,7 @@ import pytest
 from local.simulators.common.faults import Effect
 from local.simulators.finance_operations.action import AnswerShape
 from local.stack import Machine
-from tests.functions.calling import NATIVE, REQUEUE, Caller, problem
+from tests.functions.calling import NATIVE, NO_TIMERS, REQUEUE, Caller, problem
 
 SHAPES: list[AnswerShape] = ["object", "string", "value", "empty"]
 
@@ -282,7 +282,7 @@ def test_a_wrong_address_is_told_from_a_wrong_id(caller: Caller) -> None:
 
 def test_an_issuer_that_is_down_is_told_from_a_wrong_secret() -> None:
     """Needs an app of its own, which has no token yet."""
-    with Machine() as machine:
+    with Machine(NO_TIMERS) as machine:
         machine.landscape.issuer.faults.add("status", status=503, kind="token", times=None)
         caller = Caller(machine)
         accepted = caller.post(

@@ -22,11 +22,12 @@ from shared.systems.finance_operations.requests import Requeue
 from shared.systems.requests import ItemRef
 from shared.transport.connection import Connection
 from tests.conftest import TurnedClock
-from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, get, many, wait_for
+from tests.functions.calling import NO_TIMERS, REQUEUE, Caller, allow_all, by_id, get, many, wait_for
 from tests.functions.test_workers import kill_durable_workers
 from tests.unit.execution.simulated import SteppedStore, Steps
 
 
+@pytest.mark.slow
 def test_a_thousand_jobs_are_listed_in_pages_and_touched_once(caller: Caller) -> None:
     for old in caller.system.jobs.all():
         caller.system.jobs.remove(old.id)
@@ -54,7 +55,7 @@ def test_a_thousand_jobs_are_listed_in_pages_and_touched_once(caller: Caller) ->
 
 @pytest.mark.slow
 def test_two_hundred_jobs_with_their_workers_killed_twice() -> None:
-    with Machine() as machine:
+    with Machine(NO_TIMERS) as machine:
         kill_twice(Caller(machine))
 
 

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import REQUEUE, Caller, problem
+from tests.functions.calling import NO_TIMERS, REQUEUE, Caller, problem
 
 
 def test_a_flow_that_does_not_wait_gets_202_and_the_same_answer_later(any_caller: Caller) -> None:
@@ -93,7 +93,7 @@ def test_a_preference_that_means_nothing_is_ignored(caller: Caller, preference: 
 
 
 def test_an_answer_is_found_by_the_public_address() -> None:
-    with Machine({"PUBLIC_URL": "https://nightshift.example.com/", "WAIT_SECONDS": "0"}) as machine:
+    with Machine({"PUBLIC_URL": "https://nightshift.example.com/", "WAIT_SECONDS": "0", **NO_TIMERS}) as machine:
         caller = Caller(machine)
         accepted = caller.post(REQUEUE, {"batchJobId": caller.failed_job()}, headers={"Nightshift-Target": None})
     assert accepted.status_code == 202

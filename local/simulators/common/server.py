@@ -23,6 +23,12 @@ class _CuttableProtocol(H11Protocol):
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete:
+            # Over TLS, closing would wait for a client that may have nothing to say for long.
+            self.transport.abort()
+
 
 class Cut(Response):
     """An answer that is none: the connection is closed without a byte."""

@@ -16,7 +16,7 @@ ZONES = ["Europe/Berlin", "America/New_York", "UTC"]
 YEARS = [
     pytest.param("Europe/Berlin", "02:30,04:30", "06:00", marks=pytest.mark.slow),
     ("America/New_York", "02:30", "02:45"),
-    ("UTC", "02:30", "06:00"),
+    pytest.param("UTC", "02:30", "06:00", marks=pytest.mark.slow),
 ]
 CHANGES = [
     ("02:30", "06:00"),

@@ -19,7 +19,7 @@ def failures_of(rig: Rig, ids: list[str]) -> Mapping[str, str]:
     return failed_at(rig.connection, rig.read(ids), RUN)
 
 
-@pytest.mark.parametrize("number", [1, 3, 20, 21, 1500])
+@pytest.mark.parametrize("number", [1, 3, 20, 21, pytest.param(1500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("tells", ["incidents", "job log"])
 def test_each_failure_has_its_time(rig: Rig, number: int, tells: str) -> None:
     keep(rig, "full" if tells == "job log" else "none", incidents=tells == "incidents")
@@ -31,7 +31,9 @@ def test_each_failure_has_its_time(rig: Rig, number: int, tells: str) -> None:
     assert len(set(failures_of(rig, ids).values())) == number
 
 
-@pytest.mark.parametrize(("number", "most"), [(3, 3), (20, 20), (21, 1), (1000, 1), (1500, 2)])
+@pytest.mark.parametrize(
+    ("number", "most"), [(3, 3), (20, 20), (21, 1), (1000, 1), pytest.param(1500, 2, marks=pytest.mark.slow)]
+)
 def test_incidents_are_asked_for_one_by_one_only_while_they_are_few(rig: Rig, number: int, most: int) -> None:
     ids = rig.failed(number)
     rig.failed(30)
@@ -56,7 +58,7 @@ def test_a_list_is_read_only_until_all_are_found(rig: Rig, *, incidents: bool) -
 
 @INCIDENTS
 @LEVELS
-@pytest.mark.parametrize(("number", "most"), [(3, 6), (1500, 30)])
+@pytest.mark.parametrize(("number", "most"), [(3, 6), pytest.param(1500, 30, marks=pytest.mark.slow)])
 def test_so_many_jobs_take_so_many_calls(rig: Rig, history: str, number: int, most: int, *, incidents: bool) -> None:
     keep(rig, history, incidents=incidents)
     ids = rig.failed(number)

@@ -192,7 +192,13 @@ def test_an_incident_that_slips_between_two_pages_shows_no_new_failure(rig: Rig)
 
 
 @pytest.mark.parametrize(
-    ("ends", "recovery", "most"), [("wait", OPEN, 5), ("fail", AGAIN, 5), ("stay", OPEN, 5), ("well", RECOVERED, 1005)]
+    ("ends", "recovery", "most"),
+    [
+        ("wait", OPEN, 5),
+        ("fail", AGAIN, 5),
+        ("stay", OPEN, 5),
+        pytest.param("well", RECOVERED, 1005, marks=pytest.mark.slow),
+    ],
 )
 def test_a_thousand_jobs_take_so_many_calls(rig: Rig, ends: str, recovery: Recovery | None, most: int) -> None:
     ids = rig.failed(1000, outcomes=["fail" if ends == "fail" else "well"])

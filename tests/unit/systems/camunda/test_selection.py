@@ -111,7 +111,7 @@ def test_a_selection_over_the_cap_is_not_listed_to_its_end(rig: Rig) -> None:
     assert len([call for call in rig.calls("list") if "firstResult" in call]) <= 3
 
 
-@pytest.mark.parametrize("number", [999, 1000, 1001, 2000, 2500])
+@pytest.mark.parametrize("number", [1000, 1001, pytest.param(2500, marks=pytest.mark.slow)])
 def test_every_job_of_many_pages_is_there_once(rig: Rig, number: int) -> None:
     jobs = rig.failed(number)
     assert Counter(ids(choose(rig, query=NO_RETRIES).items)) == Counter(jobs)

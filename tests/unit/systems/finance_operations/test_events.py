@@ -435,7 +435,7 @@ def test_the_names_of_what_is_not_known_are_told_with_their_path() -> None:
     [
         {f"name {number}": number for number in range(200)},
         [{f"{number}": {"x" * 1000: {"y": number}}} for number in range(90)],
-        {"x" * 100_000: [[{"y" * 59: [1] * 1000}]] * 1000},
+        {"x" * 100_000: [[{"y" * 59: [1] * 100}]] * 1000},
         {"a": [{"": {"": [{"/": 1}]}}]},
     ],
 )
