@@ -28,6 +28,8 @@ from local.host.remote_hub import RemoteHub
 from local.host.task_hub import DurableFunction
 
 VARIABLE = "NIGHTSHIFT_ENGINE"
+_COMPILED_ONCE = {"DOTNET_TieredCompilation": "0"}
+"""It lives for minutes: compiling what is called often a second time would cost it more than that saves."""
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
 _LINES = 200
@@ -129,7 +131,12 @@ class ExtensionHub(RemoteHub):
         ]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the program that a person has named
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+                command,
+                env={**_COMPILED_ONCE, **os.environ},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
             )
         except OSError as error:
             raise HostError(f"The engine {self._program} can't be started: {error.strerror}.") from error

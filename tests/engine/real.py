@@ -45,7 +45,8 @@ def outcomes(items: Mapping[str, Mapping[str, Any]]) -> Counter[str]:
 
 def sent(caller: Caller, jobs: list[int]) -> Counter[int]:
     """Return how many jobs got how many action calls that took effect, or may have."""
-    return Counter(caller.actions(job) for job in jobs)
+    calls = Counter(call.job for call in caller.system.book.calls(kind="action"))
+    return Counter(calls[job] for job in jobs)
 
 
 def batched(

@@ -77,7 +77,7 @@ def test_a_run_that_another_host_started_is_taken_up_within_a_second(machine: Ma
     with machine.another_host(serves_only=True) as front:
         there = Elsewhere(machine, front)
         took = []
-        for idle in (0, 35, 35):
+        for idle in (0, 35):
             # An idle queue is looked at more and more seldom, up to the limit of host.json.
             time.sleep(idle)
             began = time.monotonic()
@@ -86,7 +86,7 @@ def test_a_run_that_another_host_started_is_taken_up_within_a_second(machine: Ma
             assert answer.status_code == 200, answer.text
             took.append(time.monotonic() - began)
     # By the default of 30 s it takes 5 to 20 s. The first call only warms the other host up.
-    assert max(took[1:]) < 4.5, took
+    assert took[-1] < 4.5, took
 
 
 def test_of_two_hosts_one_is_killed_in_the_middle(machine: Machine) -> None:
