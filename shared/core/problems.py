@@ -13,6 +13,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- NotAPlan             409  apply a plan: a run that a dry run or a sweep returned
     |   |-- IsAPlan              409  apply it; a plan is not retried
     |   |-- RunOpen              409  wait until the run ends, or cancel it
+    |   |-- HandedOn             409  retry what those runs left
     |   |-- RunEnded             409  nothing: there is nothing to cancel
     |   |-- Expired              410  read the run's report; nothing is sent again
     |   |-- PlanExpired          410  make a new plan
@@ -57,7 +58,8 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
         |   |-- IssuerUnavailable     call again when the token issuer is available
         |   |-- AccessDenied          give the app's user the permission in the system
         |   |-- TargetUnreachable     call again when the system is reachable
-        |   |   `-- TooLate           (no time was left to send it; its run tries again)
+        |   |   |-- TooLate           (no time was left to send it; its run tries again)
+        |   |   `-- TargetBusy        (the target has its share of threads; its run tries again)
         |   |-- TargetLost            fix the target's settings
         |   |-- Throttled             call again later
         |   |-- NotTaken              retry the run
@@ -226,6 +228,13 @@ class RunOpen(Refused):
     next_step = "Wait until it ends, or cancel it."
 
 
+class HandedOn(Refused):
+    """Other runs took items of the run, to send them again."""
+
+    slug, status, title = "handed-on", 409, "Other runs already retry some of these items"
+    next_step = "Retry what those runs left; for the other items of this run, list their ids in only."
+
+
 class RunEnded(Refused):
     """The run has ended."""
 
@@ -278,10 +287,10 @@ class TooLarge(Refused):
 
 
 class WrongMediaType(Refused):
-    """The Content-Type is not JSON."""
+    """The Content-Type is not JSON, or the body is encoded."""
 
-    slug, status, title = "wrong-media-type", 415, "The body is not declared as JSON"
-    next_step = "Send Content-Type: application/json."
+    slug, status, title = "wrong-media-type", 415, "The body is not declared as plain JSON"
+    next_step = "Send Content-Type: application/json, and no Content-Encoding."
 
 
 class NotValid(Refused):
@@ -532,6 +541,10 @@ class TargetUnreachable(Failed):
 
 class TooLate(TargetUnreachable):
     """No time was left for the request, so it was not sent."""
+
+
+class TargetBusy(TargetUnreachable):
+    """Too many calls to the target are in progress in this process, so it was not sent."""
 
 
 class Throttled(Failed):

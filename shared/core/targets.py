@@ -114,7 +114,13 @@ class Target(BaseModel):
         default=120,
         gt=0,
         le=MOST_READING,
-        description="Read timeout: seconds without a byte after which the response counts as lost.",
+        description="Read timeout: seconds after which a response that has not come as a whole counts as lost.",
+    )
+    answer_bytes: int = Field(
+        default=100_000_000,
+        ge=1_000_000,
+        le=350_000_000,
+        description="Maximum size of a response in bytes, after decompression; a larger one counts as lost.",
     )
     late_effect_minutes: float = Field(
         default=10,

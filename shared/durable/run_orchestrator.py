@@ -31,6 +31,7 @@ from shared.reports import finish
 from shared.runs import notices, records
 from shared.runs.report import State
 from shared.storage.app import app_store
+from shared.transport.bulkhead import share
 
 Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
@@ -187,7 +188,7 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
         return {"wait": found.seconds}
     number = 0 if spec.is_decided else len(records.parts_in(spec, found))
     careful = {"careful": True} if spec.is_careful else {}
-    return {"items": found.items, "parts": number, "parallel": spec.max_parallel, **careful}
+    return {"items": found.items, "parts": number, "parallel": min(spec.max_parallel, share()), **careful}
 
 
 @blueprint.activity_trigger(input_name="work")

@@ -1,17 +1,21 @@
 """How long to wait: retries of a busy system, quiet hours, and another delivery of the same work."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.core import clock, schedule
-from shared.core.problems import IssuerUnavailable, ItemProblem, TargetUnreachable, Throttled, TooLate
+from shared.core.problems import IssuerUnavailable, ItemProblem, TargetBusy, TargetUnreachable, Throttled, TooLate
 from shared.core.settings import app_settings
 from shared.core.targets import app_targets
 from shared.runs.spec import RunSpec
 
 _LONGEST_PAUSE = 60.0
 _FIRST_RETRY = 15.0
+_SHORTEST_RETRY = 1.0
+_BUSY = 2.0
+_JITTER = 0.1
 _LONGEST_RETRY = 300.0
 _LONGEST_SLEEP = 900.0
 WATCHED = 2.0
@@ -36,6 +40,8 @@ def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLat
 
     The wait grows with the number of `tries`, and there is no retry after `give_up`.
     """
+    if isinstance(problem, TargetBusy):
+        return RetryLater(_BUSY, alone=True)
     if isinstance(problem, TooLate):
         # A paused worker or a slow store, not the system: it is over soon.
         return RetryLater(_FIRST_RETRY, alone=True)
@@ -43,6 +49,17 @@ def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLat
         return None
     growing = min(_FIRST_RETRY * 2.0 ** min(tries, 10), _LONGEST_RETRY)
     seconds = max(float(problem.members.get("retryAfter", 0)), growing)
+    return RetryLater(seconds) if clock.now() + timedelta(seconds=seconds) <= give_up else None
+
+
+def retry_throttled(retry_after: float, give_up: datetime, stuck: int) -> RetryLater | None:
+    """Return the wait before the next try of many operations, some of which were throttled; None after `give_up`.
+
+    It is what the system asked for, and up to a tenth more, so that several runs don't come back at the same moment. It
+    grows with `stuck`, the number of tries in a row by which nothing got through.
+    """
+    growing = min(_FIRST_RETRY * 2.0 ** min(stuck - 2, 10), _LONGEST_RETRY) if stuck > 1 else _SHORTEST_RETRY
+    seconds = max(retry_after, growing) * random.uniform(1, 1 + _JITTER)  # noqa: S311 - not a secret
     return RetryLater(seconds) if clock.now() + timedelta(seconds=seconds) <= give_up else None
 
 

@@ -4,11 +4,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobServiceClient, ContainerClient, LinearRetry
 
 from shared.core.problems import Changed, Exists, NotReady
 from shared.storage.base import Page, Record
@@ -103,10 +104,19 @@ def blob_service() -> BlobServiceClient:
     """
     text = os.environ.get("AzureWebJobsStorage", "")  # noqa: SIM112 - the platform's spelling
     if text:
-        return BlobServiceClient.from_connection_string(text)
+        return BlobServiceClient.from_connection_string(text, **_patience())
     account = os.environ.get("AzureWebJobsStorage__blobServiceUri", "")  # noqa: SIM112 - as above
     if not account:
         raise NotReady("STORE is blob, but neither AzureWebJobsStorage nor AzureWebJobsStorage__blobServiceUri is set.")
     client_id = os.environ.get("AzureWebJobsStorage__clientId")  # noqa: SIM112 - as above
     credential = ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
-    return BlobServiceClient(account, credential=credential)
+    return BlobServiceClient(account, credential=credential, **_patience())
+
+
+def _patience() -> dict[str, Any]:
+    """Return timeouts with which a call of a store that is away fails within 10 seconds; its caller repeats it."""
+    return {
+        "connection_timeout": 2,
+        "read_timeout": 4,
+        "retry_policy": LinearRetry(backoff=1, retry_total=1, random_jitter_range=0),
+    }

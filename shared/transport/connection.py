@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from time import monotonic
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -19,6 +20,7 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    HTTPError,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
@@ -27,15 +29,18 @@ from urllib3.exceptions import (
 
 from shared.core import clock
 from shared.core.durations import longest_call
-from shared.core.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable, TooLate
+from shared.core.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, TargetUnreachable, TooLate
 from shared.core.targets import Target
 from shared.transport import deadline
+from shared.transport.bulkhead import Bulkhead
 from shared.transport.credentials import auth_for
 from shared.transport.retries import READ, WRITE, Repeats, RetryPolicy, longest_request, retry_state
 from shared.transport.session import USER_AGENT, new_session
 
 _BEFORE_AGAIN = 0.2
 _LONGEST_REASON = 500
+_BLOCK = 64 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Connection:
         self.target = target
         self._auth = auth or auth_for(target)
         self._session = new_session(target.ca_file)
+        self._bulkhead = Bulkhead(target.name)
 
     def call(
         self,
@@ -113,8 +119,10 @@ class Connection:
         Raises:
             CredentialsRefused, IssuerUnavailable: there is no token; nothing was sent.
             TargetUnreachable: there is no connection, or no time for a read (`deadline.py`); nothing was sent.
+            TargetBusy: the target has its share of threads already (`bulkhead.py`); nothing was sent.
             NoAnswer: the call was sent, and no complete response came.
             TooLate: there is no time for a write (`deadline.py`); nothing was sent.
+            AccessDenied: the response was a redirect, such as to a page for signing in; nothing was done.
             AnswerNotUnderstood: the link is to another origin; nothing was sent.
         """
         url = self._url(path)
@@ -124,7 +132,8 @@ class Connection:
         left = repeats.no_answer
         while True:
             try:
-                return self._once(method, url, repeats, body, sent, timeout)
+                with self._bulkhead.place():
+                    return self._once(method, url, repeats, body, sent, timeout)
             except TooLate as problem:
                 if repeats == WRITE:
                     raise
@@ -159,6 +168,7 @@ class Connection:
         headers: Mapping[str, str],
         timeout: tuple[float, float],
     ) -> Reply:
+        ends = monotonic() + longest_call(*timeout).total_seconds()
         policy, longest = retry_state.set(RetryPolicy.of(repeats)), longest_request.set(longest_call(*timeout))
         try:
             response = self._session.request(
@@ -169,18 +179,47 @@ class Connection:
                 auth=self._auth,
                 allow_redirects=False,
                 timeout=timeout,
+                stream=True,
             )
-        except requests.exceptions.RequestException as error:
+            with response:
+                content = self._content(response, ends)
+        except (requests.exceptions.RequestException, HTTPError) as error:
             raise self._problem(error) from error
         finally:
             retry_state.reset(policy)
             longest_request.reset(longest)
-        return Reply(response.status_code, response.headers, response.content)
+        if response.status_code in _REDIRECTS:
+            raise AccessDenied(
+                f"Target {self.target.name} redirected the call ({response.status_code}), as to a page for signing in; "
+                "nothing was done. The app's credential is not accepted there, or the target's URL is wrong.",
+                members={"upstreamStatus": response.status_code},
+            )
+        return Reply(response.status_code, response.headers, content)
+
+    def _content(self, response: requests.Response, ends: float) -> bytes:
+        """Read the body, within the call's time and the target's largest size, counted after decompression.
+
+        Raises:
+            NoAnswer: it took too long, or was too large.
+        """
+        content = bytearray()
+        # `read1` returns what has come; `read` would wait until a whole block has.
+        while piece := response.raw.read1(_BLOCK, decode_content=True):
+            content += piece
+            if len(content) > self.target.answer_bytes:
+                most = f"{self.target.setting('answer_bytes')} ({self.target.answer_bytes})"
+                raise NoAnswer(f"Target {self.target.name} returned more than {most} bytes.")
+            if monotonic() > ends:
+                raise NoAnswer(f"The response of target {self.target.name} did not end in time.")
+        return bytes(content)
 
     def _url(self, path: str) -> str:
         if path.startswith("/"):
             return self.target.url + path
-        url = urljoin(self.target.url + "/", path)
+        try:
+            url = urljoin(self.target.url + "/", path)
+        except ValueError:
+            raise AnswerNotUnderstood(f"Target {self.target.name} returned a link that is no URL.") from None
         if _origin(url) != _origin(self.target.url):
             raise AnswerNotUnderstood(f"Target {self.target.name} returned a link to another origin.")
         return url

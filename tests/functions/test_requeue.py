@@ -266,10 +266,15 @@ def test_a_reading_that_breaks_off_is_repeated(caller: Caller) -> None:
     assert caller.hurried(job).status_code == 200
 
 
-def test_a_redirect_is_not_followed(caller: Caller) -> None:
+def test_f3_a_redirect_is_not_followed_and_has_changed_nothing(caller: Caller) -> None:
+    job = caller.failed_job()
+    caller.system.faults.add("redirect", kind="action", job=job, times=None)
+    problem(caller.requeue(job), 424, "access-denied")
+    assert caller.actions(job) == 1
+    caller.system.faults.clear()
     job = caller.failed_job()
     caller.system.faults.add("redirect", job=job, times=None)
-    problem(caller.requeue(job), 424, "answer-not-understood")
+    problem(caller.requeue(job), 424, "access-denied")
     assert len(caller.system.book.calls(job=job)) == 1
     assert {call.host for call in caller.system.book.calls()} == {caller.system.url.removeprefix("http://")}
 

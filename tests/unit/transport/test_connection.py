@@ -1,12 +1,16 @@
 """The one way out: what is repeated, how often, after which pause; and where no call ever goes."""
 
+import contextlib
+import gzip
 import http.server
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +22,15 @@ from requests.auth import AuthBase
 from local.simulators.finance_operations.server import FinanceOperations
 from local.simulators.landscape import Landscape
 from shared.core import clock
-from shared.core.problems import AnswerNotUnderstood, NoAnswer, TargetUnreachable, Throttled, TooLate
+from shared.core.problems import (
+    AccessDenied,
+    AnswerNotUnderstood,
+    NoAnswer,
+    TargetBusy,
+    TargetUnreachable,
+    Throttled,
+    TooLate,
+)
 from shared.core.targets import Target, Targets
 from shared.systems.finance_operations.actions import Requeueing
 from shared.systems.finance_operations.requests import Requeue
@@ -476,15 +488,85 @@ def test_half_an_answer_is_none(scripted: Scripted) -> None:
 
 @KINDS
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(scripted: Scripted, repeats: Repeats, status: int) -> None:
+def test_f3_a_redirect_ran_nothing_and_is_not_followed(scripted: Scripted, repeats: Repeats, status: int) -> None:
     scripted.answers = [(status, {"Location": "/elsewhere"}, b"")]
-    assert called(scripted.connection(), 1, repeats).status == status
+    with pytest.raises(AccessDenied, match=f"redirected the call .{status}."):
+        called(scripted.connection(), 1, repeats)
     assert len(scripted.received) == 1
+
+
+@KINDS
+def test_d4_an_answer_that_drips_is_none(turned: TurnedClock, repeats: Repeats) -> None:
+    assert turned.slept == []
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(4) as threads:
+
+        def drip() -> None:
+            peer, _ = server.accept()
+            with peer, contextlib.suppress(OSError):
+                peer.recv(65536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+                for _ in range(10_000):
+                    peer.sendall(b"x")
+                    threading.Event().wait(0.02)
+
+        drips = [threads.submit(drip) for _ in range(repeats.no_answer + 1)]
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        slow = Connection(target(url, connect_timeout=0.05, read_timeout=0.2), Unsigned())
+        began = time.monotonic()
+        with pytest.raises(NoAnswer, match="did not end in time"):
+            called(slow, 1, repeats)
+        assert time.monotonic() - began < 5
+        for one in drips:
+            one.result(10)
+
+
+def test_d4_an_answer_that_is_too_large_when_unpacked_is_none(scripted: Scripted) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    scripted.answers = [(200, {"Content-Encoding": "gzip"}, bomb)]
+    with pytest.raises(NoAnswer, match=r"more than TARGETS__FO__ANSWER_BYTES \(1000000\)"):
+        called(scripted.connection(answer_bytes=1_000_000), 1, WRITE)
+
+
+def test_d2_a_target_has_its_share_of_the_threads(turned: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert turned.slept == []
+    monkeypatch.setattr("shared.transport.bulkhead.share", lambda: 2)
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(4) as threads:
+
+        def hang() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(65536)
+                done.wait(10)
+
+        hanging = [threads.submit(hang) for _ in range(2)]
+        slow = Connection(target(f"http://127.0.0.1:{server.getsockname()[1]}", read_timeout=20), Unsigned())
+        pending: list[Future[Any]] = [*hanging, *(threads.submit(called, slow, 1, WRITE) for _ in range(2))]
+        for repeats in (READ, WRITE):
+            with pytest.raises(TargetBusy):
+                _eventually_busy(slow, repeats)
+        done.set()
+        wait(pending, 10)
+
+
+def _eventually_busy(slow: Connection, repeats: Repeats) -> None:
+    """Call once both places are taken."""
+    until = time.monotonic() + 5
+    while slow._bulkhead._places._value and time.monotonic() < until:  # noqa: SLF001 - it can't be seen otherwise
+        threading.Event().wait(0.01)
+    called(slow, 1, repeats)
+
+
+def test_g6_a_link_that_is_no_url_is_not_understood(scripted: Scripted) -> None:
+    with pytest.raises(AnswerNotUnderstood):
+        scripted.connection().read("https://[x]/y", run="r")
+    assert scripted.received == []
 
 
 def test_a_redirect_to_another_origin_gets_no_token(connection: Connection, fo: FinanceOperations, job: int) -> None:
     fo.faults.add("redirect", times=None)
-    assert called(connection, job, READ).status == 302
+    with pytest.raises(AccessDenied):
+        called(connection, job, READ)
     assert {f"http://{call.host}" for call in fo.book.calls()} == {fo.url}
 
 

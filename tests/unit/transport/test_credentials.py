@@ -102,7 +102,10 @@ def refused(landscape: Landscape, connection: Connection) -> Problem:
     return problem
 
 
-def test_two_hundred_first_calls_at_once_ask_the_issuer_once(landscape: Landscape, fo: FinanceOperations) -> None:
+def test_two_hundred_first_calls_at_once_ask_the_issuer_once(
+    landscape: Landscape, fo: FinanceOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.transport.bulkhead.share", lambda: 200)
     connection, gate = connected(landscape), threading.Barrier(200)
 
     def first_call(_: int) -> int:
@@ -166,7 +169,10 @@ def test_a_token_that_lives_shortly_is_used_for_half_of_its_life(landscape: Land
     assert asked(landscape) == [200, 200]
 
 
-def test_two_hundred_calls_at_once_renew_a_token_once(landscape: Landscape, turned: TurnedClock) -> None:
+def test_two_hundred_calls_at_once_renew_a_token_once(
+    landscape: Landscape, turned: TurnedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.transport.bulkhead.share", lambda: 200)
     connection = connected(landscape)
     called(connection)
     turned.turn(3599)

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 import requests
 
-from shared.core.problems import NoAnswer, Problem, TargetUnreachable
+from shared.core.problems import AccessDenied, NoAnswer, Problem, TargetUnreachable
 from shared.core.targets import Target, Targets
 from shared.transport.connection import Connection, Reply
 from shared.transport.credentials import auth_for
@@ -182,7 +182,8 @@ def test_the_next_call_after_a_401_is_signed_as_before(engine: Engine, credentia
 @pytest.mark.parametrize("credential", [BASIC, BEARER], ids=["basic", "bearer"])
 def test_a_secret_goes_nowhere_else(engine: Engine, credential: dict[str, str]) -> None:
     engine.statuses = [302]
-    assert called(engine.target(credential)).status == 302
+    with pytest.raises(AccessDenied):
+        called(engine.target(credential))
     assert len(engine.received) == 1
 
 
