@@ -86,6 +86,8 @@ class Try(Stored):
     """Seconds to wait before the next try."""
     most: int | None = None
     """The most operations of the next tries, after one that timed out."""
+    halved: int | None = None
+    """The most operations of the next try, after one that was refused as a whole."""
     lost: bool = False
     """No response was received."""
     at: datetime

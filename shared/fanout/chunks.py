@@ -27,7 +27,7 @@ from shared.core.problems import (
     TimedOut,
 )
 from shared.execution import guard
-from shared.execution.waiting import WATCHED, RetryLater, retry_later, wait_until, watch_other
+from shared.execution.waiting import WATCHED, RetryLater, retry_later, retry_throttled, wait_until, watch_other
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, OperationVerdict, Payload, Sent, StoredOperationResponse, Try
 from shared.fanout.merging import OperationResult, merge
@@ -46,6 +46,10 @@ from shared.validation.json_text import members_of
 _MOST_LOST = 3
 """The most retries after lost responses, for operations that are safe to repeat."""
 _AFTER_LOSS = 15.0
+_BY_ITS_CONTENT = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.INTERNAL_SERVER_ERROR}
+)
+"""The statuses by which a system refuses a whole batch because of one of its operations."""
 _CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED})
 """The responses to the second try of a write with an ETag whose first try took effect."""
 
@@ -71,8 +75,10 @@ class ChunkHistory:
         self.outcomes: dict[int, Outcome] = {}
         self.doubtful: dict[int, datetime] = {}
         self.most: int | None = None
+        self.halved: int | None = None
         self.lost = 0
-        self.again = 0
+        self.stuck = 0
+        """How many of the last tries were throttled in a row, and brought no operation further."""
 
     def add(self, ended: Try) -> None:
         """Add the verdicts of a try."""
@@ -83,8 +89,18 @@ class ChunkHistory:
             if verdict.outcome:
                 self.outcomes[verdict.place] = verdict.outcome
         self.most = ended.most or self.most
+        # Grows again while tries succeed, until the next operation because of which a try is refused.
+        self.halved = ended.halved or (2 * self.halved if self.halved else None)
         self.lost += ended.lost
-        self.again += bool(ended.wait)
+        if any(verdict.outcome for verdict in ended.said):
+            self.stuck = 0
+        else:
+            self.stuck += bool(ended.wait)
+
+    @property
+    def at_most(self) -> int:
+        """The most operations of the next try."""
+        return min(self.most or len(self.operations), self.halved or len(self.operations))
 
     @property
     def left(self) -> list[BatchOperation]:
@@ -133,7 +149,7 @@ def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, numb
     decided = _decided(context, history)
     going = [one for one in history.left if one.place not in decided and one.place not in history.doubtful]
     # Where a failure stops later operations, those in doubt are settled first.
-    going = [] if history.doubtful and (context.batch.in_order or payload.stops) else going[: history.most]
+    going = [] if history.doubtful and (context.batch.in_order or payload.stops) else going[: history.at_most]
     due = _due_for_check(context, history) if not going else []
     if not decided and not going and not due:
         return RetryLater(_until_check(context, history))
@@ -162,7 +178,7 @@ def _decided(context: ChunkContext, history: ChunkHistory) -> dict[int, Outcome]
             # It may be done already, although it would be refused now.
             continue
         problem = _denial(context, policy, one) or _dependency(context, history, found, one) or _reference(history, one)
-        problem = _after_failure(context, history, one) or problem
+        problem = _after_failure(context, history, found, one) or problem
         if problem:
             found[one.place] = Outcome.of(problem)
     return found
@@ -200,11 +216,13 @@ def _dependency(
     return None
 
 
-def _after_failure(context: ChunkContext, history: ChunkHistory, one: BatchOperation) -> ItemProblem | None:
+def _after_failure(
+    context: ChunkContext, history: ChunkHistory, decided: dict[int, Outcome], one: BatchOperation
+) -> ItemProblem | None:
     """Return the problem of an operation of a batch in order, after an operation that is not done."""
     if not context.batch.in_order:
         return None
-    ends = (known.ending for place, known in history.outcomes.items() if place < one.place)
+    ends = (known.ending for place, known in (history.outcomes | decided).items() if place < one.place)
     return BatchStopped("An earlier operation is not done.") if any(end is not Ending.DONE for end in ends) else None
 
 
@@ -251,7 +269,8 @@ def _merged(
     throttled = any(end.verdict == "again" for end in again)
     if not throttled:
         return _try(verdicts)
-    wait = retry_later(Throttled("Too busy.", members={"retryAfter": retry_after}), context.spec.give_up, history.again)
+    stuck = 0 if any(one.outcome for one in verdicts) else history.stuck + 1
+    wait = retry_throttled(retry_after, context.spec.give_up, stuck)
     if wait is None:
         busy = Outcome.of(Throttled("The system was too busy until the run gave up."))
         return _try([one if one.outcome else one.model_copy(update={"outcome": busy}) for one in verdicts])
@@ -333,9 +352,13 @@ def _refused_by_system(
     context: ChunkContext, history: ChunkHistory, going: Sequence[BatchOperation], problem: ItemProblem
 ) -> Try:
     """Return a try that the system refused as a whole: it is retried later, or its operations have the problem."""
-    wait = retry_later(problem, context.spec.give_up, history.again)
+    wait = retry_later(problem, context.spec.give_up, history.stuck)
     if wait:
         return _try([OperationVerdict(place=one.place) for one in going], wait=wait.seconds)
+    if len(going) > 1 and not context.batch.snapshot and problem.members.get("upstreamStatus") in _BY_ITS_CONTENT:
+        # Nothing ran. One operation may be why: the halves are sent until it stands alone.
+        again = [OperationVerdict(place=one.place) for one in going]
+        return _try(again).model_copy(update={"halved": len(going) // 2})
     return _try([OperationVerdict(place=one.place, outcome=Outcome.of(problem)) for one in going])
 
 
@@ -355,7 +378,7 @@ def _check(context: ChunkContext, history: ChunkHistory, due: Sequence[BatchOper
     try:
         return _try([_check_one(context, one) for one in due])
     except ItemProblem as problem:
-        wait = retry_later(problem, context.spec.give_up, history.again)
+        wait = retry_later(problem, context.spec.give_up, history.stuck)
         if wait:
             return wait
         unknown = Outcome.of(OutcomeUnknown(f"No response is recorded, and the check failed. {problem.detail}"))

@@ -43,7 +43,8 @@ class Chunk:
         operations: Their positions, ascending.
         after: The numbers of the chunks that must end before it.
         stops: It is sent without continue-on-error. Either all operations go in order, or it holds an operation and its
-            dependency: with continue-on-error, the system would run the operation even after its dependency failed.
+            dependency, or two writes to one document: with continue-on-error, the system would run the later one even
+            if the earlier one failed, or was throttled.
     """
 
     operations: tuple[int, ...]
@@ -52,7 +53,7 @@ class Chunk:
 
 
 class CannotPlan(ValueError):  # noqa: N818 - named like the problems
-    """An operation does not fit into a chunk, alone or with the operations that it refers to.
+    """An operation does not fit into a chunk with the operations that it refers to.
 
     Attributes:
         position: The operation's position.
@@ -100,11 +101,8 @@ def plan(operations: Sequence[Op], limits: Limits, *, in_order: bool) -> list[Ch
     """Return the chunks of `operations`; a chunk's number is its index, and is larger than the numbers in its `after`.
 
     Raises:
-        CannotPlan: an operation is too large, or cannot share a chunk with an operation that it refers to.
+        CannotPlan: an operation cannot share a chunk with an operation that it refers to.
     """
-    for position, operation in enumerate(operations):
-        if operation.size > limits.size:
-            raise CannotPlan(position, f"has {operation.size} bytes; a chunk may have {limits.size}")
     if in_order:
         return _numbered(_cut(range(len(operations)), operations, limits, in_order=True))
     pieces = list(_packed(_streams(operations), operations, limits))
@@ -165,8 +163,11 @@ def _sorted(piece: _Piece) -> _Piece:
 
 
 def _stops(chosen: Sequence[int], operations: Sequence[Op]) -> bool:
-    """Return whether an operation depends on another one of the same chunk."""
+    """Return whether an operation must not run before another one of the same chunk."""
     here = set(chosen)
+    documents = [operations[one].document for one in chosen if operations[one].document is not None]
+    if len(documents) > len(set(documents)):
+        return True
     return any(other in here for one in chosen for other in (*operations[one].depends, *operations[one].refers))
 
 
@@ -187,11 +188,11 @@ def _cut(stream: Sequence[int], operations: Sequence[Op], limits: Limits, *, in_
 
 
 def _most(stream: Sequence[int], operations: Sequence[Op], limits: Limits, begin: int) -> int:
-    """Return the end of the longest piece from `begin` that is within the limits."""
+    """Return the end of the longest piece from `begin` within the limits; one that is too large goes alone."""
     end, size = begin, 0
     while end < len(stream) and end - begin < limits.count:
         size += operations[stream[end]].size
-        if size > limits.size:
+        if size > limits.size and end > begin:
             break
         end += 1
     return end

@@ -1,5 +1,6 @@
 """Read a request body as strict JSON."""
 
+import codecs
 import json
 import math
 from collections import Counter
@@ -140,4 +141,8 @@ def json_body(call: Call, *, any_json: bool = False) -> bytes:
     media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (any_json and media_type.endswith("+json")):
         raise WrongMediaType("The Content-Type must be application/json.")
-    return call.body
+    encoding = call.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise WrongMediaType(f"The Content-Encoding {encoding[:20]} is not read; send the body without it.")
+    # It may be ignored (RFC 8259, 8.1), and some clients of Windows write it.
+    return call.body.removeprefix(codecs.BOM_UTF8)

@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from local.stack import Machine
+from shared.fanout.batch_records import Try
 from shared.storage.sqlite import SqliteStore
 from tests.functions.calling import Caller, problem, wait_for
 from tests.functions.test_batch import Batcher, statuses
@@ -66,7 +67,7 @@ def test_a_segment_that_failed_goes_on_under_a_new_id_and_sends_nothing_twice(ma
     run, store = accepted.headers["Nightshift-Run"], store_of(machine)
     wait_for(lambda: store.read(f"runs/{run}/tries/0/0") is not None)
     before = spoil(store, f"runs/{run}/tries/0/0")
-    for pause in (60, 2, 4, 8, 16, *((5,) if waits else ())):
+    for pause in (Try.read(before).wait, 2, 4, 8, 16, *((5,) if waits else ())):
         machine.clock.advance(pause)
     wait_for(lambda: began(machine, f"{run}-0-1") is waits)
     spoil(store, f"runs/{run}/tries/0/0", before)

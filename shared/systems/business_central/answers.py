@@ -4,6 +4,7 @@ JSON (OData JSON Format 4.01, 19.4): `{"responses": [{"id": "1", "status": 201, 
 Multipart (OData Protocol 4.01, 11.7.8): each part is `application/http`, or contains such parts.
 """
 
+import contextlib
 import email.parser
 import email.policy
 import json
@@ -18,6 +19,9 @@ from shared.transport.connection import Reply, bounded
 from shared.transport.retries import retry_after
 from shared.validation.json_text import elements_of, members_of
 
+_RESPONSES = re.compile(r'"responses"\s*:\s*\[')
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\]]', re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _STATUS = re.compile(r"HTTP/[0-9.]+ ([0-9]{3})")
 
 
@@ -31,22 +35,56 @@ def answers_in(reply: Reply) -> list[OperationResponse]:
     try:
         if kind.lower().startswith("multipart/"):
             return list(_parts(kind, reply.body))
-        return list(_responses(reply.body.decode()))
+        return _readable(reply.body.decode("utf-8-sig", errors="replace"))
     except (ValueError, LookupError) as error:
         named = kind.partition(";")[0] or "nothing"
         text = f"The response to the batch was {reply.status} with {named}; it cannot be read ({type(error).__name__})."
         raise NoAnswer(text, members={"upstreamStatus": reply.status}) from None
 
 
-def _responses(text: str) -> Iterator[OperationResponse]:
-    """Yield the responses of a JSON batch, each body with its text exactly as received."""
-    found = {name: raw for name, _, raw in members_of(text)}
-    for _, raw in elements_of(found["responses"]):
-        members = {name: (value, part) for name, value, part in members_of(raw)}
-        value, body = members.get("body", (None, None))
-        headers = members.get("headers", ({}, ""))[0]
-        named, _ = members.get("id", (None, ""))
-        yield _response(named, members["status"][0], headers, value, body)
+def _readable(text: str) -> list[OperationResponse]:
+    """Return the responses of a JSON batch that can be read; one that can't be read does not spoil the others."""
+    try:
+        found = {name: raw for name, _, raw in members_of(text)}
+        return [_one(raw) for _, raw in elements_of(found["responses"])]
+    except (ValueError, LookupError) as error:
+        responses = list(_salvaged(text))
+        if not responses:
+            raise error from None
+        return responses
+
+
+def _salvaged(text: str) -> Iterator[OperationResponse]:
+    """Yield the responses that can be read from a text that is not JSON as a whole."""
+    begins = _RESPONSES.search(text)
+    for raw in _objects(text, begins.end()) if begins else ():
+        with contextlib.suppress(ValueError, LookupError):
+            yield _one(_CONTROL.sub(" ", raw))
+
+
+def _objects(text: str, begin: int) -> Iterator[str]:
+    """Yield the objects of a list by their brackets; the list begins before `begin`."""
+    depth, since = 0, begin
+    for found in _TOKENS.finditer(text, begin):
+        sign = found[0]
+        if sign == "{":
+            since = found.start() if depth == 0 else since
+            depth += 1
+        elif sign == "}":
+            depth -= 1
+            if depth == 0:
+                yield text[since : found.end()]
+        elif sign == "]" and depth == 0:
+            return
+
+
+def _one(raw: str) -> OperationResponse:
+    """Return the response in an element of a JSON batch, with the text of its body exactly as received."""
+    members = {name: (value, part) for name, value, part in members_of(raw)}
+    value, body = members.get("body", (None, None))
+    headers = members.get("headers", ({}, ""))[0]
+    named, _ = members.get("id", (None, ""))
+    return _response(named, members["status"][0], headers, value, body)
 
 
 def _response(named: object, status: object, headers: object, value: object, body: str | None) -> OperationResponse:
@@ -74,7 +112,9 @@ def _error(value: object) -> tuple[str | None, str]:
     error = value.get("error") if isinstance(value, Mapping) else None
     if not isinstance(error, Mapping):
         return None, ""
-    code, text = error.get("code"), bounded(error.get("message") or "")
+    # Half of a surrogate pair could not be stored.
+    code = error.get("code")
+    text = bounded(error.get("message") or "").encode(errors="replace").decode()
     named = bounded(code) if code else None
     return named, f"{named}: {text}" if named and text else named or text
 

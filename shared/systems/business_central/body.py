@@ -9,7 +9,7 @@ OData JSON Format 4.01, 19.1:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,10 @@ class Options(BatchOptions):
     )
 
 
+BodyKind = Literal["none", "null", "object", "text", "other"]
+"""What kind of JSON value a body is."""
+
+
 @dataclass(slots=True)
 class Draft:
     """One operation as received; a member with a mistake is empty here, and the mistake is recorded in `Written`."""
@@ -43,7 +47,9 @@ class Draft:
     url: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
     body: str | None = None
+    body_kind: BodyKind = "none"
     depends: Sequence[str] = ()
+    group: str | None = None
 
 
 @dataclass
@@ -115,7 +121,8 @@ def _draft(reader: Reader, mistakes: MistakeList) -> Draft:
         return draft
     for name in reader.members():
         if name == "body":
-            _, draft.body = reader.raw()
+            value, draft.body = reader.raw()
+            draft.body_kind = _kind_of(value)
         elif name in _MEMBERS:
             take, text = _MEMBERS[name]
             if not take(draft, reader.value()):
@@ -129,7 +136,13 @@ def _draft(reader: Reader, mistakes: MistakeList) -> Draft:
     return draft
 
 
-def _take_id(draft: Draft, value: Any) -> bool:  # noqa: ANN401 - any JSON value, here and below
+def _kind_of(value: Any) -> BodyKind:  # noqa: ANN401 - any JSON value, here and below
+    if value is None:
+        return "null"
+    return "object" if isinstance(value, dict) else "text" if isinstance(value, str) else "other"
+
+
+def _take_id(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     if not isinstance(value, str) or not value:
         return False
     draft.id = value
@@ -148,9 +161,20 @@ def _take_url(draft: Draft, value: Any) -> bool:  # noqa: ANN401
 
 
 def _take_headers(draft: Draft, value: Any) -> bool:  # noqa: ANN401
-    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+    if not isinstance(value, dict):
         return False
-    draft.headers = value
+    # Microsoft's library takes null for none, and numbers for their digits.
+    given = {name: one for name, one in value.items() if one is not None}
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in given.values()):
+        return False
+    draft.headers = {name: str(one) for name, one in given.items()}
+    return True
+
+
+def _take_group(draft: Draft, value: Any) -> bool:  # noqa: ANN401
+    if value is not None and (not isinstance(value, str) or not value):
+        return False
+    draft.group = value
     return True
 
 
@@ -167,9 +191,9 @@ _MEMBERS: dict[str, tuple[Callable[[Draft, Any], bool], str]] = {
     "method": (_take_method, f"must be one of {', '.join(sorted(_METHODS))}"),
     "url": (_take_url, "must be a string that is not empty"),
     "headers": (_take_headers, "must be an object of strings"),
+    "atomicityGroup": (_take_group, "must be a string that is not empty"),
     "dependsOn": (_take_depends, "must be a list of strings"),
 }
 _REFUSED = {
-    "atomicityGroup": "is not supported by Business Central: send the batch with the header Isolation: snapshot",
     "if": "is not supported: Business Central documents no conditions",
 }

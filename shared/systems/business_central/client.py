@@ -14,6 +14,8 @@ _TOO_SLOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _NOT_READ = frozenset({400, 404, 405, 411, 413, 414, 415})
 """The system did not read the batch, so no operation ran."""
+_UNREAD = ("BadRequest", "RequestDataInvalid")
+"""How the codes of a 500 for a batch begin that could not be read; any other may come after writes."""
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -68,9 +70,7 @@ def _refuse(reply: Reply) -> None:
     if reply.status in _TOO_SLOW:
         raise TimedOut(f"{NAME} returned {reply.status}: the batch took too long.", members=members)
     code, text = _error_of(reply)
-    # A 500 with an OData error means that the batch could not be read (facts B3). A 500 without one, or with an
-    # internal error, proves nothing.
-    unread = reply.status == HTTPStatus.INTERNAL_SERVER_ERROR and code and not code.startswith("Internal_")
+    unread = reply.status == HTTPStatus.INTERNAL_SERVER_ERROR and code and code.startswith(_UNREAD)
     if reply.status in _NOT_READ or unread:
         raise RefusedBySystem(f"{NAME} refused the batch: {text or reply.status}", members=members)
     raise NoAnswer(f"{NAME} returned {reply.status} for the batch.", members=members)

@@ -5,10 +5,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from shared.validation.request import Call
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ETAG = re.compile(r'(?:W/)?"[^"]*"')
 _OURS = frozenset({"authorization", "cookie", "host", "proxy-authorization", "x-functions-key"})
+_OF_BATCH = ("accept", "accept-language", "company", "data-access-intent", "odata-maxversion")
+"""Headers of a batch that count for its operations (OData JSON Format 4.01, 19), as far as they mean the operations."""
 _MOST_KNOWN = 1000
 _USUAL = frozenset({"accept", "accept-language", "company", "content-type", "if-match", "prefer"})
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -25,6 +29,7 @@ class Headers:
         etag: If-Match is an ETag, not `*` or `$<id>`.
         reference: The id of the operation whose ETag If-Match refers to by `$<id>`.
         added: The names of headers that were added.
+        is_json: The body is, or must be, a JSON object.
     """
 
     text: str
@@ -33,6 +38,7 @@ class Headers:
     etag: bool
     reference: str | None
     added: tuple[str, ...]
+    is_json: bool
 
 
 class WrongHeaders(ValueError):  # noqa: N818 - named like the problems
@@ -46,8 +52,14 @@ class WrongHeaders(ValueError):  # noqa: N818 - named like the problems
 class AllHeaders:
     """The headers of a batch; many operations have the same ones, so results are cached."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
         self._known: dict[tuple[object, ...], Headers] = {}
+        self._host = call.headers.get("host", "").lower()
+        self._of_batch = {name: call.headers[name] for name in _OF_BATCH if call.headers.get(name)}
+        # An operation's response is JSON in any case; what counts is a parameter, such as IEEE754Compatible.
+        accept = self._of_batch.get("accept", "").lower()
+        if not accept.startswith("application/json") or ";" not in accept:
+            self._of_batch.pop("accept", None)
 
     def read(self, written: Mapping[str, str], *, company: str | None, typed: bool) -> Headers:
         """Return headers as they are sent.
@@ -63,10 +75,16 @@ class AllHeaders:
         key = (company, typed, *written.items())
         known = self._known.get(key)
         if known is None:
-            wrong = list(_mistakes_in(written))
+            # Some clients name the host that they call, which is ours.
+            named = {
+                name: value
+                for name, value in written.items()
+                if not (name.lower() == "host" and value.lower() == self._host)
+            }
+            wrong = list(_mistakes_in(named))
             if wrong:
                 raise WrongHeaders(wrong)
-            known = _read(written, company, typed=typed)
+            known = _read(self._of_batch, named, company, typed=typed)
             if len(self._known) < _MOST_KNOWN:
                 self._known[key] = known
         return known
@@ -88,8 +106,8 @@ def _mistakes_in(written: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         seen.add(lower)
 
 
-def _read(written: Mapping[str, str], company: str | None, *, typed: bool) -> Headers:
-    found = {name.lower(): value for name, value in written.items()}
+def _read(of_batch: Mapping[str, str], written: Mapping[str, str], company: str | None, *, typed: bool) -> Headers:
+    found = {**of_batch, **{name.lower(): value for name, value in written.items()}}
     added = {}
     if typed and not found.get("content-type"):
         added["content-type"] = "application/json"
@@ -105,4 +123,5 @@ def _read(written: Mapping[str, str], company: str | None, *, typed: bool) -> He
         etag=_ETAG.fullmatch(if_match) is not None,
         reference=if_match[1:] if if_match.startswith("$") else None,
         added=tuple(added),
+        is_json=found.get("content-type", "").partition(";")[0].strip().lower() == "application/json",
     )

@@ -9,7 +9,7 @@ from shared.core.problems import Mistake, NotValid
 from shared.core.targets import System, Target
 from shared.systems.business_central.body import Draft, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
-from shared.systems.business_central.urls import Root, Url, service_root
+from shared.systems.business_central.urls import Root, Url, callers_root, service_root
 from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, plan
 from shared.systems.operations import Operation, OperationList, Safe
 from shared.validation.models import MistakeList, pointer
@@ -51,10 +51,12 @@ def batch_of(written: Written, call: Call, target: Target, root: str) -> Operati
         api = service_root(root)
     except ValueError as error:
         raise NotValid(f"The root {error}.", mistakes=(Mistake(str(error)),)) from None
+    for parameter in call.params:
+        written.mistakes.add(Mistake("is not a parameter of $batch", parameter=parameter))
     prefers = preferences(call.headers.get("prefer", ""))
     in_order = not _continues(prefers)
     snapshot = _is_snapshot(call, written.mistakes, in_order=in_order)
-    validation = _Validation(written, target, api)
+    validation = _Validation(written, target, api, call)
     operations = list(validation.operations())
     if snapshot:
         _check_snapshot(operations, target, written.mistakes)
@@ -67,7 +69,7 @@ def chunks(batch: OperationList, target: Target) -> list[Chunk]:
     """Return the chunks of a batch, within the limits of a target.
 
     Raises:
-        NotValid: an operation is too large, or cannot share a chunk with an operation that it refers to.
+        NotValid: an operation cannot share a chunk with an operation that it refers to.
     """
     limits = Limits(target.batch_operations, target.batch_bytes)
     try:
@@ -85,14 +87,15 @@ def _continues(prefers: dict[str, str]) -> bool:
 
 
 def _is_snapshot(call: Call, mistakes: MistakeList, *, in_order: bool) -> bool:
-    isolation = call.headers.get("isolation")
-    if isolation is None:
+    # OData 4.01, 8.2.4; OData 4.0 calls it OData-Isolation.
+    name = next((one for one in ("Isolation", "OData-Isolation") if one.lower() in call.headers), None)
+    if name is None:
         return False
-    if isolation.strip().lower() != "snapshot":
-        mistakes.add(Mistake("must be snapshot, or absent", header="Isolation"))
+    if call.headers[name.lower()].strip().lower() != "snapshot":
+        mistakes.add(Mistake("must be snapshot, or absent", header=name))
     elif not in_order:
         text = "snapshot reverts all operations when one fails, so it cannot continue on error"
-        mistakes.add(Mistake(text, header="Isolation"))
+        mistakes.add(Mistake(text, header=name))
     return True
 
 
@@ -107,11 +110,12 @@ def _check_snapshot(operations: list[Operation], target: Target, mistakes: Mista
 class _Validation:
     """One pass over the drafts in their order: an operation may depend only on earlier ones."""
 
-    def __init__(self, written: Written, target: Target, api: str) -> None:
+    def __init__(self, written: Written, target: Target, api: str, call: Call) -> None:
         self._written = written
         self._company = written.options.company or target.company or None
-        self._root = Root(target.url, api)
-        self._headers = AllHeaders()
+        self._root = Root(target.url, api, callers_root(call.url))
+        self._headers = AllHeaders(call)
+        self._groups = Counter(draft.group for draft in written.drafts if draft.group)
         self._given = {draft.id for draft in written.drafts if draft.id is not None}
         self._positions: dict[str, int] = {}
         self._places: list[_Place | None] = []
@@ -123,10 +127,16 @@ class _Validation:
         """Yield the operations without mistakes; the mistakes of the others are collected."""
         for position, draft in enumerate(self._written.drafts):
             before = self._written.mistakes.count
+            if draft.method in ("GET", "DELETE") and draft.body_kind == "null":
+                draft.body = None
+            if draft.group and self._groups[draft.group] > 1:
+                text = "is not supported with several members: send the batch with the header Isolation: snapshot"
+                self._mistake(position, text, "atomicityGroup")
             found = self._checked(position, draft)
             depends = [self._known(one, position, ("dependsOn", n)) for n, one in enumerate(draft.depends)]
             refers = self._refers(position, draft, found) if found else {}
             name = self._named(position, draft.id)
+            self._join_group(position, draft)
             self._places.append(self._place(found, refers) if found else None)
             if found and self._written.mistakes.count == before:
                 depends = [*depends, *refers.values()]
@@ -154,12 +164,19 @@ class _Validation:
         self._positions.setdefault(name, position)
         return name
 
+    def _join_group(self, position: int, draft: Draft) -> None:
+        """Let later operations depend on a group of one by its name."""
+        if draft.group:
+            self._positions.setdefault(draft.group, position)
+            self._given.add(draft.group)
+
     def _checked(self, position: int, draft: Draft) -> _Checked | None:
         """Return the parts of an operation; None if its mistakes prevent further checks."""
         url = self._url(position, draft)
         company = self._company_to_add(draft, url) if url else None
         try:
             headers = self._headers.read(draft.headers, company=company, typed=draft.body is not None)
+            self._check_body(position, draft, headers)
         except WrongHeaders as error:
             for name, text in error.mistakes:
                 self._mistake(position, text, "headers", name)
@@ -168,6 +185,16 @@ class _Validation:
             return None
         self._check_together(position, draft, url, headers)
         return _Checked(draft.method, url, headers, draft.body)
+
+    def _check_body(self, position: int, draft: Draft, headers: Headers) -> None:
+        """Collect the mistakes of a body: one body that can't be read spoils the whole `$batch`."""
+        if draft.method in ("GET", "DELETE"):
+            if draft.body is not None:
+                self._mistake(position, f"is not allowed: {draft.method} has no body", "body")
+        elif headers.is_json and draft.body_kind != "object":
+            self._mistake(position, "must be an object, because the content type is application/json", "body")
+        elif draft.body_kind in ("null", "other"):
+            self._mistake(position, "must be an object or a text", "body")
 
     def _url(self, position: int, draft: Draft) -> Url | None:
         if not draft.url:
@@ -184,8 +211,6 @@ class _Validation:
         return None if is_named else self._company
 
     def _check_together(self, position: int, draft: Draft, url: Url, headers: Headers) -> None:
-        if draft.method in ("GET", "DELETE") and draft.body is not None:
-            self._mistake(position, f"is not allowed: {draft.method} has no body", "body")
         if draft.method in ("PATCH", "PUT", "DELETE") and not headers.if_match:
             self._mistake(position, f"{draft.method} needs the header If-Match, with an ETag or *", "headers")
         named = url.company or headers.company or url.reference is not None

@@ -51,14 +51,27 @@ def service_root(route: str) -> str:
     return root
 
 
+def callers_root(url: str) -> str:
+    """Return the root of the API for the caller of a batch: the URL of the call, without `/$batch`."""
+    return re.sub(r"(?:\$|%24)batch$", "", url.partition("?")[0].rstrip("/"), flags=re.IGNORECASE)
+
+
 class Root:
     """The root of all URLs of a batch; many operations have the same URL, so results are cached."""
 
-    def __init__(self, base: str, root: str) -> None:
-        """Create it from the target's base URL and the API's root below it."""
+    def __init__(self, base: str, root: str, own: str = "") -> None:
+        """Create it.
+
+        Args:
+            base: The target's base URL.
+            root: The API's root below it.
+            own: The same root for the caller, who may write URLs below it; it ends with a slash.
+        """
         parts = urlsplit(base)
-        self._origin = _origin(parts.scheme, parts.hostname, parts.port)
-        self._path = f"{parts.path.rstrip('/')}/{root}/"
+        self._roots = [(_origin(parts.scheme, parts.hostname, parts.port), f"{parts.path.rstrip('/')}/{root}/")]
+        if own.endswith("/"):
+            parts = urlsplit(own)
+            self._roots.append((_origin(parts.scheme, parts.hostname, parts.port), parts.path))
         self._known: dict[str, Url] = {}
 
     def read(self, url: str) -> Url:
@@ -79,8 +92,9 @@ class Root:
             return _parsed(url, absolute=False)
         if _CONTROL.search(url) or url != url.strip():
             raise ValueError("has control characters, or spaces around it")
-        if "\\" in url or "#" in url:
-            raise ValueError("has a backslash or a fragment (#)")
+        # In a query, a backslash may be part of a literal.
+        if "\\" in url.partition("?")[0] or "#" in url:
+            raise ValueError("has a backslash in its path, or a fragment (#)")
         relative = self._relative(url)
         _check_path(relative.partition("?")[0])
         return _parsed(relative, absolute=relative is not url)
@@ -89,19 +103,21 @@ class Root:
         if not url.startswith("/") and not _SCHEME.match(url):
             return url
         # The path is cut from the text, not from urlsplit(url): the checked text must be the text that is sent.
-        path = url
+        path, roots = url, [root for _, root in self._roots]
         if not url.startswith("/") or url.startswith("//"):
             try:
                 parts = urlsplit(url)
                 origin = _origin(parts.scheme, parts.hostname, parts.port)
             except ValueError:
                 raise ValueError("is not a URL") from None
-            if origin != self._origin or "@" in parts.netloc:
+            roots = [root for known, root in self._roots if known == origin]
+            if not roots or "@" in parts.netloc:
                 raise ValueError("has another origin than the target")
             path = url[url.index("//") + 2 + len(parts.netloc) :]
-        if not path.lower().startswith(self._path.lower()):
-            raise ValueError(f"is not under the target's root, {self._path}")
-        return path[len(self._path) :]
+        found = next((root for root in roots if path.lower().startswith(root.lower())), None)
+        if found is None:
+            raise ValueError(f"is not under the target's root, {roots[0]}")
+        return path[len(found) :]
 
 
 def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, int | None]:

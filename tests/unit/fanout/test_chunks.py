@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome, broken_outcome
-from shared.core.problems import AccessDenied, ItemProblem, NoAnswer, TargetUnreachable, Throttled, TimedOut
+from shared.core.problems import (
+    AccessDenied,
+    ItemProblem,
+    NoAnswer,
+    RefusedBySystem,
+    TargetUnreachable,
+    Throttled,
+    TimedOut,
+)
 from shared.execution.parts import BrokenOffOutcomes
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report, chunks
@@ -63,6 +71,8 @@ class Server:
 
     events: list[Event] = field(default_factory=list)
     bad: set[str] = field(default_factory=set)
+    poison: set[str] = field(default_factory=set)
+    """Operations because of which a whole batch is refused."""
     book: list[str] = field(default_factory=list)
     sent: list[list[str]] = field(default_factory=list)
     can_settle: bool = False
@@ -86,6 +96,8 @@ class Server:
         self.come_to()
         ids = [str(json.loads(text)["id"]) for text in texts]
         self.sent.append(ids)
+        if self.poison & set(ids):
+            raise RefusedBySystem("Bad.", members={"upstreamStatus": 400})
         now = clock.now()
         self.too_early += [one for one in ids if one in self.open_until and now < self.open_until[one]]
         event = self.events.pop(0) if self.events else "well"
@@ -461,3 +473,43 @@ def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
     part = records.read_part(store, RUN, 0)
     assert part is not None
     assert [one.outcome.ending for one in part.ended] == [Ending.DONE, Ending.UNKNOWN, Ending.UNKNOWN]
+
+
+@given(st.sets(st.integers(0, 39), max_size=4), st.booleans())
+def test_c2_of_a_batch_that_is_refused_only_the_culprits_are(
+    tmp_path_factory: pytest.TempPathFactory,
+    poison: set[int],
+    in_order: bool,  # noqa: FBT001 - hypothesis passes it by place
+) -> None:
+    with time() as turned:
+        store = SqliteStore(str(tmp_path_factory.mktemp("batch") / "store.db"))
+        server = Server(poison={str(one) for one in poison})
+        ended = World(turned, store, server, batch(in_order=in_order)).run(40)
+    first = min(poison, default=40)
+    for number in range(40):
+        ending = ended[str(number)].ending
+        if in_order and number > first:
+            assert ending is Ending.NOT_ATTEMPTED
+        else:
+            assert ending is (Ending.REJECTED if number in poison else Ending.DONE)
+    assert server.book == [str(one) for one in range(40) if one not in poison and not (in_order and one > first)]
+    assert len(server.sent) <= 1 + len(poison) * 20
+
+
+def test_d1_the_pause_is_what_the_system_asked_for_while_operations_get_through(tmp_path: Path) -> None:
+    with time() as turned:
+        began = turned.now()
+        server = Server(["busy"] * 3)
+        ended = World(turned, SqliteStore(str(tmp_path / "store.db")), server, batch()).run(16)
+        took = (turned.now() - began).total_seconds()
+    assert {outcome.ending for outcome in ended.values()} == {Ending.DONE}
+    # The simulated system asks for 7 seconds each time.
+    assert 3 * 7 <= took <= 3 * 7 * 1.1
+
+
+def test_d1_the_pause_grows_while_nothing_gets_through(tmp_path: Path) -> None:
+    with time() as turned:
+        server = Server(["outer-busy"] * 4)
+        began = turned.now()
+        World(turned, SqliteStore(str(tmp_path / "store.db")), server, batch()).run(2)
+        assert (turned.now() - began).total_seconds() >= 15 + 30 + 60 + 120

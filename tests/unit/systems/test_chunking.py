@@ -52,17 +52,18 @@ def test_a_plan_keeps_every_promise(found: list[Op], limits: Limits, *, in_order
     try:
         chunks = plan(found, limits, in_order=in_order)
     except CannotPlan as error:
-        assert found[error.position].size > limits.size or any(one.refers for one in found)  # noqa: PT017 - either end
+        assert found[error.position].refers or any(one.refers for one in found)  # noqa: PT017 - either end
         return
     number, before = numbers(chunks), ancestors(chunks)
     assert sorted(one for chunk in chunks for one in chunk.operations) == list(range(len(found)))
     for here, chunk in enumerate(chunks):
         assert list(chunk.operations) == sorted(chunk.operations)
         assert 0 < len(chunk.operations) <= limits.count
-        assert sum(found[one].size for one in chunk.operations) <= limits.size
+        assert sum(found[one].size for one in chunk.operations) <= limits.size or len(chunk.operations) == 1
         assert all(one < here for one in chunk.after)
         together = any(number[o] == here for p in chunk.operations for o in (*found[p].depends, *found[p].refers))
-        assert chunk.stops is (in_order or together)
+        documents = [found[one].document for one in chunk.operations if found[one].document]
+        assert chunk.stops is (in_order or together or len(documents) > len(set(documents)))
     for position, one in enumerate(found):
         here = number[position]
         assert all(number[other] == here for other in one.refers)
@@ -104,9 +105,9 @@ def test_references_that_no_chunk_can_hold_name_the_operation(*, in_order: bool)
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_an_operation_that_no_chunk_can_hold_is_named(*, in_order: bool) -> None:
-    with pytest.raises(CannotPlan, match="operation 1 has 11 bytes; a chunk may have 10"):
-        plan([Op(10), Op(11)], Limits(100, 10), in_order=in_order)
+def test_e8_an_operation_that_is_too_large_goes_alone(*, in_order: bool) -> None:
+    chunks = plan([Op(9), Op(11), Op(1)], Limits(100, 10), in_order=in_order)
+    assert (1,) in [chunk.operations for chunk in chunks]
 
 
 def test_operations_of_their_own_go_in_parallel_in_full_chunks() -> None:
@@ -120,7 +121,8 @@ def test_different_documents_go_in_parallel_and_each_in_its_order() -> None:
     chunks = plan(found, HUNDRED, in_order=False)
     assert [chunk.after for chunk in chunks] == [(), (), (0,), (1,)]
     assert chunks[2].operations == tuple(range(200, 400, 2))
-    assert not any(chunk.stops for chunk in chunks)
+    # B3: with continue-on-error, a throttled write would let a later one to its document pass.
+    assert all(chunk.stops for chunk in chunks)
 
 
 def test_small_documents_share_a_chunk() -> None:
@@ -134,9 +136,9 @@ def test_dependents_do_not_stop_operations_that_have_none() -> None:
     assert [(chunk.operations, chunk.stops) for chunk in chunks] == [((0, 1, 3, 4), True), ((2,), False)]
 
 
-def test_a_dependent_in_a_later_chunk_stops_nothing() -> None:
+def test_a_dependent_in_a_later_chunk_stops_nothing_there() -> None:
     found = [Op(1, document="a")] * 4 + [Op(1, document="a", depends=(0,))]
-    assert [chunk.stops for chunk in plan(found, Limits(4, 100), in_order=False)] == [False, False]
+    assert [chunk.stops for chunk in plan(found, Limits(4, 100), in_order=False)] == [True, False]
 
 
 @pytest.mark.parametrize("in_order", [True, False])

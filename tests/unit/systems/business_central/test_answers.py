@@ -71,6 +71,9 @@ def test_a_page_that_is_no_multipart_says_nothing() -> None:
         (400, '{"error":{"code":"Unknown","message":"too many parts"}}', RefusedBySystem),
         (500, '{"error":{"code":"BadRequest","message":"malformed"}}', RefusedBySystem),
         (413, "", RefusedBySystem),
+        # A7: any other code may come after writes.
+        (500, '{"error":{"code":"Unknown","message":"The connection to the database was lost."}}', NoAnswer),
+        (500, '{"error":{"code":"Internal_ServerError","message":"x"}}', NoAnswer),
         (500, "", NoAnswer),
         (502, "<html>", NoAnswer),
     ],
@@ -94,3 +97,43 @@ def test_a_batch_is_refused_whole_or_says_nothing(status: int, body: str, kind: 
 )
 def test_a_field_becomes_a_literal_of_odata(raw: str, literal: str) -> None:
     assert _literal(json.loads(raw), raw) == literal
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            (
+                '{"responses":[{"id":"1","status":201,"headers":{},"body":{}},'
+                '{"id":"2","status":404,"headers":{}, "body" : }]}'
+            ),
+            [("1", 201)],
+        ),
+        (
+            (
+                '{"responses":[{"id":"1","status":400,"body":{"error":{"code":"x","message":"a\tb}{"}}},'
+                '{"id":"2","status":201}]}'
+            ),
+            [("1", 400), ("2", 201)],
+        ),
+        (
+            (
+                '{"responses":[{"id":"1","status":400,"body":{"error":{"code":"x","message":"\\ud800"}}},'
+                '{"id":"2","status":201}]}'
+            ),
+            [("1", 400), ("2", 201)],
+        ),
+        ('\ufeff{"responses":[{"id":"1","status":201}]}', [("1", 201)]),
+        ('{"responses":[{"id":"1","status":201},{"id":"2","sta', [("1", 201)]),
+    ],
+)
+def test_c3_what_can_be_read_of_an_answer_counts(text: str, found: list[tuple[str, int]]) -> None:
+    responses = answers_in(reply(text))
+    assert [(one.id, one.status) for one in responses] == found
+    assert all(one.reason.encode() is not None for one in responses)
+
+
+@pytest.mark.parametrize("text", ["", "<html>", '{"responses":', '{"responses":[{]}', "[]", '{"value":[{"id":"1"}]}'])
+def test_c3_of_an_answer_without_responses_nothing_counts(text: str) -> None:
+    with pytest.raises(NoAnswer):
+        answers_in(reply(text))

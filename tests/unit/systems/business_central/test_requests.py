@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.problems import NotJson, NotValid, Refused
+from shared.core.problems import NotJson, NotValid, Refused, WrongMediaType
 from shared.core.targets import Target
 from shared.systems.business_central.body import Options, read
 from shared.systems.business_central.requests import batch_of, chunks
@@ -198,10 +198,10 @@ def test_every_mistake_of_every_operation_is_told_at_once() -> None:
     assert sorted(place or "" for place in told) == [
         "/nightshift/x",
         *[f"/requests/0/{name}" for name in ("method", "url")],
-        *[f"/requests/1/{name}" for name in ("atomicityGroup", "dependsOn", "headers", "id", "if", "method")],
+        *[f"/requests/1/{name}" for name in ("dependsOn", "headers", "id", "if", "method")],
         *["/requests/1/more", "/requests/1/url"],
         *["/requests/2/dependsOn/0", "/requests/2/headers/Authorization", "/requests/2/headers/a b", "/requests/2/url"],
-        *["/requests/3/body", "/requests/3/headers", "/requests/3/url"],
+        *["/requests/3/headers", "/requests/3/url"],
         "Isolation",
     ]
 
@@ -251,11 +251,23 @@ def test_a_method_is_written_in_any_case(method: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_read_or_a_deletion_has_no_body(method: str) -> None:
     assert places(one(method=method, body={}, headers={"If-Match": "*"})) == ["/requests/0/body"]
-    assert places({**one(method=method, headers={"if-match": "*"}), "body": None}) == ["/requests/0/body"]
+
+
+def test_e5_what_microsofts_library_accepts_is_accepted() -> None:
+    """A body of null on a GET, a group of null or of one member, and headers that are null or numbers."""
+    written = {**one(headers={"A": 1, "B": None, "C": 1.5}), "body": None, "atomicityGroup": None}
+    assert json.loads(only(written).text)["headers"] == {"a": "1", "c": "1.5"}
+    grouped = {**one(id="a"), "atomicityGroup": "g"}
+    found = asked(grouped, {**one(id="b"), "dependsOn": ["g"]})
+    assert [operation.op.depends for operation in found.operations] == [(), (0,)]
+    url = r"companies(1)/items?$filter=name eq 'a\\b'"
+    assert only(one(url=url)).url == url
+    for member, value in (("headers", None), ("dependsOn", None), ("dependsOn", "1")):
+        assert places({**one(), member: value}) == [f"/requests/0/{member}"]
 
 
 def test_groups_and_conditions_are_refused_with_what_to_do_instead() -> None:
-    [(place, text)] = mistakes(one(atomicityGroup="g"))
+    [(place, text), _] = mistakes(one(atomicityGroup="g"), one(atomicityGroup="g"))
     assert place == "/requests/0/atomicityGroup"
     assert "Isolation: snapshot" in text
     [(place, text)] = mistakes({**one(), "if": "$1/$succeeded"})
@@ -383,7 +395,8 @@ def test_some_headers_are_not_the_operations(name: str) -> None:
 @pytest.mark.parametrize(
     ("headers", "place"),
     [
-        ({"A": 1}, "headers"),
+        ({"A": True}, "headers"),
+        ({"A": ["x"]}, "headers"),
         ("x", "headers"),
         (None, "headers"),
         ({"A": "x\r\nHost: y"}, "headers/A"),
@@ -556,6 +569,96 @@ def test_a_snapshot_cannot_continue_on_error() -> None:
     assert "reverts all" in text
 
 
+OURS = "https://night.example/api/business-central/api/v2.0/"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        OURS,
+        "/api/business-central/api/v2.0/",
+        f"{BASE}/api/v2.0/",
+        "HTTPS://NIGHT.EXAMPLE:443/api/business-central/api/v2.0/",
+    ],
+)
+def test_e1_urls_below_the_route_of_the_call_are_below_the_root(prefix: str) -> None:
+    body = {"requests": [one(url=f"{prefix}companies(1)/customers", headers={"Host": "night.example"})]}
+    headers = {"content-type": "application/json", "host": "night.example"}
+    request = Call("POST", "batch", f"{OURS}$batch", headers, {}, {}, json.dumps(body).encode())
+    [operation] = batch(request, TARGET, ROOT).operations
+    assert json.loads(operation.text) == {
+        "id": "1",
+        "method": "GET",
+        "url": "companies(1)/customers",
+        "headers": {},
+    }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://night.example/api/other/x",
+        "https://night.example.evil/api/business-central/api/v2.0/x",
+        "http://night.example/api/business-central/api/v2.0/x",
+        "https://u@night.example/api/business-central/api/v2.0/x",
+    ],
+)
+def test_e1_no_other_url_is(url: str) -> None:
+    request = Call(
+        "POST",
+        "batch",
+        f"{OURS}$batch",
+        {"content-type": "application/json"},
+        {},
+        {},
+        json.dumps({"requests": [one(url=url)]}).encode(),
+    )
+    with pytest.raises(NotValid) as caught:
+        batch(request, TARGET, ROOT)
+    assert [mistake.pointer for mistake in caught.value.mistakes] == ["/requests/0/url"]
+
+
+def test_e2_headers_of_the_batch_count_for_its_operations() -> None:
+    exact = "application/json;IEEE754Compatible=true"
+    given: dict[str, Any] = {
+        "accept": exact,
+        "accept-language": "de-DE",
+        "x-functions-key": "k",
+        "prefer": "respond-async",
+        "user-agent": "x",
+    }
+    found = asked(one(), one(headers={"Accept-Language": "fr-FR"}), **given)
+    told = [json.loads(operation.text)["headers"] for operation in found.operations]
+    assert told == [
+        {"accept": exact, "accept-language": "de-DE"},
+        {"accept": exact, "accept-language": "fr-FR"},
+    ]
+    for accept in ("*/*", "application/json", "multipart/mixed"):
+        assert json.loads(only(one(), accept=accept).text)["headers"] == {}
+
+
+def test_e4_a_parameter_of_the_batch_is_refused_by_its_name() -> None:
+    request = Call(
+        "POST",
+        "batch",
+        "u",
+        {"content-type": "application/json"},
+        {"tenant": "acme"},
+        {},
+        json.dumps({"requests": [one()]}).encode(),
+    )
+    with pytest.raises(NotValid) as caught:
+        batch(request, TARGET, ROOT)
+    assert [mistake.parameter for mistake in caught.value.mistakes] == ["tenant"]
+
+
+def test_e7_a_byte_order_mark_is_skipped_and_an_encoding_is_named() -> None:
+    data = b"\xef\xbb\xbf" + json.dumps({"requests": [one()]}).encode()
+    assert len(batch(call(data), TARGET, ROOT).operations) == 1
+    with pytest.raises(WrongMediaType, match="Content-Encoding gzip"):
+        batch(call(data, **{"content-encoding": "gzip"}), TARGET, ROOT)
+
+
 def test_a_large_batch_is_planned_by_the_targets_limits() -> None:
     found = asked(*[one()] * 250, prefer="continue-on-error")
     assert [len(chunk.operations) for chunk in chunks(found, TARGET)] == [100, 100, 50]
@@ -563,11 +666,28 @@ def test_a_large_batch_is_planned_by_the_targets_limits() -> None:
     assert [len(chunk.operations) for chunk in chunks(found, small)] == [200, 50]
 
 
-def test_an_operation_that_no_batch_can_hold_is_pointed_at() -> None:
-    found = asked(one(), one(method="POST", body={"x": "y" * 2000}))
-    with pytest.raises(NotValid) as caught:
-        chunks(found, TARGET.model_copy(update={"batch_bytes": 1024}))
-    assert [mistake.pointer for mistake in caught.value.mistakes] == ["/requests/1"]
+def test_e8_an_operation_that_is_larger_than_a_chunk_goes_alone() -> None:
+    found = asked(one(), one(method="POST", body={"x": "y" * 2000}), one())
+    cut = chunks(found, TARGET.model_copy(update={"batch_bytes": 1024}))
+    assert [chunk.operations for chunk in cut] == [(0,), (1,), (2,)]
+
+
+@pytest.mark.parametrize("body", [None, [], 5, True, "text"])
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+def test_c1_a_body_that_would_spoil_its_whole_batch_is_pointed_at(body: object, method: str) -> None:
+    given = {**one(method=method, headers={"If-Match": "*"}), "body": body}
+    assert places(one(), given) == ["/requests/1/body"]
+    assert places({**one(method=method, headers={"If-Match": "*", "Content-Type": "application/json"})}) == [
+        "/requests/0/body"
+    ]
+    text = {**one(method=method, headers={"If-Match": "*", "Content-Type": "text/plain"}), "body": "text"}
+    assert only(text).text.endswith('"body":"text"}')
+
+
+@pytest.mark.parametrize("name", ["isolation", "odata-isolation"])
+def test_e3_a_snapshot_is_known_by_both_names(name: str) -> None:
+    request = call({"requests": [one()]}, **{name: "snapshot"})
+    assert batch_of(read(request), request, TARGET, ROOT).snapshot
 
 
 def test_a_body_can_choose_the_target_before_it_is_judged_by_it() -> None:
