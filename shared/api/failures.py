@@ -55,7 +55,7 @@ def _failure(ref: ItemRef, target: Target, policy: document.PolicyDocument) -> d
     facts: Facts = failures_of(target.system).facts(ref, target.name)
     decision = decide(policy.rules, facts, Initiator.MACHINE)
     failure = {**_shown(ref), "allowed": decision.allowed, "rule": decision.rule, "reason": decision.reason}
-    if not decision.allowed:
+    if not decision.allowed and decision.rule is None:
         failure["wouldAllow"] = suggested_rule(facts)
     return failure
 

@@ -40,7 +40,8 @@ def permitted(spec: RunSpec, policy: PolicyDocument, seen: Snapshot, claim: Call
     decision = decide(policy.rules, seen.facts, spec.by)
     rule = f"{decision.rule or 'no rule'}@{policy.version}"
     if not (decision.allowed or (spec.override and decision.rule is None)):
-        members = {"rule": rule, "wouldAllow": suggested_rule(seen.facts)}
+        # A rule that denies it was written by a person; only where no rule speaks of it, one may be missing.
+        members = {"rule": rule, "wouldAllow": suggested_rule(seen.facts) if decision.rule is None else None}
         raise PolicyDenied(decision.reason, members=members)
     cap = decision.cap or spec.attempts_cap
     if not spec.override and (cap or decision.waits or spec.event_waits):

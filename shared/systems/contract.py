@@ -184,11 +184,12 @@ class Handshake:
 class Event:
     """An event about an item, as a hint to check the item. Events with the same `mark` are repeats of one event.
 
-    `lasting` is whether the mark comes from the system's own numbers, so that it identifies the event for ever.
+    `lasting` is whether the mark comes from the system's own numbers, so that it identifies the event for ever. A
+    `foreign` event is about something else, and came in one delivery with others.
     """
 
     item: int
-    kind: Literal["failed", "ended", "started", "unknown"]
+    kind: Literal["failed", "ended", "started", "unknown", "foreign"]
     mark: str
     lasting: bool = True
 

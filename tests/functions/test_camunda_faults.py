@@ -170,6 +170,18 @@ def test_a_foreign_batch_of_the_size_is_not_taken_for_ours(retrier: Retrier) -> 
     assert executions(retrier, body) == {1}
 
 
+def test_a5_a_batch_for_one_of_our_jobs_is_not_taken_for_ours(retrier: Retrier) -> None:
+    """The call never arrived, and meanwhile somebody else made a batch of as many jobs, one of which is ours."""
+    history_of(retrier)
+    body = body_of(retrier)
+    retrier.camunda.faults.add("cut", kind="action", times=1)
+    accepted = retrier.retries(body, Prefer="respond-async")
+    wait_for(lambda: bool(retrier.camunda.book.calls(kind="action")))
+    retrier.engine.make_batch([body["jobIds"][0], *(retrier.engine.add_job() for _ in range(2))], 1)
+    problem(retrier.result(accepted), 409, "outcome-unknown")
+    assert [retrier.engine.executions(job) for job in body["jobIds"]] == [1, 0, 0]
+
+
 def test_jobs_that_a_hidden_batch_has_done_are_not_done_again(retrier: Retrier) -> None:
     """The app's user may not see batches, so lists are empty; only the jobs show that something came of the call."""
     body = body_of(retrier)
@@ -295,11 +307,14 @@ def test_401_always_is_access_denied(retrier: Retrier) -> None:
     assert (made(retrier), len(retrier.camunda.book.calls(kind="action"))) == ([], 2)
 
 
-@pytest.mark.parametrize("effect", ["redirect", "html", "malformed"])
-def test_an_address_that_is_no_engine_is_told(retrier: Retrier, effect: Any) -> None:  # noqa: ANN401 - an effect
+@pytest.mark.parametrize(
+    ("effect", "slug"),
+    [("redirect", "access-denied"), ("html", "answer-not-understood"), ("malformed", "answer-not-understood")],
+)
+def test_an_address_that_is_no_engine_is_told(retrier: Retrier, effect: Any, slug: str) -> None:  # noqa: ANN401 - an effect
     body = body_of(retrier)
     retrier.camunda.faults.add(effect, kind="list", times=None)
-    problem(retrier.patient(body), 424, "answer-not-understood")
+    problem(retrier.patient(body), 424, slug)
     assert retrier.camunda.book.calls(kind="action") == []
     hosts = {call.host.partition(":")[0] for call in retrier.camunda.book.calls()}
     assert hosts == {"127.0.0.1"}

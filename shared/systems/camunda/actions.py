@@ -76,41 +76,41 @@ class SettingRetries:
     def check(self, items: Mapping[str, str | None], mark: str, others: Collection[str]) -> Outcome:
         """Find a batch of this size that was created since, and check the jobs.
 
-        Another caller's batch does not change the jobs.
+        A batch is ours only if all jobs have changed: another caller's batch of this size may be about one of them.
 
         Raises:
             NotTaken: the engine's history shows no such batch, and no job has changed.
             OutcomeUnknown: there are several batches, or the engine does not show enough.
             Failed: they cannot be listed.
         """
-        found, complete, changed = [], False, False
+        found, complete, changed = [], False, 0
         for pause in _CHECKS:
             clock.sleep(pause)
             made, complete = made_since(self._connection, mark, len(items), self._run)
             found = [one for one in made if one.answer and one.answer["id"] not in others]
             # After the batches, to see the effects of batches that have ended.
-            changed = self._has_changed(items)
-            if len(found) == 1 and changed:
+            changed = self._changed(items)
+            if len(found) == 1 and changed == len(items):
                 return found[0]
-        self._refuse_doubts(found, changed=changed)
+        self._refuse_doubts(found, changed, len(items))
         if not complete:
             raise OutcomeUnknown("There is no batch, and the history does not show batches that have ended.")
         raise NotTaken("The engine shows no batch that was created since, and no job has changed.")
 
-    def _refuse_doubts(self, found: Sequence[Outcome], *, changed: bool) -> None:
+    def _refuse_doubts(self, found: Sequence[Outcome], changed: int, total: int) -> None:
         """Raise OutcomeUnknown if a batch may be ours, or if only a call of ours explains a change."""
         if changed:
             batches = f"{len(found)} batches of this size were" if found else "no batch of this size was"
-            raise OutcomeUnknown(f"Jobs have changed since, and {batches} created.")
+            raise OutcomeUnknown(f"{changed} of {total} jobs have changed since, and {batches} created.")
         if any(one.answer and self._in_progress(str(one.answer["id"])) for one in found):
             raise OutcomeUnknown("A batch of this size is in progress, which may be another caller's.")
 
     def _in_progress(self, batch: str) -> bool:
         return state_of(self._connection, batch, self._run).state != "over"
 
-    def _has_changed(self, items: Mapping[str, str | None]) -> bool:
+    def _changed(self, items: Mapping[str, str | None]) -> int:
         seen = self.look(list(items))
-        return any(_has_changed(seen[one], before) for one, before in items.items())
+        return sum(_has_changed(seen[one], before) for one, before in items.items())
 
     def _look(self, job: Job, failed: str | None) -> Snapshot:
         named = item(job, self._change, failed)

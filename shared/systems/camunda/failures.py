@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from shared.systems.camunda.actions import refusal_of
 from shared.systems.camunda.client import objects, read
 from shared.systems.camunda.failure_times import failed_at, instant_of
-from shared.systems.camunda.jobs import MOST_JOBS, Change, Job, failed_page, item, jobs_of
+from shared.systems.camunda.jobs import FAILED, MOST_JOBS, Change, Job, failed_page, item, jobs_of
 from shared.systems.requests import ItemRef, Selection
 from shared.transport.connection import Connection
 
-_FAILED = {"noRetriesLeft": True}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _MOST_FAILED = 2 * MOST_JOBS
 _MOST_CAUSES = 20
@@ -32,7 +31,7 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     Raises:
         Failed: they cannot be listed.
     """
-    jobs = list(jobs_of(connection, _FAILED, _MOST_FAILED, run))
+    jobs = list(jobs_of(connection, FAILED, _MOST_FAILED, run))
     change = Change(retries=connection.target.retries, machine=True)
     own = [job for job in jobs if job.is_of_process]
     failed = failed_at(connection, own, run)

@@ -14,6 +14,8 @@ from shared.systems.requests import ItemRef
 from shared.transport.connection import Connection
 
 MOST_JOBS = 10_000
+FAILED = {"noRetriesLeft": True, "withException": True}
+"""The query of failed jobs: one without retries that never failed is on hold, by a person's choice."""
 WITH_RETRIES = "retries "
 """Prefix of the episode of a job with retries left: their number follows, because a call changes it."""
 _PASSES = 3
@@ -145,13 +147,13 @@ def _pages(connection: Connection, query: Mapping[str, Any], run: str) -> Iterat
 
 
 def failed_page(connection: Connection, skip: int, top: int, run: str) -> list[Job]:
-    """Return a page of the jobs without retries, in the order of their ids.
+    """Return a page of the failed jobs, in the order of their ids.
 
     Raises:
         Failed: they cannot be listed.
     """
     found: list[Job] = []
-    query = {"noRetriesLeft": True, "sorting": _BY_ID}
+    query = {**FAILED, "sorting": _BY_ID}
     while len(found) < top:
         wanted = min(top - len(found), connection.target.page_size)
         page = _page(connection, query, skip + len(found), wanted, run)

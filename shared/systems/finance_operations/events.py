@@ -38,7 +38,7 @@ from shared.validation.models import Int64Id
 
 Kind = Literal["failed", "ended", "started", "unknown"]
 
-MOST_EVENTS, MOST_NAMES, LONGEST_NAME = 100, 50, 60
+MOST_EVENTS, MOST_NAMES, LONGEST_NAME = 5000, 50, 60
 
 _DEEPEST = 8  # maximum nesting of envelopes and lists; no form is as deep
 _VALIDATION = "microsoft.eventgrid.subscriptionvalidationevent"
@@ -65,18 +65,22 @@ class _Event:
 def read_events(body: object, headers: Mapping[str, str]) -> Handshake | tuple[Event, ...]:
     """Return the events in a body; `headers` have lower-case names.
 
-    Events about no job, such as the test of an endpoint, are left out.
+    Events about no job, such as the test of an endpoint, are left out. Of several events, those that are not known are
+    `foreign`: Event Grid would deliver all of them again because of one.
 
     Raises:
-        UnknownEvent: one of the events names no job; the others do not count then.
-        NotValid: there are more than 100 events.
+        UnknownEvent: no event names a job.
+        NotValid: there are more than 5,000 events, which Event Grid does not send.
     """
     if handshake := _handshake(body, headers):
         return handshake
     found = list(islice(_events(body), MOST_EVENTS + 1))
     if len(found) > MOST_EVENTS:
         raise NotValid.of(Mistake(f"there are more than {MOST_EVENTS} events", found[-1].place))
-    return tuple(_event_of(event) for event in found if not _about_no_job(event.fields))
+    given = [event for event in found if not _about_no_job(event.fields)]
+    if given and not any(map(_names_job, given)):
+        _refuse(given[0].whole, given[0].place)
+    return tuple(_event_of(event) if _names_job(event) else Event(0, "foreign", "") for event in given)
 
 
 def _handshake(body: object, headers: Mapping[str, str]) -> Handshake | None:
@@ -178,11 +182,16 @@ def _about_no_job(fields: Mapping[str, object]) -> bool:
     return sample or any(name in title for name in _WITHOUT_JOBS)
 
 
-def _event_of(event: _Event) -> Event:
+def _names_job(event: _Event) -> bool:
     try:
-        job = _JOB.validate_python(event.fields.get("jobid"))
+        _JOB.validate_python(event.fields.get("jobid"))
     except ValidationError:
-        _refuse(event.whole, event.place)
+        return False
+    return True
+
+
+def _event_of(event: _Event) -> Event:
+    job = _JOB.validate_python(event.fields.get("jobid"))
     return Event(job, _kind(event.fields), *_mark(event, job))
 
 

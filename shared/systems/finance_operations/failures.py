@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from urllib.parse import quote
 
-from shared.systems.finance_operations.client import ODATA
-from shared.systems.finance_operations.jobs import ENUM, FIELDS, jobs_in, listed, literal
+from shared.systems.finance_operations.jobs import ENUM, FIELDS, listed, literal
 from shared.systems.finance_operations.requests import named
 from shared.systems.requests import Selection
 from shared.transport.connection import Connection
@@ -23,13 +23,13 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
 def failures_page(
     connection: Connection, since: datetime | None, until: datetime | None, skip: int, top: int
 ) -> tuple[Selection, bool]:
-    """Return one page of what `failures` returns, and whether there are more.
+    """Return one page of what `failures` returns, and whether there are more; the system may page by less.
 
     Raises:
         Failed: they cannot be listed.
     """
     path = f"{_list_path(since, until)}&$skip={skip}&$top={top + 1}"
-    jobs = jobs_in(connection.read(path, run="failures", headers=ODATA))
+    jobs = list(islice(listed(connection, path, "failures"), top + 1))
     return Selection([named(job) for job in jobs[:top]]), len(jobs) > top
 
 

@@ -132,7 +132,9 @@ def job_in(reply: Reply, batch_job_id: int) -> BatchJob:
     """
     refuse_service(reply)
     content = reply.json_object
-    if reply.status == HTTPStatus.NOT_FOUND and content is not None and not _no_such_path(reply):
+    # Microsoft's library answers 404 without a body for an entity that is not there; a web server sends a page.
+    missing = reply.status == HTTPStatus.NOT_FOUND and (content is not None or not reply.body.strip())
+    if missing and not _no_such_path(reply):
         raise ItemNotFound(f"There is no batch job {batch_job_id}.", members={**upstream(reply), "sent": False})
     if reply.status != HTTPStatus.OK or content is None:
         raise AnswerNotUnderstood(f"The response for a batch job was {reply.shape}.", members=upstream(reply))

@@ -84,11 +84,19 @@ def test_the_policy_is_read_for_every_item(turned: TurnedClock) -> None:
 
 
 @BOTH
-def test_what_a_rule_denies_is_denied_with_the_rule_that_would_allow_it(by: Initiator) -> None:
+def test_f8_what_a_rule_denies_names_that_rule_and_offers_none(by: Initiator) -> None:
     with pytest.raises(PolicyDenied, match="Rule R denies it") as caught:
         permitted(spec(by), policy({"action": "deny"}), SEEN, lambda: FRESH)
-    told = caught.value.members["wouldAllow"]
     assert caught.value.members["rule"] == "R@7"
+    outcome = Outcome.of(caught.value)
+    assert (outcome.ending, outcome.rule, outcome.would_allow) == (Ending.SKIPPED, "R@7", None)
+
+
+def test_a_machine_needs_a_rule_that_allows_it() -> None:
+    with pytest.raises(PolicyDenied, match="No rule allows it") as caught:
+        permitted(spec(Initiator.MACHINE), policy(), SEEN, lambda: FRESH)
+    assert caught.value.members["rule"] == "no rule@7"
+    told = caught.value.members["wouldAllow"]
     assert told == {
         "name": "allow it",
         "action": "allow",
@@ -96,17 +104,8 @@ def test_what_a_rule_denies_is_denied_with_the_rule_that_would_allow_it(by: Init
         "job": "Invoice posting",
         "company": "USMF",
     }
-    allowing = Rules(rules=[Rule.model_validate(told), Rule(name="R", action="deny")])
-    assert decide(allowing, SEEN.facts, by).allowed
-    outcome = Outcome.of(caught.value)
-    assert (outcome.ending, outcome.rule, outcome.would_allow) == (Ending.SKIPPED, "R@7", told)
-
-
-def test_a_machine_needs_a_rule_that_allows_it() -> None:
-    with pytest.raises(PolicyDenied, match="No rule allows it") as caught:
-        permitted(spec(Initiator.MACHINE), policy(), SEEN, lambda: FRESH)
-    assert caught.value.members["rule"] == "no rule@7"
-    assert "wouldAllow" in caught.value.members
+    allowing = Rules(rules=[Rule.model_validate(told)])
+    assert decide(allowing, SEEN.facts, Initiator.MACHINE).allowed
 
 
 @BOTH

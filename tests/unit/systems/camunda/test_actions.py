@@ -264,7 +264,7 @@ def test_jobs_that_changed_without_a_batch_are_no_proof_of_anything(rig: Rig) ->
     jobs, before = rig.failed(2), mark(rig.connection, RUN)
     rig.clock.turn(60)
     work = SettingRetries(rig.connection, Change(retries=1), RUN)
-    with pytest.raises(OutcomeUnknown, match="Jobs have changed since, and no batch"):
+    with pytest.raises(OutcomeUnknown, match="2 of 2 jobs have changed since, and no batch"):
         work.check(dict.fromkeys(jobs, "retries 7"), before, ())
 
 
@@ -395,7 +395,7 @@ def test_a_lost_answer_is_done_where_the_batch_is_gone_and_else_not_taken(rig: R
         ({"effect": "throttle", "retry_after": 60}, Throttled),
         ({"effect": "status", "status": 502}, NoAnswer),
         ({"effect": "html"}, NoAnswer),
-        ({"effect": "redirect"}, AnswerNotUnderstood),
+        ({"effect": "redirect"}, AccessDenied),
     ],
     ids=str,
 )

@@ -135,3 +135,12 @@ def test_a_page_of_failures_tells_whether_there_are_more(rig: Rig) -> None:
 
 def test_one_item_without_a_cause_is_of_the_empty_one() -> None:
     assert cause_and_group(ItemRef("x", {}).about) == ("", ("", ""))
+
+
+def test_b4_a_timer_that_never_failed_is_on_hold_and_left_alone(rig: Rig) -> None:
+    held = rig.engine.add_job(timer=True, retries=0, message=None)
+    (job,) = rig.failed(1)
+    assert ids(swept(rig).items) == [job]
+    shown, more = failures_page(rig.connection, None, None, 0, 10)
+    assert (ids(shown.items), more) == ([job], False)
+    assert rig.engine.executions(held) == 0

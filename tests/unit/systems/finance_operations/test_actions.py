@@ -284,6 +284,11 @@ def test_only_200_with_a_job_is_a_job(status: int) -> None:
             job_in(reply(status, ENTITY), JOB)
 
 
+def test_f1_a_404_without_a_body_is_a_job_that_is_not_there() -> None:
+    with pytest.raises(ItemNotFound):
+        job_in(reply(404, b""), JOB)
+
+
 def test_a_page_that_is_not_the_service_is_told_from_a_missing_job() -> None:
     with pytest.raises(AnswerNotUnderstood):
         job_in(reply(404, b"<html>", "text/html"), JOB)

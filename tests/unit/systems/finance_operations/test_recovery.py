@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from local.simulators.landscape import Landscape
 from shared.core.outcome import Recovery
 from shared.core.targets import Targets
+from shared.systems.finance_operations.failures import failures_page
 from shared.systems.finance_operations.jobs import BatchJob, Status
 from shared.systems.finance_operations.recovery import became, became_of
 from shared.transport.connection import Connection
@@ -96,3 +97,13 @@ def test_a_job_that_was_deleted_is_gone(turned: TurnedClock) -> None:
         found = dict(became_of(connection, watched, datetime(2026, 1, 1, tzinfo=UTC), "r1"))
     assert found[str(deleted)].recovery is Recovery.GONE
     assert found[str(kept)].recovery is Recovery.FAILED_AGAIN
+
+
+def test_f2_a_page_of_failures_is_whole_although_the_system_pages_by_less(turned: TurnedClock) -> None:
+    with Landscape(turned.now) as landscape:
+        landscape.finance_operations.behaviour.page_size = 3
+        landscape.finance_operations.jobs.fail(10)
+        connection = Connection(Targets(landscape.settings).named("fo"))
+        since = turned.now() - timedelta(hours=1)
+        pages = [failures_page(connection, since, turned.now(), skip, 7) for skip in (0, 7)]
+    assert [(len(found.items), more) for found, more in pages] == [(7, True), (3, False)]
