@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydantic import Field
 
 from shared.api import start
-from shared.api.run_actions import Ids, RunOptions, item_refs, refuse_unknown, request_of
+from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, refuse_unknown, request_of
 from shared.core import clock
 from shared.core.outcome import Ending
 from shared.core.problems import KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired
@@ -35,7 +34,9 @@ class ApplyBody(RunOptions):
     only: Ids | None = None
     # `except` is a keyword of Python.
     but: Ids | None = Field(default=None, alias="except")
-    waves: Preset = Field(default="all", description="How many items are tried at once: `careful` or `all`.")
+    waves: Preset | None = Field(
+        default=None, description="How many items are tried at once: `careful` or `all`; the default is the plan's."
+    )
 
 
 async def apply_plan(call: Call, engine: Engine) -> Response:
@@ -61,15 +62,12 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
     spec = records.read_spec(store, plan.id)
     mark = fanout_creation.selection_mark(chosen)
     if spec.is_batch:
-        more = {"plan": plan.id, "reason": body.reason}
-        return _once(
-            plan,
-            lambda: fanout_creation.create_again(store, call, (_apply_key(plan.id), mark), spec, chosen, {}, more),
-        )
-    request = replace(
-        request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform"),
-        waves=body.waves,
-        follow_up=spec.sweep is not None if body.followUp is None else body.followUp,
+        some = chosen[: body.cap]
+        options = batch_options(body, {"plan": plan.id, "reason": body.reason})
+        again = fanout_creation.again(store, call, spec, {item.id for item in some}, {}, options)
+        return _once(plan, lambda: creation.create_or_join(store, _apply_key(plan.id), mark, again))
+    request = kept_options(
+        request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform"), body, spec, body.waves
     )
     app_targets().choose(request.system, request.target)
 

@@ -1,22 +1,36 @@
-"""`retry`: a new run for the failed and not attempted items of a run."""
+"""`retry`: a new run for what a run left: failed, not attempted, failed again, or refused and mended.
+
+Each item is sent again by one run only (`shared/runs/handed_on.py`). The same request joins that run; another one
+continues with what that run left.
+"""
 
 import asyncio
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 
 from pydantic import Field
 
 from shared.api import start
-from shared.api.run_actions import Ids, RunOptions, item_refs, refuse_unknown, request_of
-from shared.core.outcome import Ending
+from shared.api.run_actions import (
+    Ids,
+    RunOptions,
+    asked,
+    batch_options,
+    item_refs,
+    kept_options,
+    refuse_unknown,
+    request_of,
+)
+from shared.core.outcome import Ending, Recovery
 from shared.core.problems import IsAPlan, Mistake, NotValid, RunOpen
 from shared.core.response import Response
-from shared.core.settings import app_settings
+from shared.core.settings import Preset, Settings, app_settings
 from shared.core.targets import app_targets
 from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
 from shared.runs import creation, idempotency, records
-from shared.runs.creation import StartedRun
+from shared.runs.creation import Make, StartedRun, Wanted
+from shared.runs.handed_on import Follow
 from shared.runs.records import RunItem
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
@@ -27,51 +41,84 @@ from shared.validation.models import checked, pointer
 from shared.validation.request import Call
 
 _RETRIED = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
+_DONE = "is not an item of the run, or it is done"
 
 
 class RetryBody(RunOptions):
     """Body of `retry`: the ids to retry; without them, all failed and not attempted items."""
 
     only: Ids | None = None
+    waves: Preset | None = Field(
+        default=None,
+        description="How many items are tried at once: `careful` or `all`; the default is that of a sweep's own run.",
+    )
+    recovery: Literal["failed_again"] | None = Field(
+        default=None, description="Retry the items that failed again after they were done."
+    )
     replace: dict[str, dict[str, Any]] | None = Field(
         default=None, min_length=1, max_length=10_000, description="New bodies for operations of a batch, by id."
     )
 
 
 async def retry_run(call: Call, engine: Engine) -> Response:
-    """Retry items of a run in a new run.
+    """Retry items of a run in a new run, or join the run that the same request started.
 
     Raises:
         IsAPlan: the run is a plan.
-        RunOpen: the run has not ended.
+        RunOpen: the run has not ended, or the one that took its items.
+        HandedOn: other runs took some of the items.
         NotValid: the body is not valid, or selects no item.
     """
     body = checked(RetryBody, read_json(call))
+    if body.only is not None and body.recovery is not None:
+        raise NotValid.of(Mistake("send only or recovery, not both", "/recovery"))
     started = await asyncio.to_thread(_begin_retry, app_store(), call, body)
     return await start.answer(call, started, engine)
 
 
 def _begin_retry(store: Store, call: Call, body: RetryBody) -> StartedRun:
-    settings = app_settings()
-    spec = records.read_spec(store, call.route_params.get("id", ""))
-    head = records.read_report(store, spec.run)
+    run = call.route_params.get("id", "")
+    while isinstance(found := _take_over(store, call, body, run), Follow):
+        run = found.handing.run
+    return found
+
+
+def _take_over(store: Store, call: Call, body: RetryBody, run: str) -> StartedRun | Follow:
+    """Start a run for what a run left; return the run that took it, if another one did."""
+    settings, spec = app_settings(), records.read_spec(store, run)
     if spec.mode == "plan":
         raise IsAPlan("The run is a plan.", run=spec.run)
-    if head is None:
+    if records.read_report(store, spec.run) is None:
         raise RunOpen("The run has not ended.", run=spec.run)
-    chosen = _retried(list(records.all_items(store, spec.run)), body)
+    chosen = _retried(spec.run, list(records.all_items(store, spec.run)), body)
     # A retry of a check repeats the run that was checked.
     source = records.source_of(store, spec)
-    if spec.is_batch:
-        keyed = idempotency.key_of(call, creation.actor(call, settings)), idempotency.fingerprint(call)
-        more = {"parent": spec.run, "reason": body.reason}
-        return fanout_creation.create_again(
-            store, call, keyed, source, chosen, fanout_creation.replaced_bodies(call), more
-        )
+    named = body.only is not None or body.replace is not None
+    # Over the cap, jobs end as skipped; operations are left to the next retry.
+    wanted = Wanted(source.run, [item.id for item in chosen], named, body.cap if spec.is_batch else None)
+
+    def prepare(ids: Collection[str]) -> Make:
+        some = [item for item in chosen if item.id in ids]
+        if spec.is_batch:
+            options = batch_options(body, {"parent": spec.run, "reason": body.reason})
+            new = fanout_creation.replaced_bodies(call)
+            return fanout_creation.again(store, call, source, ids, new, options)
+        return _again(store, call, body, spec, source, some, settings)
+
+    key = idempotency.key_of(call, creation.actor(call, settings))
+    return creation.take_over(store, key, idempotency.fingerprint(call), wanted, prepare)
+
+
+def _again(
+    store: Store, call: Call, body: RetryBody, spec: RunSpec, source: RunSpec, chosen: list[Item], settings: Settings
+) -> Make:
+    """Return what builds a run from items that are sent one by one, or together."""
     if body.replace:
         raise NotValid.of(Mistake("is only for batches of operations", "/replace"))
     items = item_refs(store, source.run, chosen)
-    request = replace(request_of(body, spec.system, spec.target, items, "perform"), follow_up=bool(body.followUp))
+    request = request_of(body, spec.system, spec.target, items, "perform")
+    # What a night could not do may still be broken for all: a retry is as careful as it was.
+    request = kept_options(request, body, source, body.waves) if source.sweep else asked(request, body, body.waves)
     app_targets().choose(request.system, request.target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
@@ -79,26 +126,23 @@ def _begin_retry(store: Store, call: Call, body: RetryBody) -> StartedRun:
         origin = {"function": source.function, "parent": spec.run, "plan": source.plan}
         return made.model_copy(update=origin), creation.items_with_cap(request.items, request.cap)
 
-    key = idempotency.key_of(call, creation.actor(call, settings))
-    return creation.create_or_join(store, key, idempotency.fingerprint(call), make)
+    return make
 
 
-def _retried(items: list[Item], body: RetryBody) -> list[Item]:
-    """Return the items to retry; done items are never among them."""
-    allowed = {item.id for item in items if item.outcome is not Ending.DONE}
-    refuse_unknown("only", body.only, allowed, "is not an item of the run, or it is done")
+def _retried(run: str, items: list[Item], body: RetryBody) -> list[Item]:
+    """Return the items to retry; an item that is done is among them only if it failed again, and was asked for."""
+    allowed = {item.id for item in items if item.outcome is not Ending.DONE or item.recovery is Recovery.FAILED_AGAIN}
+    refuse_unknown("only", body.only, allowed, _DONE)
     replaced = set(body.replace or {})
-    mistakes = [
-        Mistake("is not an item of the run, or it is done", pointer(("replace", one)))
-        for one in sorted(replaced - allowed)
-    ]
+    mistakes = [Mistake(_DONE, pointer(("replace", one))) for one in sorted(replaced - allowed)]
     if mistakes:
-        raise NotValid.of(*mistakes)
+        raise NotValid("The request is not valid.", mistakes=tuple(mistakes), run=run)
     if body.only is not None:
         return [item for item in items if item.id in set(body.only)]
-    chosen = [item for item in items if item.outcome in _RETRIED or item.id in replaced]
+    if body.recovery:
+        chosen = [item for item in items if item.recovery == body.recovery]
+    else:
+        chosen = [item for item in items if item.outcome in _RETRIED or item.id in replaced]
     if not chosen:
-        raise NotValid(
-            "The run has no failed or not attempted items.", mistakes=(Mistake("list the ids to retry", "/only"),)
-        )
+        raise NotValid(f"Run {run} has no such items.", mistakes=(Mistake("list the ids to retry", "/only"),), run=run)
     return chosen

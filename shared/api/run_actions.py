@@ -1,14 +1,18 @@
 """Options and checks that `sweep`, `apply` and `retry` share."""
 
-from collections.abc import Collection, Sequence
-from typing import Annotated
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from shared.core.problems import Mistake, NotValid
+from shared.core.settings import Preset
 from shared.core.targets import System
+from shared.fanout.creation import Again
 from shared.runs import records
 from shared.runs.report import Item
+from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.registry import definition_of
 from shared.systems.requests import ItemRef, RunRequest
@@ -46,6 +50,40 @@ def request_of(body: RunOptions, system: System, target: str | None, items: Sequ
         max_parallel=body.maxParallel,
         give_up_after=body.giveUpAfter,
     )
+
+
+def asked(request: RunRequest, body: RunOptions, waves: Preset | None) -> RunRequest:
+    """Return a request with the waves and the watching that its body asks for."""
+    return replace(request, waves=waves or "all", follow_up=bool(body.followUp))
+
+
+def kept_options(request: RunRequest, body: RunOptions, former: RunSpec, waves: Preset | None) -> RunRequest:
+    """Return a request with the options of an earlier run where its body has none."""
+    parallel = body.maxParallel if "maxParallel" in body.model_fields_set else former.max_parallel
+    minutes = round((former.give_up - former.created).total_seconds() / 60)
+    return replace(
+        request,
+        waves=waves or former.waves,
+        follow_up=bool(former.follow_up) if body.followUp is None else body.followUp,
+        max_parallel=parallel,
+        override=body.override or former.override,
+        # A night's own time is not that of a person who applies its plan.
+        give_up_after=minutes if body.giveUpAfter is None and not former.is_night else body.giveUpAfter,
+    )
+
+
+def batch_options(body: RunOptions, changes: Mapping[str, Any]) -> Again:
+    """Return the options of a run that sends operations again.
+
+    Raises:
+        NotValid: an option has no meaning for operations.
+    """
+    refused = [name for name in ("override", "followUp", "waves") if getattr(body, name, None)]
+    mistakes = [Mistake("is not for batches of operations", f"/{name}") for name in refused]
+    if mistakes:
+        raise NotValid.of(*mistakes)
+    parallel = body.maxParallel if "maxParallel" in body.model_fields_set else None
+    return Again(changes, max_parallel=parallel, give_up_after=body.giveUpAfter)
 
 
 def refuse_unknown(member: str, ids: list[str] | None, known: Collection[str], text: str) -> None:

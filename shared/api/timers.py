@@ -4,8 +4,9 @@ A tick handles every target of one system whose night has begun and that has no 
 is created once, so late, missed and doubled ticks start it once.
 
 The night of fanned-out batches retries, once, the failed and not attempted operations of the last day's batches. It
-never retries what is unknown, or what a person stopped or cancelled. A batch in order, or all or nothing, with an
-operation that was rejected, rolled back or is unknown waits for a person: the rest must not go on without that one.
+never retries what is unknown, what a person stopped or cancelled, or what another run took. A batch in order, or all or
+nothing, with an operation that was rejected, skipped, rolled back or is unknown waits for a person: the rest must not
+go on without that one.
 """
 
 import asyncio
@@ -23,10 +24,11 @@ from shared.core.settings import Settings, app_settings
 from shared.core.targets import System, Target, app_targets
 from shared.durable.engine import Engine
 from shared.fanout import batch_records
-from shared.fanout.creation import create_again, selection_mark
+from shared.fanout.creation import Again, again, selection_mark
 from shared.policy.rules import Initiator
 from shared.runs import creation, records
-from shared.runs.creation import StartedRun
+from shared.runs.creation import StartedRun, Wanted
+from shared.runs.handed_on import Follow
 from shared.runs.report import Item, State
 from shared.runs.spec import RunSpec, Window
 from shared.storage.app import app_store
@@ -80,7 +82,9 @@ def _retries(store: Store, settings: Settings, function: str, target: Target, ni
         items = _retryable(store, former)
         if items:
             try:
-                started.append(_retry(store, settings, function, night, former, items))
+                found = _retry(store, settings, function, night, former, items)
+                # What another run took is that run's to leave, and for a night to retry.
+                started += [found] if isinstance(found, StartedRun) else []
             except Problem as problem:
                 # The payloads may be past their retention; the other batches are retried.
                 _log.warning("run %s: not retried at night (%s)", former.run, problem.slug)
@@ -105,7 +109,7 @@ def _retryable(store: Store, former: RunSpec) -> list[Item]:
     if head is None or batch is None or head.state is State.CANCELLED:
         return []
     items = list(records.all_items(store, former.run))
-    stopped = {Ending.REJECTED, Ending.UNKNOWN, Ending.ROLLED_BACK} & {item.outcome for item in items}
+    stopped = {item.outcome for item in items} - _RETRIED - {Ending.DONE}
     if stopped and (batch.in_order or batch.snapshot):
         return []
     return [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
@@ -113,10 +117,11 @@ def _retryable(store: Store, former: RunSpec) -> list[Item]:
 
 def _retry(
     store: Store, settings: Settings, function: str, night: Night, former: RunSpec, items: list[Item]
-) -> StartedRun:
+) -> StartedRun | Follow:
     call = Call("POST", function, settings.public_url or former.base, {}, {}, {}, b"")
-    key = f"keys/{function}-{former.run}", selection_mark(items)
+    key, mark = f"keys/{function}-{former.run}", selection_mark(items)
     more: dict[str, object] = {"parent": former.run, "reason": f"Night {night.name}", "by": Initiator.MACHINE}
     more |= {"origin": "timer", "function": function, "actor": function}
     more |= {"give_up": night.end, "sweep": Window(night=night.name)}
-    return create_again(store, call, key, former, items, {}, more)
+    wanted = Wanted(former.run, [item.id for item in items], named=False)
+    return creation.take_over(store, key, mark, wanted, lambda ids: again(store, call, former, ids, {}, Again(more)))

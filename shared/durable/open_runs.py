@@ -19,7 +19,7 @@ from shared.core.model import Stored
 from shared.core.problems import Exists
 from shared.durable.engine import BATCH, ORCHESTRATOR, Engine, Phase
 from shared.policy.switches import How
-from shared.runs import records
+from shared.runs import handed_on, records
 from shared.runs.report import State
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
@@ -109,7 +109,10 @@ def needed(view: RunView) -> Need:
 
 
 async def start_recorded(spec: RunSpec, engine: Engine) -> None:
-    """Start a recorded run."""
+    """Start a recorded run; one that lost the items that it took is closed instead, and has sent nothing."""
+    if spec.taken_from and not await asyncio.to_thread(handed_on.confirm, app_store(), spec.taken_from, spec.run):
+        await engine.close(spec.run, "never started")
+        return
     await engine.start(spec.run, BATCH if spec.is_batch else ORCHESTRATOR)
 
 

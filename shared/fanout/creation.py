@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shared.core.problems import Mistake, NotValid
@@ -11,7 +12,7 @@ from shared.core.targets import app_targets
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
 from shared.runs import creation, idempotency
-from shared.runs.creation import StartedRun
+from shared.runs.creation import Make
 from shared.runs.records import RunItem
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
@@ -20,36 +21,43 @@ from shared.systems.chunking import Chunk
 from shared.systems.operations import BatchOperation, OperationList
 from shared.systems.registry import fan_out_of
 from shared.systems.requests import RunRequest
+from shared.validation.body import json_body
 from shared.validation.json_text import members_of
 from shared.validation.request import Call
 
 
-def create_again(
+@dataclass(frozen=True)
+class Again:
+    """Options of a run that sends operations again; `changes` are fields of its spec that differ from the call's."""
+
+    changes: Mapping[str, Any]
+    max_parallel: int | None = None
+    give_up_after: int | None = None
+
+
+def again(
     store: Store,
     call: Call,
-    key: tuple[str | None, str],
     former: RunSpec,
-    items: Sequence[Item],
+    chosen: Collection[str],
     replaced: Mapping[str, str],
-    more: Mapping[str, Any],
-) -> StartedRun:
-    """Create a run from some operations of a former run, with their old or new bodies; or join it if it exists.
+    options: Again,
+) -> Make:
+    """Return what builds a run from some operations of a former run, with their old or new bodies.
 
     Args:
         store: The store.
         call: The call that asks for it.
-        key: The idempotency key in the store (None: no key), and the fingerprint of the request.
         former: The former run.
-        items: The items of the former run to be sent again.
+        chosen: The ids of the operations to be sent again.
         replaced: The JSON of new bodies, by the operations' ids.
-        more: Fields of the new spec that differ from those of the call.
+        options: The options of the new run.
 
     Raises:
         NotValid: an operation is no longer stored, or it refers to one that is not sent again.
     """
     settings, batch = app_settings(), batch_records.read_batch(store, former.run)
     target = app_targets().choose(former.system, former.target)
-    chosen = {item.id for item in items}
     texts = [
         _again(one, replaced.get(one.id), chosen)
         for one in batch_records.operations(store, former.run)
@@ -60,25 +68,32 @@ def create_again(
     body = f'{{"requests":[{",".join(texts)}]}}'.encode()
     headers = {"content-type": "application/json", **_headers_of(batch)}
     fan_out = fan_out_of(former.system)
-    again = Call("POST", call.function, call.url, headers, {}, {"root": batch.root}, body)
-    operations = fan_out.read(again).validated(target)
+    repeated = Call("POST", call.function, call.url, headers, {}, {"root": batch.root}, body)
+    operations = fan_out.read(repeated).validated(target)
     chunks = fan_out.chunks(operations, target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         request = RunRequest(
-            system=former.system, target=target.name, reason=None, items=[], native=True, shape=former.shape
+            system=former.system,
+            target=target.name,
+            reason=None,
+            items=[],
+            native=True,
+            shape=former.shape,
+            max_parallel=options.max_parallel or former.max_parallel,
+            give_up_after=options.give_up_after,
         )
         made = creation.spec_of_call(call, request, settings, record)
-        spec = made.model_copy(update={"function": former.function, **more})
+        spec = made.model_copy(update={"function": former.function, **options.changes})
         write_chunks(store, spec, operations, chunks, settle_by=batch.settle_by)
         return spec, None
 
-    return creation.create_or_join(store, key[0], key[1], make)
+    return make
 
 
 def replaced_bodies(call: Call) -> dict[str, str]:
     """Return the JSON text of the bodies that a retry replaces, unchanged, by the operations' ids."""
-    members = {name: raw for name, _, raw in members_of(call.body.decode())}
+    members = {name: raw for name, _, raw in members_of(json_body(call).decode())}
     return {name: raw for name, _, raw in members_of(members["replace"])} if "replace" in members else {}
 
 
@@ -122,7 +137,7 @@ def _batch_operation(operations: OperationList, where: Mapping[int, int], place:
     )
 
 
-def _again(one: BatchOperation, body: str | None, chosen: set[str]) -> str:
+def _again(one: BatchOperation, body: str | None, chosen: Collection[str]) -> str:
     """Return the JSON of an operation that is sent again; its dependencies are done, or are sent again too."""
     text = one.text if body is None else _with_body(one.text, body)
     needed = [name for _, name in one.depends if name in chosen]

@@ -11,7 +11,8 @@ from shared.core.schedule import Night
 from shared.core.settings import Settings
 from shared.core.targets import Target, app_targets
 from shared.policy.rules import Initiator
-from shared.runs import idempotency, records
+from shared.runs import handed_on, idempotency, records
+from shared.runs.handed_on import Follow, Join, Take
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec, Window
 from shared.storage.base import Store
@@ -20,6 +21,20 @@ from shared.validation.request import Call
 
 _EVENT_GIVES_UP = timedelta(hours=24)
 """How long the run of an event retries a system that can't be reached or is throttling."""
+
+
+type Make = Callable[[idempotency.KeyRecord], tuple[RunSpec, list[RunItem] | None]]
+"""Builds the spec of a new run, and its items if they are known."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Items of a run that another run wants to send, at most `most`; `named`: it gets all of them or none."""
+
+    source: str
+    items: Sequence[str]
+    named: bool
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ def create_or_join(
     store: Store,
     key: str | None,
     mark: str,
-    make: Callable[[idempotency.KeyRecord], tuple[RunSpec, list[RunItem] | None]],
+    make: Make,
 ) -> StartedRun:
     """Store the spec and items that `make` builds, or join the run that has the key.
 
@@ -170,6 +185,55 @@ def create_or_join(
     spec, run_items = make(record)
     records.write_spec(store, spec, run_items)
     return StartedRun(spec, joined)
+
+
+def take_over(
+    store: Store, key: str | None, mark: str, wanted: Wanted, prepare: Callable[[frozenset[str]], Make]
+) -> StartedRun | Follow:
+    """Store a run that sends items of another run again; each item is sent again by one run only.
+
+    Args:
+        store: The store.
+        key: The key of `idempotency.key_of`; None for a call whose repetition can't be recognized.
+        mark: The fingerprint of the request: the same request joins the run that took the items.
+        wanted: The items, and the run that left them.
+        prepare: Checks the items that the run gets, and returns what builds its spec.
+
+    Returns:
+        The run; or the run that took all the items before, and may have left some.
+
+    Raises:
+        HandedOn: other runs took some of the items.
+        RunOpen: another call is about to store the run that took them.
+        KeyReused: another request has the key.
+    """
+    while True:
+        found = handed_on.look(store, wanted.source, wanted.items, mark, named=wanted.named, most=wanted.most)
+        if isinstance(found, Take):
+            make = prepare(found.items)
+            record, joined = idempotency.claim_key(store, key, mark) if key else (idempotency.without_key(mark), False)
+            known = records.known_spec(store, record.run) if joined else None
+            if known:
+                return StartedRun(known, joined=True)
+            if handed_on.take(store, wanted.source, found, record):
+                return _heir(store, wanted, record, make)
+        elif isinstance(found, Join):
+            known = records.known_spec(store, found.handing.run)
+            if known:
+                return StartedRun(known, joined=True)
+            # The first call died before it stored the spec. This call repeats its request, so it continues.
+            return _heir(store, wanted, found.handing.key, prepare(frozenset(found.handing.items)))
+        elif records.known_spec(store, found.handing.run):
+            return found
+        else:
+            handed_on.free_again(store, wanted.source, found.handing)
+
+
+def _heir(store: Store, wanted: Wanted, record: idempotency.KeyRecord, make: Make) -> StartedRun:
+    made, run_items = make(record)
+    spec = made.model_copy(update={"taken_from": wanted.source})
+    records.write_spec(store, spec, run_items)
+    return StartedRun(spec, joined=False)
 
 
 def items_with_cap(items: Sequence[ItemRef], cap: int | None) -> list[RunItem]:

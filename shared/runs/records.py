@@ -14,11 +14,13 @@
     runs/{run}/final[/{page}]     the report once it is also known whether the items recovered
     runs/{run}/begun              the orchestrator has started
     runs/{run}/halt               why the run may send nothing more (`policy/switches.py`)
+    runs/{run}/handed-on          which runs send its items again (`handed_on.py`)
     open/{run}                    the run has not ended
     index/{day}/{name}            the run in the list of runs, newest first
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress` and `halt` are changed, by compare-and-set. `fanout/batch_records.py` lists the records of a batch.
+`progress`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists the records of a
+batch.
 """
 
 import contextlib
@@ -241,6 +243,11 @@ def source_of(store: Store, spec: RunSpec) -> RunSpec:
     while spec.function == "check" and spec.parent:
         spec = read_spec(store, spec.parent)
     return spec
+
+
+def handed_on_key(run: str) -> str:
+    """Return the key of the record of the runs that send a run's items again."""
+    return f"runs/{run}/handed-on"
 
 
 def known_spec(store: Store, run: str) -> RunSpec | None:

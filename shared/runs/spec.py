@@ -36,6 +36,8 @@ class RunSpec(Stored):
     max_parallel: int = 8
     plan: str | None = None
     parent: str | None = None
+    taken_from: str | None = None
+    """The run whose items this run took, and must hold before it starts (`handed_on.py`)."""
     sweep: "Window | None" = None
     """The window of a sweep or night; None if the items were named or selected."""
     waves: Preset = "all"

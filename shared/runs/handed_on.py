@@ -1,0 +1,160 @@
+"""Handed on: what a run left is sent again by one other run only.
+
+A run leaves items: failed, not attempted, failed again, or refused and mended by a new body. Retries by hand and by
+night may all want them. The record `runs/{run}/handed-on` lists which run took which items; it is changed only by
+compare-and-set, so each item is taken once. Who comes second joins the run that took them if it asks for the same, and
+otherwise continues with what that run left.
+
+A run takes its items before its spec is stored, and confirms it before the engine starts it. The items of a call that
+died in between are free again after `_CREATED_WITHIN`. So a run that was not confirmed must not start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from shared.core import clock
+from shared.core.model import Plain, Stored
+from shared.core.problems import Changed, Exists, HandedOn, RunOpen
+from shared.runs import records
+from shared.runs.idempotency import KeyRecord
+from shared.storage.base import Store
+
+_CREATED_WITHIN = timedelta(minutes=15)
+"""How long a call may take from taking the items to storing its run's spec: longer than any call lasts."""
+
+
+class Handing(Plain):
+    """A run that took items of another run; `mark` is the fingerprint of its request."""
+
+    run: str
+    ticket: str
+    created: datetime
+    mark: str
+    items: list[str]
+    confirmed: bool = False
+
+    @property
+    def key(self) -> KeyRecord:
+        """The run as a key record names it."""
+        return KeyRecord(run=self.run, ticket=self.ticket, fingerprint=self.mark, created=self.created)
+
+
+class HandedOnRecord(Stored):
+    """All runs that took items of a run; no item is in two of them."""
+
+    handings: list[Handing] = Field(default=[])
+
+
+@dataclass(frozen=True)
+class Take:
+    """These items are free, and may be taken; `etag` is that of the record that said so."""
+
+    items: frozenset[str]
+    etag: str
+
+
+@dataclass(frozen=True)
+class Join:
+    """An earlier call asked for the same; `run` is its run."""
+
+    handing: Handing
+
+
+@dataclass(frozen=True)
+class Follow:
+    """All items were taken by another run: continue with what that run left."""
+
+    handing: Handing
+
+
+def decide(
+    handings: Sequence[Handing], wanted: Sequence[str], mark: str, etag: str, *, named: bool, most: int | None = None
+) -> Take | Join | Follow:
+    """Decide what a request for items of a run gets.
+
+    Args:
+        handings: The runs that took items so far.
+        wanted: The items that the request wants.
+        mark: The fingerprint of the request.
+        etag: The ETag of the record of the handings.
+        named: The request names its items, so that it gets all of them or none.
+        most: The most items to take; the first free ones are taken.
+
+    Raises:
+        HandedOn: the items are in several runs.
+    """
+    holders = {item: one for one in handings for item in one.items}
+    free = [item for item in wanted if item not in holders]
+    taken = {holders[item].run: holders[item] for item in wanted if item in holders}
+    same = next((one for one in taken.values() if one.mark == mark), None)
+    if same and not free:
+        return Join(same)
+    if free and not (named and taken):
+        return Take(frozenset(free[:most]), etag)
+    if len(taken) == 1 and not free:
+        return Follow(next(iter(taken.values())))
+    runs = ", ".join(sorted(taken))
+    raise HandedOn(
+        f"Other runs retry some of these items: {runs}. Retry what those runs left, and name the other items alone.",
+        run=next(iter(taken)),
+    )
+
+
+def look(
+    store: Store, source: str, wanted: Sequence[str], mark: str, *, named: bool, most: int | None = None
+) -> Take | Join | Follow:
+    """Read who took items of a run, and decide what a request for some of them gets (`decide`)."""
+    handings, etag = _read(store, source)
+    return decide(handings, wanted, mark, etag, named=named, most=most)
+
+
+def take(store: Store, source: str, found: Take, key: KeyRecord) -> bool:
+    """Take items of a run for the run of a key record; return false if the record has changed since `look`."""
+    handings, etag = _read(store, source)
+    mine = Handing(run=key.run, ticket=key.ticket, created=key.created, mark=key.fingerprint, items=sorted(found.items))
+    return etag == found.etag and _write(store, source, [*handings, mine], etag)
+
+
+def confirm(store: Store, source: str, run: str) -> bool:
+    """Confirm that a run, whose spec is stored, keeps the items that it took; return false if it lost them."""
+    while True:
+        handings, etag = _read(store, source)
+        mine = next((one for one in handings if one.run == run), None)
+        if mine is None or mine.confirmed:
+            return mine is not None
+        confirmed = mine.model_copy(update={"confirmed": True})
+        if _write(store, source, [confirmed if one.run == run else one for one in handings], etag):
+            return True
+
+
+def free_again(store: Store, source: str, handing: Handing) -> None:
+    """Free the items of a run whose spec was never stored.
+
+    Raises:
+        RunOpen: its call may still store it.
+    """
+    if clock.now() < handing.created + _CREATED_WITHIN:
+        raise RunOpen("Another call is about to start the run of these items.", run=handing.run)
+    handings, etag = _read(store, source)
+    if any(one.run == handing.run and not one.confirmed for one in handings):
+        _write(store, source, [one for one in handings if one.run != handing.run], etag)
+
+
+def _read(store: Store, source: str) -> tuple[list[Handing], str]:
+    found = store.read(records.handed_on_key(source))
+    return (HandedOnRecord.read(found.data).handings, found.etag) if found else ([], "")
+
+
+def _write(store: Store, source: str, handings: Sequence[Handing], etag: str) -> bool:
+    key, data = records.handed_on_key(source), HandedOnRecord(handings=list(handings)).data()
+    try:
+        if etag:
+            store.replace(key, data, etag)
+        else:
+            store.create(key, data)
+    except (Exists, Changed):
+        return False
+    return True
