@@ -449,7 +449,7 @@ def test_without_own_settings_all_is_simulated() -> None:
         ('{"IsEncrypted": true, "Values": {}}', "is encrypted"),
         (f'{{"TARGETS__FO__PASSWORD": ["{SECRET}"]}}', "TARGETS__FO__PASSWORD must be a text"),
         (f'{{"SWEEP_MODE": "{SECRET}"}}', "SWEEP_MODE: Input should be 'off', 'plan' or 'apply'"),
-        (f'{{"SWEEP_AT": "{SECRET}"}}', "SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE can't be read"),
+        (f'{{"SWEEP_AT": "{SECRET}"}}', "SWEEP_AT: Value error, is not a time of day as HH:MM"),
         ('{"TARGETS__BC__SYSTEM": "camunda"}', "the target bc is the simulated business-central here"),
     ],
 )

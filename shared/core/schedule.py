@@ -62,14 +62,15 @@ class Schedule:
 
 
 def clock_time(text: str) -> time:
-    """Parse a time of day, `HH:MM`.
+    """Parse a time of day, `HH:MM` or `H:MM`.
 
     Raises:
         ValueError: the text is not a time of day.
     """
-    if not re.fullmatch(r"\s*\d\d:\d\d\s*", text):
+    found = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*", text, re.ASCII)
+    if not found:
         raise ValueError("is not a time of day as HH:MM")
-    return time.fromisoformat(text.strip())
+    return time(int(found[1]), int(found[2]))
 
 
 def quiet_until(hours: str, zone: ZoneInfo, now: datetime) -> datetime | None:

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal, Self
-from zoneinfo import ZoneInfoNotFoundError
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.core.problems import NotReady
-from shared.core.schedule import Schedule
+from shared.core.schedule import Schedule, clock_time
+from shared.core.urls import checked_url
 
 Preset = Literal["careful", "all"]
 """How many items are sent at once (`recovery/waves.py`)."""
@@ -32,14 +33,21 @@ class Settings(BaseModel):
         description="The store for runs, keys and claims: `blob` (Azure Blob Storage, in the account of "
         "AzureWebJobsStorage) or `sqlite` (one machine).",
     )
-    store_container: str = Field(default="nightshift", description="The blob container; created if it does not exist.")
+    store_container: str = Field(
+        default="nightshift",
+        pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$",
+        description="The blob container; created if it does not exist.",
+    )
     store_path: str = Field(default="nightshift.db", description="The file of the SQLite store.")
     public_url: str = Field(
         default="",
         description="The app's public URL for `Location` and links, such as `https://nightshift.example.com`. Empty: "
         "that of the request.",
     )
-    max_body: int = Field(default=20 * 1024 * 1024, ge=1, description="Maximum size of a request body, in bytes.")
+    # The Functions host itself takes 210 MB at most.
+    max_body: int = Field(
+        default=20 * 1024 * 1024, ge=1, le=210 * 1024 * 1024, description="Maximum size of a request body, in bytes."
+    )
     wait_seconds: int = Field(
         default=30,
         ge=0,
@@ -49,6 +57,7 @@ class Settings(BaseModel):
     result_retention_hours: int = Field(
         default=24,
         ge=1,
+        le=8760,
         description="Hours that a response is stored, and repeated under its Idempotency-Key; after that, it is 410.",
     )
     give_up_minutes: int = Field(
@@ -116,14 +125,28 @@ class Settings(BaseModel):
         "`x-ms-client-principal-id` names the caller. Otherwise any caller could send this header.",
     )
 
-    @model_validator(mode="after")
-    def _check_schedule(self) -> Self:
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        return checked_url(value) if value else value
+
+    @field_validator("sweep_at", "sweep_until")
+    @classmethod
+    def _check_times(cls, value: str, info: ValidationInfo) -> str:
+        times = value.split(",") if info.field_name == "sweep_at" else [value]
+        for one in times:
+            clock_time(one)
+        return value
+
+    @field_validator("sweep_time_zone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
         try:
-            Schedule.read(self.sweep_at, self.sweep_until, self.sweep_time_zone)
-        except (ValueError, ZoneInfoNotFoundError):
+            ZoneInfo(value)
+        except (ValueError, ZoneInfoNotFoundError, OSError):
             # The library's text quotes the value, which may be a misplaced secret.
-            raise ValueError("SWEEP_AT, SWEEP_UNTIL or SWEEP_TIME_ZONE can't be read") from None
-        return self
+            raise ValueError("is not a time zone, such as Europe/Berlin") from None
+        return value
 
     @field_validator("event_waits")
     @classmethod

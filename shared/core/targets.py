@@ -6,6 +6,7 @@ work.
 
 import os
 import re
+import ssl
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from shared.core.durations import MOST_CONNECTING, MOST_READING, longest_call
 from shared.core.problems import Mistake, NotValid, TargetOff, UnknownTarget
 from shared.core.schedule import quiet_until
+from shared.core.urls import checked_url
 
 System = Literal["finance-operations", "business-central", "camunda"]
 Auth = Literal["none", "basic", "bearer", "client-secret", "managed-identity"]
@@ -34,23 +36,7 @@ _NEEDED: Mapping[Auth, tuple[str, ...]] = {
 }
 _PREFIX = "TARGETS__"
 _BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
-
-def _checked_url(value: str) -> str:
-    if re.search(r"[\s@?#\\]", value):
-        raise ValueError("must be a scheme, a host and an optional path, without user, query or fragment")
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        # The library's text quotes the value, which may hold a password.
-        raise ValueError("is not a URL") from None
-    if port == 0 or not parts.hostname:
-        raise ValueError("has no host, or port 0")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ValueError("must begin with https:// (http:// only for the loopback address)")
-    return value.rstrip("/")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 
 
 def _check_basic(value: str) -> None:
@@ -166,13 +152,18 @@ class Target(BaseModel):
     @field_validator("url", "authority")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        return _checked_url(value)
+        return checked_url(value)
 
     @field_validator("ca_file")
     @classmethod
     def _check_file(cls, value: str) -> str:
         if value and not Path(value).is_file():
             raise ValueError("is not a file")
+        if value:
+            try:
+                ssl.create_default_context(cafile=value)
+            except (ssl.SSLError, OSError):
+                raise ValueError("is no file of certificates in PEM") from None
         return value
 
     @field_validator("quiet")
@@ -259,6 +250,11 @@ class Targets:
         self._off: dict[str, str] = {}
         self._off_systems: dict[str, str | None] = {}
         for name, fields in _grouped(environment).items():
+            if not _NAME.fullmatch(name):
+                # It stands in keys of the store, and in URLs.
+                self._off[name] = f"{_PREFIX}{name.upper()}: a name has letters, digits, - and _ only, at most 64"
+                self._off_systems[name] = fields.get("system")
+                continue
             try:
                 self._on[name] = Target.model_validate({**fields, "name": name})
             except ValidationError as error:

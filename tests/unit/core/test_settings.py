@@ -100,7 +100,6 @@ def unread() -> Iterator[None]:
             ("TRUST_CLIENT_PRINCIPAL", SECRET),
         ],
         *[
-            ("SWEEP_AT", "2:00"),
             ("SWEEP_AT", "25:00"),
             ("SWEEP_AT", ","),
             ("SWEEP_UNTIL", "06:00,07:00"),
@@ -133,3 +132,55 @@ def test_a_night_is_when_the_settings_say() -> None:
     ).schedule
     assert ([f"{at:%H:%M}" for at in told.at], f"{told.until:%H:%M}") == (["02:00", "04:30"], "05:00")
     assert told.zone.key == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        # G1: every number has bounds.
+        ("RESULT_RETENTION_HOURS", "87600000"),
+        ("MAX_BODY", "99999999999"),
+        # G3
+        *(
+            ("PUBLIC_URL", text)
+            for text in (
+                "nightshift.example.com",
+                "https://a\r\nb",
+                "https://user@nightshift.example.com",
+                "https://é.example",
+                "https://a..b",
+                "ftp://a.example",
+                "https://a.example?x=1",
+            )
+        ),
+        # G4: the one that is wrong is named.
+        ("SWEEP_AT", "25:00"),
+        ("SWEEP_AT", "02:00,"),
+        ("SWEEP_UNTIL", "6"),
+        ("SWEEP_TIME_ZONE", "Europe/Nowhere"),
+        # G5
+        ("STORE_CONTAINER", "A_B"),
+        ("STORE_CONTAINER", "a--b"),
+        ("STORE_CONTAINER", "ab"),
+    ],
+)
+def test_g1_g3_g4_g5_a_wrong_setting_is_named_alone(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(name, text)
+    app_settings.cache_clear()
+    try:
+        with pytest.raises(NotReady) as caught:
+            app_settings()
+    finally:
+        monkeypatch.undo()
+        app_settings.cache_clear()
+    assert caught.value.detail.count(f"{name}:") == 1
+    others = {other.upper() for other in Settings.model_fields} - {name}
+    assert not [other for other in others if f"{other}:" in caught.value.detail]
+    assert text not in caught.value.detail
+
+
+def test_g4_a_time_may_have_one_digit_for_its_hour() -> None:
+    assert (
+        Settings.read({"SWEEP_AT": "2:00,4:30", "SWEEP_UNTIL": "6:00"}).schedule
+        == Settings.read({"SWEEP_AT": "02:00,04:30", "SWEEP_UNTIL": "06:00"}).schedule
+    )

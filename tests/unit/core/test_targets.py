@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+import trustme
 
 from shared.core.problems import NotValid, Problem, TargetOff, UnknownTarget
 from shared.core.targets import Target, Targets
@@ -209,7 +210,7 @@ def test_a_target_as_text_holds_no_secret() -> None:
 
 def test_a_file_of_certificates_must_be_there(tmp_path: Path) -> None:
     there = tmp_path / "ca.pem"
-    there.write_text("")
+    trustme.CA().cert_pem.write_to_path(str(there))
     assert only(GOOD, CA_FILE=str(there)).ca_file == str(there)
     assert "is not a file" in complaint({**GOOD, "CA_FILE": str(tmp_path)})
 
@@ -380,3 +381,26 @@ def test_an_engine_that_is_off_is_no_default_of_another_system() -> None:
         targets.choose("camunda", None)
     with pytest.raises(NotValid, match="not a target of camunda"):
         targets.choose("camunda", "fo")
+
+
+@pytest.mark.parametrize("url", ["https://a..b", "https://.", "https://-", "https://a.-b.example", "https://é.example"])
+def test_g2_a_host_that_is_no_name_turns_its_target_off(url: str) -> None:
+    targets = Targets({**{f"TARGETS__FO__{name}": value for name, value in GOOD.items()}, "TARGETS__FO__URL": url})
+    assert targets.on == []
+    assert "TARGETS__FO__URL" in targets.off["fo"]
+
+
+@pytest.mark.parametrize("name", ["*", "A/B", "A B", "-", "X" * 65])
+def test_g5_a_name_that_stands_in_no_key_turns_its_target_off(name: str) -> None:
+    targets = Targets({f"TARGETS__{name}__{field}": value for field, value in GOOD.items()})
+    assert targets.on == []
+    assert f"TARGETS__{name.upper()}: a name has letters" in targets.off[name.lower()]
+
+
+def test_g5_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate", "utf-8")
+    targets = Targets(
+        {**{f"TARGETS__FO__{name}": value for name, value in GOOD.items()}, "TARGETS__FO__CA_FILE": str(file)}
+    )
+    assert "TARGETS__FO__CA_FILE: Value error, is no file of certificates" in targets.off["fo"]
