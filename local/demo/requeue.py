@@ -92,7 +92,7 @@ def _is_planned(stage: Stage) -> Scene:
     plan = stage.post(scene, "/api/sweeps", {"reason": "The database was down"}).json()
     scene.promises["the plan touches nothing"] = sum(stage.actions(job) for job in jobs) == 0
     stage.system.jobs.set_status(jobs[0], "Finished")
-    report = stage.post(scene, f"/api/runs/{plan['id']}/apply", {"reason": "Looks right"}).json()
+    report = stage.post(scene, f"/api/runs/{plan['id']}/apply", {"reason": "It is back", "waves": "all"}).json()
     told = {item["id"]: item for item in report["items"]}
     scene.promises["payments were left alone, by rule"] = all(str(job) not in told for job in jobs[8:])
     scene.promises["a job that changed since is skipped, the others are done"] = (

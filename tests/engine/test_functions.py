@@ -10,7 +10,7 @@ import requests
 from local.extension import Extension
 from local.stack import Machine
 from tests.engine.peer import terminate
-from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued
+from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued, sent
 from tests.functions.calling import Caller, allow_all, get, problem, together, unpushed, wait_for
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_batch import Batcher
@@ -77,7 +77,7 @@ def test_plan_apply_retry_and_check(caller: Caller) -> None:
 def test_stop_in_the_middle_of_a_run_and_a_retry_of_the_rest(caller: Caller) -> None:
     jobs = [caller.failed_job() for _ in range(300)]
     accepted = listed(caller, jobs, maxParallel=2)
-    wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 20)
+    wait_for(lambda: sent(caller, jobs)[1] >= 20)
     assert caller.post("stop", {"reason": "wrong company"}).status_code == 200
     answer = unpushed(accepted)
     told = answer.json()["counts"]["outcome"]

@@ -57,7 +57,7 @@ def test_a_host_that_dies_with_its_workers_is_made_good_by_the_next(machine: Mac
     jobs = [caller.failed_job() for _ in range(120)]
     accepted = listed(caller, jobs)
     several, names = batched(batcher, 1000, NUMBER)
-    wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 30)
+    wait_for(lambda: len(caller.system.book.calls(kind="action")) >= 30)
     began = time.monotonic()
     machine.host.crash()
     machine.host.stop()
@@ -101,7 +101,7 @@ def test_of_two_hosts_one_is_killed_in_the_middle(machine: Machine) -> None:
         ]
         several, names = batched(batcher, 1000, NUMBER)
         jobs = [job for some in lists for job in some]
-        wait_for(lambda: sum(caller.actions(job) for job in jobs) >= 60)
+        wait_for(lambda: len(caller.system.book.calls(kind="action")) >= 60)
         machine.host.crash()
         for one in accepted:
             told = unpushed(one, 300).json()["counts"]["outcome"]

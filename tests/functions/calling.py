@@ -158,13 +158,15 @@ def unpushed(accepted: requests.Response, seconds: float = 100) -> requests.Resp
         # Who polls comes again after a 503, too: the engine was too busy to say where the run is.
         return answers[-1].status_code not in (202, 503)
 
-    wait_for(ready, seconds)
+    wait_for(ready, seconds, longest=1)
     return answers[-1]
 
 
-def wait_for(look: Callable[[], bool], seconds: float = 100) -> None:
+def wait_for(look: Callable[[], bool], seconds: float = 100, longest: float = 0.1) -> None:
     """Return when `look` finds something; bounded in time."""
-    until, pause = time.monotonic() + seconds, threading.Event()
+    until, nothing, pause = time.monotonic() + seconds, threading.Event(), 0.02
     while not look():
         assert time.monotonic() < until, f"it did not happen within {seconds:g} seconds"
-        pause.wait(0.02)
+        nothing.wait(pause)
+        # Who looks all the time takes the machine from those whom it waits for.
+        pause = min(pause * 1.1, longest)

@@ -213,9 +213,8 @@ def test_what_a_stopped_cause_leaves_keeps_its_attempts(night_caller: Caller) ->
     kinds = {one["kind"] for one in get(night_caller, "systems")["needsPerson"]}
     assert "cause-stopped" in kinds
     night_caller.system.jobs.mend("database")
-    answer = night_caller.post(
-        f"runs/{told['id']}/retry", {"reason": "the database is up"}, headers={"Nightshift-Target": None}
-    )
+    body = {"reason": "the database is up", "waves": "all"}
+    answer = night_caller.post(f"runs/{told['id']}/retry", body, headers={"Nightshift-Target": None})
     assert {item["outcome"] for item in by_id(answer).values()} == {"done"}
 
 

@@ -40,7 +40,7 @@ def test_a_thousand_jobs_are_listed_in_pages_and_touched_once(caller: Caller) ->
         assert len(caller.system.book.calls(kind="list")) == lists + 3
         caller.system.jobs.set_status(jobs[0], "Waiting")
         late = caller.failed_job(outcomes=["stuck"])
-        applied = many(caller, f"runs/{plan['id']}/apply", {"reason": "go"})
+        applied = many(caller, f"runs/{plan['id']}/apply", {"reason": "go", "waves": "all"})
     finally:
         caller.system.behaviour.page_size = 10_000
     planned = {item["id"] for item in plan["items"] if item["outcome"] == "not_attempted"}
