@@ -122,6 +122,7 @@ def test_commands_need_nothing_that_is_installed_until_they_run() -> None:
     assert "'shared'" not in done.stdout
 
 
+@pytest.mark.slow
 def test_lint_tells_of_a_syntax_error_in_the_app(clone: Path) -> None:
     shutil.copy(ROOT / "local" / "commands.py", clone / "local")
     (clone / "function_app.py").write_text("def broken(:\n", "utf-8")

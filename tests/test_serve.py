@@ -325,8 +325,9 @@ def test_the_http_file_holds_every_call(served: Served) -> None:
     assert answer.status_code in {200, 409}
 
 
+@pytest.mark.slow
 @on_posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path / "calls.http") as served:
         processes = served.processes()
@@ -343,6 +344,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
         assert not is_listening(served.port)
 
 
+@pytest.mark.slow
 @on_posix
 def test_sigterm_while_it_starts_ends_it_with_0_and_without_a_word(tmp_path: Path) -> None:
     with _process(tmp_path / "calls.http", "--port", "0") as process:

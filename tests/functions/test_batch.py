@@ -332,6 +332,7 @@ def test_what_was_sent_is_kept_only_for_what_is_not_done(batcher: Batcher) -> No
     assert "topsecret" not in batcher.machine.host.log()
 
 
+@pytest.mark.slow
 def test_a_night_retries_what_the_day_left_and_never_what_is_unknown() -> None:
     with Machine({"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00", **ONLY_BATCHES}) as machine:
         batcher = Batcher(machine)

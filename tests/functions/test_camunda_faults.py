@@ -335,6 +335,7 @@ def test_a_job_of_another_run_is_left_to_it(retrier: Retrier) -> None:
     assert executions(retrier, body) == {1}
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_sends_leaves_one_batch(mortal: Machine) -> None:
     retrier = Retrier(mortal)
     body = body_of(retrier)

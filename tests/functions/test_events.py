@@ -193,6 +193,7 @@ def test_a_finished_event_closes_what_is_open(caller: Caller) -> None:
     assert caller.run(answer)["items"][0]["attempt"] == 1
 
 
+@pytest.mark.slow
 def test_a_storm_is_left_to_the_sweep_with_one_notice(caller: Caller) -> None:
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(50)]
     answer = send(caller, [failed(job, f"storm-{job}") for job in jobs])

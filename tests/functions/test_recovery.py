@@ -82,6 +82,7 @@ def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Call
     assert night_caller.actions(job) == number
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(night_caller: Caller) -> None:
     job = night_caller.failed_job(outcomes=["Error"])
     first, told = last_night(night_caller), last_night(night_caller)

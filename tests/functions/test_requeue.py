@@ -285,6 +285,7 @@ def test_a_wrong_address_is_told_from_a_wrong_id(caller: Caller) -> None:
     problem(caller.requeue(job), 424, "answer-not-understood")
 
 
+@pytest.mark.slow
 def test_an_issuer_that_is_down_is_told_from_a_wrong_secret() -> None:
     """Needs an app of its own, which has no token yet."""
     with Machine(NO_TIMERS) as machine:

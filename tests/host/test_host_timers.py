@@ -66,6 +66,7 @@ def night(apps: Path, tmp_path: Path) -> Open:
     return open_night
 
 
+@pytest.mark.slow
 def test_a_day_of_timers_fires_each_once_in_order_at_its_time(night: Open) -> None:
     with night("nightly", "hourly", "broken") as it:
         it.push(days=1, seconds=-1)
@@ -101,6 +102,7 @@ def test_what_a_timer_is_told(night: Open) -> None:
         assert first["schedule"] == {"AdjustForDST": True}
 
 
+@pytest.mark.slow
 def test_no_two_runs_overlap_and_what_passed_meanwhile_is_made_up_for_once(night: Open) -> None:
     with night("naps") as it:
         it.push(hours=1, minutes=30)
@@ -111,6 +113,7 @@ def test_no_two_runs_overlap_and_what_passed_meanwhile_is_made_up_for_once(night
         assert ended[:3] == begun[1:4]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_timers_go_on(night: Open) -> None:
     with night("naps") as it:
         it.push(minutes=5)

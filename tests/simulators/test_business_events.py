@@ -345,6 +345,7 @@ def test_a_pushed_clock_stops_at_every_event(endpoint: Endpoint) -> None:
     clock.close()
 
 
+@pytest.mark.slow
 def test_thousands_of_jobs_are_told_of_in_no_time(fo: FinanceOperations, endpoint: Endpoint, clock: Clock) -> None:
     fo.business_events.subscribe(endpoint.url)
     for job in fo.jobs.fail(1000, outcomes=["Error"]):
