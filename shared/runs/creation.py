@@ -220,7 +220,9 @@ def take_over(
         elif isinstance(found, Join):
             known = records.known_spec(store, found.handing.run)
             if known:
-                return StartedRun(known, joined=True)
+                kept = records.read_response(store, known.run)
+                # As a key is free again when its run ended and had sent nothing.
+                return StartedRun(known, joined=True) if kept is None or kept.sent else Follow(found.handing)
             # The first call died before it stored the spec. This call repeats its request, so it continues.
             return _heir(store, wanted, found.handing.key, prepare(frozenset(found.handing.items)))
         elif records.known_spec(store, found.handing.run):

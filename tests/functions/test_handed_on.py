@@ -77,6 +77,18 @@ def test_a1_a_retry_of_more_goes_on_with_what_the_first_one_left(batcher: Batche
     assert sorted(batcher.documents()) == ["0", "1", "2", "3"]
 
 
+def test_a1_a_retry_that_sent_nothing_may_be_repeated(batcher: Batcher) -> None:
+    batcher.central.faults.add("throttle", kind="batch", times=None, retry_after=7200)
+    answer = batcher.batch([batcher.line(str(number)) for number in range(3)], {"giveUpAfter": 0}, **CONTINUED)
+    first = retry(batcher, answer, giveUpAfter=0)
+    assert first.headers["Nightshift-Outcome"] == "failed"
+    batcher.central.faults.clear()
+    second, third = (retry(batcher, answer, giveUpAfter=0) for _ in range(2))
+    assert second.headers["Nightshift-Outcome"] == "complete"
+    assert third.content == second.content
+    assert sorted(batcher.documents()) == ["0", "1", "2"]
+
+
 def test_a2_and_a3_a_night_retries_only_the_end_of_a_line_of_retries() -> None:
     settings = {"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00"}
     others = without("nightly_requeue", "nightly_retries", "housekeeping")
