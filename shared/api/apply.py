@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydantic import Field
 
 from shared.api import start
-from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, refuse_unknown, request_of
+from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, mistakes_in, request_of
 from shared.core import clock
 from shared.core.outcome import Ending
 from shared.core.problems import KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired
@@ -66,9 +67,8 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
         options = batch_options(body, {"plan": plan.id, "reason": body.reason})
         again = fanout_creation.again(store, call, spec, {item.id for item in some}, {}, options)
         return _once(plan, lambda: creation.create_or_join(store, _apply_key(plan.id), mark, again))
-    request = kept_options(
-        request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform"), body, spec, body.waves
-    )
+    asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform")
+    request = replace(kept_options(asked, body, spec, body.waves), override=body.override or spec.override)
     app_targets().choose(request.system, request.target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
@@ -116,8 +116,10 @@ def _applicable(store: Store, run: str) -> list[Item]:
 def _chosen(items: list[Item], body: ApplyBody) -> list[Item]:
     """Return the selected items of a plan."""
     known = {item.id for item in items}
-    refuse_unknown("only", body.only, known, "is not an item of the plan that can be applied")
-    refuse_unknown("except", body.but, known, "is not an item of the plan that can be applied")
+    text = "is not an item of the plan that can be applied"
+    mistakes = [*mistakes_in("only", body.only, known, text), *mistakes_in("except", body.but, known, text)]
+    if mistakes:
+        raise NotValid.of(*mistakes)
     selected = known if body.only is None else set(body.only)
     chosen = [item for item in items if item.id in selected - set(body.but or [])]
     if not chosen:

@@ -6,21 +6,13 @@ continues with what that run left.
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
 
 from shared.api import start
-from shared.api.run_actions import (
-    Ids,
-    RunOptions,
-    asked,
-    batch_options,
-    item_refs,
-    kept_options,
-    refuse_unknown,
-    request_of,
-)
+from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, mistakes_in, request_of
 from shared.core.outcome import Ending, Recovery
 from shared.core.problems import IsAPlan, Mistake, NotValid, RunOpen
 from shared.core.response import Response
@@ -118,7 +110,10 @@ def _again(
     items = item_refs(store, source.run, chosen)
     request = request_of(body, spec.system, spec.target, items, "perform")
     # What a night could not do may still be broken for all: a retry is as careful as it was.
-    request = kept_options(request, body, source, body.waves) if source.sweep else asked(request, body, body.waves)
+    if source.sweep:
+        request = kept_options(request, body, source, body.waves)
+    else:
+        request = replace(request, waves=body.waves or "all", follow_up=bool(body.followUp))
     app_targets().choose(request.system, request.target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
@@ -132,11 +127,11 @@ def _again(
 def _retried(run: str, items: list[Item], body: RetryBody) -> list[Item]:
     """Return the items to retry; an item that is done is among them only if it failed again, and was asked for."""
     allowed = {item.id for item in items if item.outcome is not Ending.DONE or item.recovery is Recovery.FAILED_AGAIN}
-    refuse_unknown("only", body.only, allowed, _DONE)
     replaced = set(body.replace or {})
-    mistakes = [Mistake(_DONE, pointer(("replace", one))) for one in sorted(replaced - allowed)]
+    mistakes = mistakes_in("only", body.only, allowed, _DONE)
+    mistakes += [Mistake(_DONE, pointer(("replace", one))) for one in sorted(replaced - allowed)]
     if mistakes:
-        raise NotValid("The request is not valid.", mistakes=tuple(mistakes), run=run)
+        raise NotValid.of(*mistakes, run=run)
     if body.only is not None:
         return [item for item in items if item.id in set(body.only)]
     if body.recovery:

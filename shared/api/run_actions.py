@@ -52,13 +52,11 @@ def request_of(body: RunOptions, system: System, target: str | None, items: Sequ
     )
 
 
-def asked(request: RunRequest, body: RunOptions, waves: Preset | None) -> RunRequest:
-    """Return a request with the waves and the watching that its body asks for."""
-    return replace(request, waves=waves or "all", follow_up=bool(body.followUp))
-
-
 def kept_options(request: RunRequest, body: RunOptions, former: RunSpec, waves: Preset | None) -> RunRequest:
-    """Return a request with the options of an earlier run where its body has none."""
+    """Return a request with the options of an earlier run where its body has none.
+
+    Not `override`: whoever bypasses the policy says so each time, but for a plan that was made with it.
+    """
     parallel = body.maxParallel if "maxParallel" in body.model_fields_set else former.max_parallel
     minutes = round((former.give_up - former.created).total_seconds() / 60)
     return replace(
@@ -66,7 +64,6 @@ def kept_options(request: RunRequest, body: RunOptions, former: RunSpec, waves: 
         waves=waves or former.waves,
         follow_up=bool(former.follow_up) if body.followUp is None else body.followUp,
         max_parallel=parallel,
-        override=body.override or former.override,
         # A night's own time is not that of a person who applies its plan.
         give_up_after=minutes if body.giveUpAfter is None and not former.is_night else body.giveUpAfter,
     )
@@ -86,11 +83,9 @@ def batch_options(body: RunOptions, changes: Mapping[str, Any]) -> Again:
     return Again(changes, max_parallel=parallel, give_up_after=body.giveUpAfter)
 
 
-def refuse_unknown(member: str, ids: list[str] | None, known: Collection[str], text: str) -> None:
-    """Raise NotValid for unknown ids, each with its pointer."""
-    mistakes = [Mistake(text, f"/{member}/{place}") for place, one in enumerate(ids or []) if one not in known]
-    if mistakes:
-        raise NotValid.of(*mistakes)
+def mistakes_in(member: str, ids: Sequence[str] | None, known: Collection[str], text: str) -> list[Mistake]:
+    """Return a mistake for each unknown id of a list, with its pointer."""
+    return [Mistake(text, f"/{member}/{place}") for place, one in enumerate(ids or []) if one not in known]
 
 
 def item_refs(store: Store, run: str, items: list[Item]) -> list[ItemRef]:

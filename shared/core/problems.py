@@ -300,10 +300,10 @@ class NotValid(Refused):
     next_step = "Fix each of the errors; nothing was sent."
 
     @classmethod
-    def of(cls, *mistakes: Mistake) -> "NotValid":
-        """Build the problem for some mistakes; all are counted, the first 100 are listed."""
+    def of(cls, *mistakes: Mistake, run: str | None = None) -> "NotValid":
+        """Build the problem for some mistakes about a run; all are counted, the first 100 are listed."""
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        return cls(f"The request has {count}.", mistakes=mistakes[:MOST_MISTAKES])
+        return cls(f"The request has {count}.", mistakes=mistakes[:MOST_MISTAKES], run=run)
 
 
 class UnknownEvent(Refused):

@@ -36,6 +36,7 @@ class Settings(BaseModel):
     store_container: str = Field(
         default="nightshift",
         pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$",
+        max_length=63,
         description="The blob container; created if it does not exist.",
     )
     store_path: str = Field(default="nightshift.db", description="The file of the SQLite store.")

@@ -36,11 +36,13 @@ def merge(
         stopped: The chunk was sent without continue-on-error, so it ends at its first failure.
         snapshot: The chunk was sent as all or nothing.
     """
-    given = _by_id(answers)
+    listed = list(answers)
+    given = _by_id(listed)
     ends = [_ended(given.get(one, _NONE)) for one in ids]
     if snapshot:
         return _all_or_nothing(ends)
-    return _after_first_failure(ends) if stopped else ends
+    # A response without an id may be about any operation, so a missing one proves nothing.
+    return _after_first_failure(ends) if stopped and all(one.id is not None for one in listed) else ends
 
 
 _NONE: list[OperationResponse] = []

@@ -102,7 +102,7 @@ def night_run(
         origin="timer",
         actor=function,
         reason=f"Night {night.name}",
-        base=settings.public_url.rstrip("/"),
+        base=settings.public_url,
         created=record.created,
         give_up=night.end,
         mode="perform" if settings.sweep_mode == "apply" else "plan",
@@ -254,7 +254,7 @@ def actor(call: Call, settings: Settings) -> str:
 def base_url(call: Call, settings: Settings) -> str:
     """Return the app's public URL, without a slash at its end."""
     if settings.public_url:
-        return settings.public_url.rstrip("/")
+        return settings.public_url
     parts = urlsplit(call.url)
     return f"{parts.scheme}://{parts.netloc}"
 

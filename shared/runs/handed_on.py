@@ -11,7 +11,7 @@ died in between are free again after `_CREATED_WITHIN`. So a run that was not co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import Field
 
@@ -27,19 +27,16 @@ _CREATED_WITHIN = timedelta(minutes=15)
 
 
 class Handing(Plain):
-    """A run that took items of another run; `mark` is the fingerprint of its request."""
+    """A run that took items of another run: its key record, with the fingerprint of its request, and the items."""
 
-    run: str
-    ticket: str
-    created: datetime
-    mark: str
+    key: KeyRecord
     items: list[str]
     confirmed: bool = False
 
     @property
-    def key(self) -> KeyRecord:
-        """The run as a key record names it."""
-        return KeyRecord(run=self.run, ticket=self.ticket, fingerprint=self.mark, created=self.created)
+    def run(self) -> str:
+        """The id of the run."""
+        return self.key.run
 
 
 class HandedOnRecord(Stored):
@@ -50,15 +47,16 @@ class HandedOnRecord(Stored):
 
 @dataclass(frozen=True)
 class Take:
-    """These items are free, and may be taken; `etag` is that of the record that said so."""
+    """These items are free, and may be taken as long as the record of the handings has this ETag."""
 
     items: frozenset[str]
+    handings: Sequence[Handing]
     etag: str
 
 
 @dataclass(frozen=True)
 class Join:
-    """An earlier call asked for the same; `run` is its run."""
+    """An earlier call asked for the same."""
 
     handing: Handing
 
@@ -89,11 +87,11 @@ def decide(
     holders = {item: one for one in handings for item in one.items}
     free = [item for item in wanted if item not in holders]
     taken = {holders[item].run: holders[item] for item in wanted if item in holders}
-    same = next((one for one in taken.values() if one.mark == mark), None)
+    same = next((one for one in taken.values() if one.key.fingerprint == mark), None)
     if same and not free:
         return Join(same)
     if free and not (named and taken):
-        return Take(frozenset(free[:most]), etag)
+        return Take(frozenset(free[:most]), handings, etag)
     if len(taken) == 1 and not free:
         return Follow(next(iter(taken.values())))
     runs = ", ".join(sorted(taken))
@@ -113,9 +111,7 @@ def look(
 
 def take(store: Store, source: str, found: Take, key: KeyRecord) -> bool:
     """Take items of a run for the run of a key record; return false if the record has changed since `look`."""
-    handings, etag = _read(store, source)
-    mine = Handing(run=key.run, ticket=key.ticket, created=key.created, mark=key.fingerprint, items=sorted(found.items))
-    return etag == found.etag and _write(store, source, [*handings, mine], etag)
+    return _write(store, source, [*found.handings, Handing(key=key, items=sorted(found.items))], found.etag)
 
 
 def confirm(store: Store, source: str, run: str) -> bool:
@@ -136,7 +132,7 @@ def free_again(store: Store, source: str, handing: Handing) -> None:
     Raises:
         RunOpen: its call may still store it.
     """
-    if clock.now() < handing.created + _CREATED_WITHIN:
+    if clock.now() < handing.key.created + _CREATED_WITHIN:
         raise RunOpen("Another call is about to start the run of these items.", run=handing.run)
     handings, etag = _read(store, source)
     if any(one.run == handing.run and not one.confirmed for one in handings):

@@ -174,6 +174,17 @@ def test_b5_and_b6_an_apply_keeps_what_its_plan_was_asked_for(caller: Caller) ->
     assert caller.run(applied)["counts"]["recovery"] == {"recovered": 8}
 
 
+def test_b1_a_retry_bypasses_the_policy_only_if_it_says_so(caller: Caller) -> None:
+    job = caller.failed_job()
+    caller.system.faults.add("throttle", kind="action", job=job, times=None, retry_after=7200)
+    body = {"reason": "x", "target": "fo", "apply": True, "override": True, "waves": "all", "giveUpAfter": 0}
+    swept = caller.post("sweeps", body, headers=NO_TARGET)
+    caller.system.faults.clear()
+    assert get(caller, f"runs/{swept.headers['Nightshift-Run']}")["override"] is True
+    again = retry(caller, swept, only=[str(job)])
+    assert get(caller, f"runs/{again.headers['Nightshift-Run']}")["override"] is False
+
+
 def test_b5_the_plan_of_a_sweep_is_applied_in_careful_waves(caller: Caller) -> None:
     allow_all(caller)
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(12)]

@@ -43,19 +43,22 @@ def answers_in(reply: Reply) -> list[OperationResponse]:
 
 
 def _readable(text: str) -> list[OperationResponse]:
-    """Return the responses of a JSON batch that can be read; one that can't be read does not spoil the others."""
+    """Return the responses of a JSON batch that can be read; one that can't be read does not spoil the others.
+
+    What can't be read is one response without an id: it may be about any operation.
+    """
     try:
         found = {name: raw for name, _, raw in members_of(text)}
         return [_one(raw) for _, raw in elements_of(found["responses"])]
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError):
         responses = list(_salvaged(text))
         if not responses:
-            raise error from None
-        return responses
+            raise
+        return [*responses, OperationResponse(None, 0)]
 
 
 def _salvaged(text: str) -> Iterator[OperationResponse]:
-    """Yield the responses that can be read from a text that is not JSON as a whole."""
+    """Yield the responses that can be read from a text that is not JSON as a whole; control characters are blanks."""
     begins = _RESPONSES.search(text)
     for raw in _objects(text, begins.end()) if begins else ():
         with contextlib.suppress(ValueError, LookupError):

@@ -21,6 +21,8 @@ from shared.validation.models import MistakeList, checked
 from shared.validation.request import Call
 
 MOST_OPERATIONS = 40_000
+BODILESS = frozenset({"GET", "DELETE"})
+"""The methods whose operations have no body; a body of null is none, as Microsoft's library takes it."""
 
 
 class Options(BatchOptions):
@@ -129,6 +131,8 @@ def _draft(reader: Reader, mistakes: MistakeList) -> Draft:
                 mistakes.at(tuple(reader.path), text)
         else:
             mistakes.at(tuple(reader.path), _REFUSED.get(name, "is not a member of an operation"))
+    if draft.method in BODILESS and draft.body_kind == "null":
+        draft.body = None
     if draft.method is None:
         mistakes.at((*reader.path, "method"), "is missing")
     if draft.url is None:

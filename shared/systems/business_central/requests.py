@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.targets import System, Target
-from shared.systems.business_central.body import Draft, Written
+from shared.systems.business_central.body import BODILESS, Draft, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
 from shared.systems.business_central.urls import Root, Url, callers_root, service_root
 from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, plan
@@ -127,8 +127,6 @@ class _Validation:
         """Yield the operations without mistakes; the mistakes of the others are collected."""
         for position, draft in enumerate(self._written.drafts):
             before = self._written.mistakes.count
-            if draft.method in ("GET", "DELETE") and draft.body_kind == "null":
-                draft.body = None
             if draft.group and self._groups[draft.group] > 1:
                 text = "is not supported with several members: send the batch with the header Isolation: snapshot"
                 self._mistake(position, text, "atomicityGroup")
@@ -188,7 +186,7 @@ class _Validation:
 
     def _check_body(self, position: int, draft: Draft, headers: Headers) -> None:
         """Collect the mistakes of a body: one body that can't be read spoils the whole `$batch`."""
-        if draft.method in ("GET", "DELETE"):
+        if draft.method in BODILESS:
             if draft.body is not None:
                 self._mistake(position, f"is not allowed: {draft.method} has no body", "body")
         elif headers.is_json and draft.body_kind != "object":

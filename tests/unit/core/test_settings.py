@@ -162,6 +162,7 @@ def test_a_night_is_when_the_settings_say() -> None:
         ("STORE_CONTAINER", "A_B"),
         ("STORE_CONTAINER", "a--b"),
         ("STORE_CONTAINER", "ab"),
+        ("STORE_CONTAINER", "a-b" * 22),
     ],
 )
 def test_g1_g3_g4_g5_a_wrong_setting_is_named_alone(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:

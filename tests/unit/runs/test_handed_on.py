@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.core import clock
@@ -47,7 +47,7 @@ def spec_of(key: KeyRecord) -> RunSpec:
 
 
 def handing(run: str, mark: str, *items: str) -> Handing:
-    return Handing(run=run, ticket="t", created=clock.now(), mark=mark, items=list(items))
+    return Handing(key=KeyRecord(run=run, ticket="t", fingerprint=mark, created=clock.now()), items=list(items))
 
 
 @pytest.mark.parametrize(
@@ -249,9 +249,38 @@ def _interleave(data: st.DataObject, world: World, turned: TurnedClock, monkeypa
             case "pause":
                 turned.turn(data.draw(st.sampled_from([1, 60, 901, 90_000])))
             case "tick":
-                # The tick starts what was recorded, and not started.
-                for key in list(world.store.list(records.OPEN).keys):
-                    start(world.store, world, key.removeprefix(records.OPEN))
+                _tick(world)
+
+
+def _tick(world: World) -> None:
+    """Start what was recorded, and not started."""
+    for key in world.store.list(records.OPEN).keys:
+        run = key.removeprefix(records.OPEN)
+        if records.known_spec(world.store, run):
+            start(world.store, world, run)
+
+
+@settings(max_examples=examples(1500))
+@given(st.lists(st.sampled_from(["a", "a", "a", "b", "b", "b", "pause", "tick"]), max_size=40))
+@example(["a", "a", "pause", "b", "b", *["a"] * 8, *["b"] * 12])
+def test_a1_two_calls_for_the_same_items_never_both_send(schedule: list[str]) -> None:
+    """The narrow places: a call that was taken for dead comes back, or stores its run while it is given up."""
+    before, turned = clock._clock, TurnedClock()  # noqa: SLF001 - put back as it was
+    clock.use(turned)
+    try:
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
+            world = World(SqliteStore(str(Path(folder) / "store.db")))
+            both = {name: Retry(world, name, frozenset("ab"), named=True, number=ord(name)) for name in "ab"}
+            for step in schedule:
+                if step == "pause":
+                    turned.turn(901)
+                elif step == "tick":
+                    _tick(world)
+                else:
+                    both[step].step(monkeypatch)
+            assert max(Counter(world.book).values(), default=0) <= 1
+    finally:
+        clock.use(before)
 
 
 @pytest.mark.usefixtures("turned")

@@ -138,7 +138,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answers = self.scripted.answers
         status, more, content = answers.pop(0) if len(answers) > 1 else answers[0]
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **more}.items():
+        length = {} if "Transfer-Encoding" in more else {"Content-Length": str(len(content))}
+        for name, value in {**length, **more}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
@@ -518,6 +519,22 @@ def test_d4_an_answer_that_drips_is_none(turned: TurnedClock, repeats: Repeats) 
         assert time.monotonic() - began < 5
         for one in drips:
             one.result(10)
+
+
+PACKED = gzip.compress(b'{"a":' + b"1" * 1000 + b"}")
+
+
+@pytest.mark.parametrize(("pieces", "ends"), [(7, True), (1000, True), (7, False)])
+def test_an_answer_in_chunks_is_read_to_its_end_or_is_none(scripted: Scripted, pieces: int, *, ends: bool) -> None:
+    cut = [PACKED[at : at + pieces] for at in range(0, len(PACKED), pieces)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in cut) + (b"0\r\n\r\n" if ends else b"")
+    headers = {"Transfer-Encoding": "chunked", "Content-Encoding": "gzip", "Connection": "close"}
+    scripted.answers = [(200, headers, body)]
+    if ends:
+        assert len(called(scripted.connection(), 1, WRITE).body) == 1006
+    else:
+        with pytest.raises(NoAnswer):
+            called(scripted.connection(), 1, WRITE)
 
 
 def test_d4_an_answer_that_is_too_large_when_unpacked_is_none(scripted: Scripted) -> None:
