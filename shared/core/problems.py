@@ -7,6 +7,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |-- Refused                  nothing was started: change the request
     |   |-- BodyMissing          400  send the JSON that the function takes
     |   |-- NotJson              400  fix the JSON
+    |   |-- NotMultipart         400  fix the boundaries
     |   |-- KeyNotValid          400  send a shorter or plainer Idempotency-Key
     |   |-- UnknownTarget        404  name a target from the settings
     |   |-- UnknownRun           404  check the run's id and ticket
@@ -177,6 +178,13 @@ class NotJson(Refused):
 
     slug, status, title = "not-json", 400, "The body cannot be read as JSON"
     next_step = "Send one JSON value in UTF-8 (RFC 8259), with unique member names and finite numbers."
+
+
+class NotMultipart(Refused):
+    """The body is not a multipart message."""
+
+    slug, status, title = "not-multipart", 400, "The body cannot be read as multipart/mixed"
+    next_step = "Send parts between lines with the boundary of the Content-Type, and -- after the last one (RFC 2046)."
 
 
 class KeyNotValid(Refused):

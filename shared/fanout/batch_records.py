@@ -22,7 +22,7 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Changed, Exists
 from shared.runs.records import create
 from shared.storage.base import Store, keys
-from shared.systems.operations import BatchOperation
+from shared.systems.operations import BatchForm, BatchOperation
 
 SEGMENT = 100
 """The number of chunks of a segment, which has its own orchestration: each turn reads the whole history of one."""
@@ -35,8 +35,19 @@ class ChunkLayout(Plain):
     after: list[int] = Field(default=[])
 
 
+class OperationGroup(Plain):
+    """A group of operations, or change set: its name, the position of its first operation, and how many it has."""
+
+    name: str
+    first: int
+    count: int
+
+
 class BatchSpec(Stored):
-    """What a batch was asked for, beside the run's spec; `fixed` has the texts of corrections."""
+    """What a batch was asked for, beside the run's spec; `fixed` has the texts of corrections.
+
+    `form` is how the response is written, with `content_ids` for operations whose id is not their Content-ID.
+    """
 
     root: str
     count: int
@@ -46,6 +57,9 @@ class BatchSpec(Stored):
     settle_by: list[str] = Field(default=[])
     fixed: list[str] = Field(default=[])
     chunks: int = 0
+    form: BatchForm = "json"
+    groups: list[OperationGroup] = Field(default=[])
+    content_ids: dict[str, str] = Field(default={})
 
 
 class ChunkPlan(Stored):
@@ -60,6 +74,8 @@ class Payload(Stored):
     operations: list[BatchOperation]
     stops: bool = False
     """Sent without continue-on-error: in order, or an operation is together with one that depends on it."""
+    atomic: bool = False
+    """They are one group, which takes effect as a whole."""
 
 
 class Sent(Stored):

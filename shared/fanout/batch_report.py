@@ -1,8 +1,7 @@
 """The end of a batch: its report, and one response in the format of the system.
 
-`{"responses": [...]}` has one response for each request, in the order of the requests, with the ids as given. It is the
-system's own response if there is one that counts; otherwise it is 424 with an OData error, whose code is
-`Nightshift_{outcome}`.
+It has one response for each request, in the order of the requests, with the ids as given. It is the system's own
+response if there is one that counts; otherwise it is 424 with an OData error, whose code is `Nightshift_{outcome}`.
 """
 
 import json
@@ -16,6 +15,7 @@ from shared.core.response import Response
 from shared.execution.parts import BrokenOffOutcomes
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationResponse
+from shared.fanout.rendering import Rendered, rendered
 from shared.reports import finish as reports_finish
 from shared.reports import view
 from shared.runs import records
@@ -50,9 +50,11 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> 
     records.write_report(store, head, items, "report")
     head = records.read_report(store, spec.run) or head
     if not store.read(f"runs/{spec.run}/response"):
-        body = "".join(_rendered(store, spec, batch, plan.chunks, ended)).encode()
+        body, media_type = rendered(batch, spec.run, list(_rendered(store, spec, batch, plan.chunks, ended)))
         sent = any(one.outcome.sent for one in ended)
-        reports_finish.keep(store, spec.run, _answer(spec, head, body), sent=sent, retention=retention, apart=True)
+        reports_finish.keep(
+            store, spec.run, _answer(spec, head, body, media_type), sent=sent, retention=retention, apart=True
+        )
     _forget(store, spec, plan.chunks, ended)
     reports_finish.close_run(store, head)
     return head
@@ -105,39 +107,31 @@ def _in_order(
 
 def _rendered(
     store: Store, spec: RunSpec, batch: BatchSpec, chunks: list[ChunkLayout], ended: list[ItemResult]
-) -> Iterator[str]:
-    """Yield the JSON text of the response, operation by operation."""
+) -> Iterator[Rendered | None]:
+    """Yield the response to each operation; None for one that the response leaves out."""
     answers: dict[int, StoredOperationResponse] = {}
     for number in range(len(chunks)):
         answers |= {one.place: one for one in batch_records.answers_of(store, spec.run, number)}
-    yield '{"responses":['
-    first = True
     for place, one in enumerate(ended):
-        if batch.failures_only and one.outcome.ending is Ending.DONE:
-            continue
-        yield ("" if first else ",") + _response(one, answers.get(place))
-        first = False
-    yield "]}"
+        left_out = batch.failures_only and one.outcome.ending is Ending.DONE
+        yield None if left_out else _response(one, answers.get(place))
 
 
-def _response(one: ItemResult, answer: StoredOperationResponse | None) -> str:
-    head = f'{{"id":{json.dumps(one.id, ensure_ascii=False)},"status":'
+def _response(one: ItemResult, answer: StoredOperationResponse | None) -> Rendered:
+    is_done = one.outcome.ending is Ending.DONE
     if answer and one.outcome.ending in _OWN:
-        headers = json.dumps(answer.headers, ensure_ascii=False, separators=(",", ":"))
-        body = f',"body":{answer.body}' if answer.body is not None else ""
-        return f'{head}{answer.status},"headers":{headers}{body}}}'
-    status = HTTPStatus.NO_CONTENT if one.outcome.ending is Ending.DONE else HTTPStatus.FAILED_DEPENDENCY
-    if status is HTTPStatus.NO_CONTENT:
-        return f'{head}{status.value},"headers":{{}}}}'
+        return Rendered(one.id, answer.status, answer.headers, answer.body, is_done=is_done)
+    if is_done:
+        return Rendered(one.id, HTTPStatus.NO_CONTENT, {}, is_done=True)
     error = {"code": f"Nightshift_{one.outcome.ending}", "message": one.outcome.reason}
     body = json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":"))
-    return f'{head}{status.value},"headers":{{"content-type":"application/json"}},"body":{body}}}'
+    return Rendered(one.id, HTTPStatus.FAILED_DEPENDENCY, {"content-type": "application/json"}, body)
 
 
-def _answer(spec: RunSpec, head: Run, body: bytes) -> Response:
+def _answer(spec: RunSpec, head: Run, body: bytes, media_type: str) -> Response:
     overall = view.overall_outcome(head)
     status = 422 if spec.strict and overall != "complete" else 200
-    return Response(status, body, headers={"Nightshift-Outcome": overall, "OData-Version": "4.0"})
+    return Response(status, body, media_type, headers={"Nightshift-Outcome": overall, "OData-Version": "4.0"})
 
 
 def _forget(store: Store, spec: RunSpec, chunks: list[ChunkLayout], ended: list[ItemResult]) -> None:

@@ -7,7 +7,7 @@ the write is done, or it had no effect and is tried again. If the system can't d
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 
@@ -112,6 +112,8 @@ class ChunkHistory:
 def execute(context: ChunkContext, number: int) -> dict[int, Outcome] | RetryLater:
     """Do a chunk's next try; return the outcomes by position once all are known, otherwise when to call again."""
     payload = batch_records.read_payload(context.store, context.spec.run, context.chunk) or Payload(operations=[])
+    if payload.atomic:
+        context = replace(context, batch=context.batch.model_copy(update={"snapshot": True}))
     history = ChunkHistory(payload.operations)
     for past in range(number):
         ended = _earlier_try(context, past, payload)
@@ -181,6 +183,9 @@ def _decided(context: ChunkContext, history: ChunkHistory) -> dict[int, Outcome]
         problem = _after_failure(context, history, found, one) or problem
         if problem:
             found[one.place] = Outcome.of(problem)
+    if found and context.batch.snapshot:
+        stopped = Outcome.of(BatchStopped("Another operation may not be sent, and all take effect together or none."))
+        return {one.place: stopped for one in history.left if one.place not in history.doubtful} | found
     return found
 
 
@@ -250,7 +255,8 @@ def _send(
     stops = context.batch.in_order or payload.stops
     try:
         with finish_by(ends):
-            given = context.sender.send([one.text for one in going], continues=not stops)
+            texts = [one.text for one in going]
+            given = context.sender.send(texts, continues=not stops, snapshot=context.batch.snapshot)
     except NoAnswer as problem:
         return _without_response(context, history, going, problem), []
     except ItemProblem as problem:

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.settings import app_settings
 from shared.core.targets import app_targets
 from shared.fanout import batch_records
-from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, OperationGroup, Payload
 from shared.runs import creation, idempotency
 from shared.runs.creation import Make
 from shared.runs.records import RunItem
@@ -18,7 +19,7 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.chunking import Chunk
-from shared.systems.operations import BatchOperation, OperationList
+from shared.systems.operations import BatchOperation, Operation, OperationList
 from shared.systems.registry import fan_out_of
 from shared.systems.requests import RunRequest
 from shared.validation.body import json_body
@@ -58,13 +59,11 @@ def again(
     """
     settings, batch = app_settings(), batch_records.read_batch(store, former.run)
     target = app_targets().choose(former.system, former.target)
-    texts = [
-        _again(one, replaced.get(one.id), chosen)
-        for one in batch_records.operations(store, former.run)
-        if one.id in chosen
-    ]
+    stored = batch_records.operations(store, former.run)
+    texts = [_again(one, replaced.get(one.id), chosen) for one in stored if one.id in chosen]
     if batch is None or len(texts) < len(chosen):
         raise NotValid.of(Mistake("names operations that are no longer stored; those that are done are deleted"))
+    _refuse_torn(stored, chosen)
     body = f'{{"requests":[{",".join(texts)}]}}'.encode()
     headers = {"content-type": "application/json", **_headers_of(batch)}
     fan_out = fan_out_of(former.system)
@@ -111,10 +110,15 @@ def write_chunks(
         settle_by=list(operations.options.settleBy or settle_by),
         fixed=list(operations.fixed),
         chunks=len(chunks),
+        form=operations.form,
+        groups=list(_groups(operations.operations)),
+        content_ids=dict(operations.content_ids),
     )
     payloads = [
         Payload(
-            operations=[_batch_operation(operations, where, place) for place in chunk.operations], stops=chunk.stops
+            operations=[_batch_operation(operations, where, place) for place in chunk.operations],
+            stops=chunk.stops,
+            atomic=chunk.atomic,
         )
         for chunk in chunks
     ]
@@ -122,6 +126,16 @@ def write_chunks(
         chunks=[ChunkLayout(operations=list(chunk.operations), after=list(chunk.after)) for chunk in chunks]
     )
     batch_records.write_batch(store, spec.run, batch, plan, payloads)
+
+
+def _groups(operations: Sequence[Operation]) -> Iterator[OperationGroup]:
+    """Yield the groups of a list of operations; the operations of a group follow each other."""
+    first = 0
+    for name, some in groupby(operations, key=lambda one: one.group):
+        count = len(list(some))
+        if name is not None:
+            yield OperationGroup(name=name, first=first, count=count)
+        first += count
 
 
 def _batch_operation(operations: OperationList, where: Mapping[int, int], place: int) -> BatchOperation:
@@ -133,13 +147,29 @@ def _batch_operation(operations: OperationList, where: Mapping[int, int], place:
         url=one.url.partition("?")[0],
         safe=one.safe,
         depends=[(where[other], operations.operations[other].id) for other in one.op.depends],
+        group=one.op.group,
         text=one.text,
     )
+
+
+def _refuse_torn(stored: Sequence[BatchOperation], chosen: Collection[str]) -> None:
+    """Refuse to send a part of a group, which takes effect as a whole.
+
+    Raises:
+        NotValid: operations of a group are missing.
+    """
+    torn = {one.group for one in stored if one.group and one.id in chosen}
+    missing = [one.id for one in stored if one.group in torn and one.id not in chosen]
+    if missing:
+        text = f"lacks operations of a group that takes effect as a whole, such as {missing[0]}: list all of them"
+        raise NotValid.of(Mistake(text, "/only"))
 
 
 def _again(one: BatchOperation, body: str | None, chosen: Collection[str]) -> str:
     """Return the JSON of an operation that is sent again; its dependencies are done, or are sent again too."""
     text = one.text if body is None else _with_body(one.text, body)
+    if one.group:
+        text = f'{text[:-1]},"atomicityGroup":{json.dumps(one.group, ensure_ascii=False)}}}'
     needed = [name for _, name in one.depends if name in chosen]
     if not needed or '"dependsOn":' in text.partition('"body":')[0]:
         return text

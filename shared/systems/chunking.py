@@ -3,11 +3,12 @@
 In order, each chunk is a slice of the list, and is sent after the chunk before it has ended. Otherwise operations form
 streams: the writes to one document, and operations that depend on each other or refer to each other, in the order of
 the list. Streams are independent of each other. Small streams share a chunk, large streams are divided, and chunks of
-different streams are sent in parallel.
+different streams are sent in parallel. A group of operations is a chunk of its own, which takes effect as a whole.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,14 @@ class Op:
         depends: The positions of operations that must be done before it, all smaller than its own.
         refers: The positions of the operations whose result it uses by `$<id>`: they must be in the same chunk.
         document: The document that it writes to; writes to one document keep their order.
+        group: The group that it takes effect with; the operations of a group follow each other.
     """
 
     size: int
     depends: tuple[int, ...] = ()
     refers: tuple[int, ...] = ()
     document: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,13 @@ class Chunk:
         stops: It is sent without continue-on-error. Either all operations go in order, or it holds an operation and its
             dependency, or two writes to one document: with continue-on-error, the system would run the later one even
             if the earlier one failed, or was throttled.
+        atomic: It is one group, which takes effect as a whole.
     """
 
     operations: tuple[int, ...]
     after: tuple[int, ...]
     stops: bool
+    atomic: bool = False
 
 
 class CannotPlan(ValueError):  # noqa: N818 - named like the problems
@@ -74,6 +79,7 @@ class _Piece:
     stops: bool
     before: "_Piece | None" = None
     size: int = 0
+    atomic: bool = False
 
 
 @dataclass(slots=True)
@@ -82,6 +88,7 @@ class _Parts:
 
     heads: list[int]
     documents: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
 
     def head(self, one: int) -> int:
         """Return the first operation of the stream of `one`."""
@@ -101,10 +108,10 @@ def plan(operations: Sequence[Op], limits: Limits, *, in_order: bool) -> list[Ch
     """Return the chunks of `operations`; a chunk's number is its index, and is larger than the numbers in its `after`.
 
     Raises:
-        CannotPlan: an operation cannot share a chunk with an operation that it refers to.
+        CannotPlan: an operation cannot share a chunk with an operation that it refers to, or with all of its group.
     """
     if in_order:
-        return _numbered(_cut(range(len(operations)), operations, limits, in_order=True))
+        return _numbered(_divided(range(len(operations)), operations, limits, in_order=True))
     pieces = list(_packed(_streams(operations), operations, limits))
     # Within a stream the first positions ascend, so a piece is numbered after those that it waits for.
     return _numbered(sorted(pieces, key=lambda piece: piece.operations[0]))
@@ -116,7 +123,7 @@ def _numbered(pieces: Iterable[_Piece]) -> list[Chunk]:
     for piece in pieces:
         numbers[id(piece)] = len(chunks)
         after = (numbers[id(piece.before)],) if piece.before else ()
-        chunks.append(Chunk(tuple(piece.operations), after, piece.stops))
+        chunks.append(Chunk(tuple(piece.operations), after, piece.stops, piece.atomic))
     return chunks
 
 
@@ -128,6 +135,8 @@ def _streams(operations: Sequence[Op]) -> Iterator[list[int]]:
             parts.join(position, other)
         if operation.document is not None:
             parts.join(position, parts.documents.setdefault(operation.document, position))
+        if operation.group is not None:
+            parts.join(position, parts.groups.setdefault(operation.group, position))
     found: dict[int, list[int]] = {}
     for position in range(len(operations)):
         found.setdefault(parts.head(position), []).append(position)
@@ -142,8 +151,8 @@ def _packed(streams: Iterable[list[int]], operations: Sequence[Op], limits: Limi
     open_pieces: dict[bool, _Piece] = {}
     for stream in streams:
         size = sum(operations[one].size for one in stream)
-        if len(stream) > limits.count or size > limits.size:
-            yield from _cut(stream, operations, limits, in_order=False)
+        if len(stream) > limits.count or size > limits.size or _has_group(stream, operations):
+            yield from _divided(stream, operations, limits, in_order=False)
             continue
         piece = _Piece(stream, _stops(stream, operations), size=size)
         fuller = open_pieces.get(piece.stops)
@@ -171,10 +180,52 @@ def _stops(chosen: Sequence[int], operations: Sequence[Op]) -> bool:
     return any(other in here for one in chosen for other in (*operations[one].depends, *operations[one].refers))
 
 
-def _cut(stream: Sequence[int], operations: Sequence[Op], limits: Limits, *, in_order: bool) -> Iterator[_Piece]:
-    """Yield the pieces of one stream in order, each as long as the limits allow."""
+def _has_group(stream: Sequence[int], operations: Sequence[Op]) -> bool:
+    return any(operations[one].group is not None for one in stream)
+
+
+def _divided(stream: Sequence[int], operations: Sequence[Op], limits: Limits, *, in_order: bool) -> Iterator[_Piece]:
+    """Yield the pieces of one stream in order: each group, and what is between the groups as long as the limits allow.
+
+    Raises:
+        CannotPlan: an operation refers to one outside its piece, or a group is too large.
+    """
+    before = None
+    for group, some in groupby(stream, key=lambda one: operations[one].group):
+        between = list(some)
+        if len(between) < len(stream):
+            _refuse_crossing(between, operations)
+        if group is None:
+            for piece in _cut(between, operations, limits, before, in_order=in_order):
+                before = piece
+                yield piece
+        else:
+            before = _whole(between, operations, limits, before)
+            yield before
+
+
+def _refuse_crossing(between: Sequence[int], operations: Sequence[Op]) -> None:
+    here = set(between)
+    for one in between:
+        if not here.issuperset(operations[one].refers):
+            raise CannotPlan(one, "refers by $<id> across the border of a group that takes effect as a whole")
+
+
+def _whole(group: list[int], operations: Sequence[Op], limits: Limits, before: _Piece | None) -> _Piece:
+    """Return a group as one piece."""
+    size = sum(operations[one].size for one in group)
+    if len(group) > limits.count or (size > limits.size and len(group) > 1):
+        text = f"begins a group that is larger than a chunk: at most {limits.count} operations, {limits.size} bytes"
+        raise CannotPlan(group[0], text)
+    return _Piece(group, stops=True, before=before, size=size, atomic=True)
+
+
+def _cut(
+    stream: Sequence[int], operations: Sequence[Op], limits: Limits, before: _Piece | None, *, in_order: bool
+) -> Iterator[_Piece]:
+    """Yield the pieces of operations without groups, each as long as the limits allow."""
     places = _last_cuts(stream, operations)
-    begin, before = 0, None
+    begin = 0
     while begin < len(stream):
         most = _most(stream, operations, limits, begin)
         end = places[most]

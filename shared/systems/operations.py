@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from shared.core.model import Plain
+from shared.core.problems import Mistake
 from shared.core.targets import Target
 from shared.policy.rules import Facts
 from shared.systems.chunking import Chunk, Op
@@ -39,6 +40,9 @@ class OperationResponse:
     wait: float = 0.0
 
 
+BatchForm = Literal["json", "multipart"]
+"""How a list of operations is written (OData JSON Format 4.01, 19; OData Protocol 4.01, 11.7.7)."""
+
 Safe = Literal["read", "etag", "no"]
 """Why an operation may be sent twice: it only reads, or its ETag prevents a second effect. `no`: it may not."""
 
@@ -53,6 +57,8 @@ class BatchOperation(Plain):
     safe: Safe = "no"
     depends: list[tuple[int, str]] = Field(default=[])
     """The operations that it depends on: chunk number and id."""
+    group: str | None = None
+    """The group of operations that takes effect as a whole."""
     text: str = ""
     """Its JSON; empty once it is no longer needed."""
 
@@ -70,8 +76,13 @@ class ChunkSender(Protocol):
         """Time after which the system has surely finished with a call."""
         ...
 
-    def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[OperationResponse]:
+    def send(self, texts: Sequence[str], *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
         """Send operations, each as JSON text, and return the responses to them.
+
+        Args:
+            texts: The operations.
+            continues: The operations after one that fails are run.
+            snapshot: All operations take effect, or none.
 
         Raises:
             NoAnswer: they may have taken effect.
@@ -120,6 +131,7 @@ class Operation:
         text: Its JSON as it is sent, with the body exactly as received.
         safe: Why it may be sent twice, or "no".
         op: What the chunks are planned by.
+        group: The name of the group, or change set, that it is written in.
     """
 
     id: str
@@ -128,6 +140,7 @@ class Operation:
     text: str
     safe: Safe
     op: Op
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,9 @@ class OperationList:
         snapshot: All or nothing: a failure reverts all operations.
         failures_only: The response lists failed operations only.
         fixed: The corrections that were made to operations, as sentences.
+        mistake: Returns a mistake in the operation at a position, with its location.
+        form: How the response is written.
+        content_ids: The Content-IDs as received, by the ids of operations whose id is another one.
     """
 
     root: str
@@ -151,6 +167,9 @@ class OperationList:
     snapshot: bool
     failures_only: bool
     fixed: tuple[str, ...]
+    mistake: Callable[[int, str], Mistake]
+    form: BatchForm = "json"
+    content_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,9 +192,9 @@ class FanOut:
     Attributes:
         read: Reads the body of a call; raises Refused.
         chunks: Divides validated operations into chunks for one target.
-        sender: Creates the sender of chunks; takes connection, root, the fields of `settleBy`, the run's id, snapshot.
+        sender: Creates the sender of chunks; takes connection, root, the fields of `settleBy`, the run's id.
     """
 
     read: Callable[[Call], OperationsBody]
     chunks: Callable[[OperationList, Target], Sequence[Chunk]]
-    sender: Callable[[Connection, str, Sequence[str], str, bool], ChunkSender]
+    sender: Callable[[Connection, str, Sequence[str], str], ChunkSender]

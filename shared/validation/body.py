@@ -131,6 +131,24 @@ def json_body(call: Call, *, any_json: bool = False) -> bytes:
     Raises:
         LengthRequired, BodyMissing, TooLarge, WrongMediaType: the body is refused.
     """
+    body, media_type = plain_body(call), media_type_of(call)
+    if media_type != "application/json" and not (any_json and media_type.endswith("+json")):
+        raise WrongMediaType("The Content-Type must be application/json.")
+    # It may be ignored (RFC 8259, 8.1), and some clients of Windows write it.
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
+def media_type_of(call: Call) -> str:
+    """Return the media type of a request body, in lower case and without parameters."""
+    return call.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def plain_body(call: Call) -> bytes:
+    """Return the bytes of a request body of any media type.
+
+    Raises:
+        LengthRequired, BodyMissing, TooLarge, WrongMediaType: it is missing, too large, or encoded.
+    """
     if not call.body and "transfer-encoding" in call.headers:
         raise LengthRequired("The body is chunked; the Functions host passes it on as an empty body.")
     if not call.body:
@@ -138,11 +156,7 @@ def json_body(call: Call, *, any_json: bool = False) -> bytes:
     largest = app_settings().max_body
     if len(call.body) > largest:
         raise TooLarge(f"The body has {len(call.body)} bytes; {largest} are allowed.")
-    media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (any_json and media_type.endswith("+json")):
-        raise WrongMediaType("The Content-Type must be application/json.")
     encoding = call.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
         raise WrongMediaType(f"The Content-Encoding {encoding[:20]} is not read; send the body without it.")
-    # It may be ignored (RFC 8259, 8.1), and some clients of Windows write it.
-    return call.body.removeprefix(codecs.BOM_UTF8)
+    return call.body

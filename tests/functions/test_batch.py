@@ -173,11 +173,12 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_sent(batcher: Batcher) -> 
         {**good, "id": "6", "method": "DELETE"},
         {**good, "id": "7", "headers": {"Authorization": "Bearer x"}},
         {**good, "id": "8", "atomicityGroup": "g"},
-        {**good, "id": "9", "atomicityGroup": "g"},
+        {**good, "id": "9"},
+        {**good, "id": "10", "atomicityGroup": "g"},
     ]
     told = problem(batcher.batch(wrong), 422, "not-valid")
     pointers = {mistake["pointer"].removeprefix("/requests/") for mistake in told["errors"]}
-    assert {"1/id", "2/id", "3/url", "4/dependsOn/0", "7/atomicityGroup", "6/headers/Authorization"} <= pointers
+    assert {"1/id", "2/id", "3/url", "4/dependsOn/0", "9/atomicityGroup", "6/headers/Authorization"} <= pointers
     assert not batcher.central.book.batches()
 
 

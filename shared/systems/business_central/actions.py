@@ -17,14 +17,11 @@ _SPARE = timedelta(minutes=1)
 class Sending:
     """Sends chunks to one target."""
 
-    def __init__(
-        self, connection: Connection, root: str, settle_by: Sequence[str], run: str, *, snapshot: bool
-    ) -> None:
+    def __init__(self, connection: Connection, root: str, settle_by: Sequence[str], run: str) -> None:
         self._connection = connection
         self._root = root
         self._settle_by = list(settle_by)
         self._run = run
-        self._snapshot = snapshot
 
     @property
     def done_within(self) -> timedelta:
@@ -40,14 +37,14 @@ class Sending:
         target = self._connection.target
         return longest_call(target.connect_timeout, max(target.batch_timeout, target.read_timeout)) + _SPARE
 
-    def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[OperationResponse]:
+    def send(self, texts: Sequence[str], *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
         """Send operations, and return the system's responses.
 
         Raises:
             TimedOut, NoAnswer: operations may have taken effect.
             ItemProblem: no operation took effect.
         """
-        return send(self._connection, self._root, texts, continues=continues, snapshot=self._snapshot, run=self._run)
+        return send(self._connection, self._root, texts, continues=continues, snapshot=snapshot, run=self._run)
 
     def settle(self, one: BatchOperation) -> bool | None:
         """Return whether an operation created a record, found by the fields of `settleBy`; None if it is unknown."""

@@ -1,4 +1,4 @@
-"""Reads the body of a `$batch`: its structure is checked here, its meaning in `requests.py`.
+"""Reads the body of a `$batch` in JSON: its structure is checked here, its meaning in `requests.py`.
 
 OData JSON Format 4.01, 19.1:
 
@@ -13,16 +13,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shared.core.problems import NotValid
-from shared.systems.operations import BatchOptions
+from shared.core.problems import Mistake, NotValid
+from shared.systems.operations import BatchForm, BatchOptions
 from shared.validation.body import json_body, readable
 from shared.validation.json_text import Reader
-from shared.validation.models import MistakeList, checked
+from shared.validation.models import MistakeList, Path, checked, pointer
 from shared.validation.request import Call
 
 MOST_OPERATIONS = 40_000
 BODILESS = frozenset({"GET", "DELETE"})
 """The methods whose operations have no body; a body of null is none, as Microsoft's library takes it."""
+METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 
 
 class Options(BatchOptions):
@@ -42,7 +43,11 @@ BodyKind = Literal["none", "null", "object", "text", "other"]
 
 @dataclass(slots=True)
 class Draft:
-    """One operation as received; a member with a mistake is empty here, and the mistake is recorded in `Written`."""
+    """One operation as received; a member with a mistake is empty here, and the mistake is recorded in `Written`.
+
+    `part`, `line` and `host` are those of a multipart body: the part's number, the line in which its request begins,
+    and its header Host.
+    """
 
     id: str | None = None
     method: str | None = None
@@ -52,15 +57,31 @@ class Draft:
     body_kind: BodyKind = "none"
     depends: Sequence[str] = ()
     group: str | None = None
+    part: str | None = None
+    line: int = 0
+    host: str | None = None
 
 
 @dataclass
 class Written:
-    """A whole body as received."""
+    """A whole body as received; `content_ids` has the Content-IDs of operations whose id is another one, by that id."""
 
     drafts: list[Draft] = field(default_factory=list)
     options: Options = field(default_factory=Options)
     mistakes: MistakeList = field(default_factory=MistakeList)
+    form: BatchForm = "json"
+    content_ids: dict[str, str] = field(default_factory=dict)
+
+    def path(self, position: int) -> Path:
+        """Return the path of the operation at a position."""
+        part = self.drafts[position].part
+        return ("requests", position) if part is None else ("parts", part)
+
+    def mistake(self, position: int, detail: str, *path: str | int) -> Mistake:
+        """Return a mistake in the operation at a position."""
+        line = self.drafts[position].line
+        text = f"{detail} (line {line})" if line else detail
+        return Mistake(text, pointer((*self.path(position), *path)))
 
 
 def read(call: Call) -> Written:
@@ -124,7 +145,7 @@ def _draft(reader: Reader, mistakes: MistakeList) -> Draft:
     for name in reader.members():
         if name == "body":
             value, draft.body = reader.raw()
-            draft.body_kind = _kind_of(value)
+            draft.body_kind = kind_of(value)
         elif name in _MEMBERS:
             take, text = _MEMBERS[name]
             if not take(draft, reader.value()):
@@ -140,7 +161,8 @@ def _draft(reader: Reader, mistakes: MistakeList) -> Draft:
     return draft
 
 
-def _kind_of(value: Any) -> BodyKind:  # noqa: ANN401 - any JSON value, here and below
+def kind_of(value: Any) -> BodyKind:  # noqa: ANN401 - any JSON value, here and below
+    """Return what kind of JSON value a body is."""
     if value is None:
         return "null"
     return "object" if isinstance(value, dict) else "text" if isinstance(value, str) else "other"
@@ -155,7 +177,7 @@ def _take_id(draft: Draft, value: Any) -> bool:  # noqa: ANN401
 
 def _take_method(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     method = value.upper() if isinstance(value, str) else ""
-    draft.method = method if method in _METHODS else ""
+    draft.method = method if method in METHODS else ""
     return bool(draft.method)
 
 
@@ -189,10 +211,9 @@ def _take_depends(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     return True
 
 
-_METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 _MEMBERS: dict[str, tuple[Callable[[Draft, Any], bool], str]] = {
     "id": (_take_id, "must be a string that is not empty"),
-    "method": (_take_method, f"must be one of {', '.join(sorted(_METHODS))}"),
+    "method": (_take_method, f"must be one of {', '.join(sorted(METHODS))}"),
     "url": (_take_url, "must be a string that is not empty"),
     "headers": (_take_headers, "must be an object of strings"),
     "atomicityGroup": (_take_group, "must be a string that is not empty"),

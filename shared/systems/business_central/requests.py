@@ -1,4 +1,4 @@
-"""The requests of callers: an OData JSON batch of any size (OData JSON Format 4.01, 19.1)."""
+"""The requests of callers: an OData batch of any size, whose body `body.py` or `multipart.py` has read."""
 
 import json
 from collections import Counter
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.targets import System, Target
+from shared.systems.business_central.answer_form import answer_form
 from shared.systems.business_central.body import BODILESS, Draft, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
 from shared.systems.business_central.urls import Root, Url, callers_root, service_root
@@ -56,26 +57,37 @@ def batch_of(written: Written, call: Call, target: Target, root: str) -> Operati
     prefers = preferences(call.headers.get("prefer", ""))
     in_order = not _continues(prefers)
     snapshot = _is_snapshot(call, written.mistakes, in_order=in_order)
-    validation = _Validation(written, target, api, call)
+    validation = _Validation(written, target, api, call, snapshot=snapshot)
     operations = list(validation.operations())
     if snapshot:
         _check_snapshot(operations, target, written.mistakes)
     written.mistakes.refuse()
     failures_only = prefers.get("return", "").lower() == "failures"
-    return OperationList(api, operations, written.options, in_order, snapshot, failures_only, tuple(validation.fixes()))
+    return OperationList(
+        root=api,
+        operations=operations,
+        options=written.options,
+        in_order=in_order,
+        snapshot=snapshot,
+        failures_only=failures_only,
+        fixed=tuple(validation.fixes()),
+        mistake=written.mistake,
+        form=answer_form(call.headers.get("accept", ""), written.form),
+        content_ids=written.content_ids,
+    )
 
 
 def chunks(batch: OperationList, target: Target) -> list[Chunk]:
     """Return the chunks of a batch, within the limits of a target.
 
     Raises:
-        NotValid: an operation cannot share a chunk with an operation that it refers to.
+        NotValid: an operation cannot share a chunk with an operation that it refers to, or with all of its group.
     """
     limits = Limits(target.batch_operations, target.batch_bytes)
     try:
         return plan([operation.op for operation in batch.operations], limits, in_order=batch.in_order)
     except CannotPlan as error:
-        raise NotValid.of(Mistake(error.text, pointer(("requests", error.position)))) from None
+        raise NotValid.of(batch.mistake(error.position, error.text)) from None
 
 
 def _continues(prefers: dict[str, str]) -> bool:
@@ -110,12 +122,14 @@ def _check_snapshot(operations: list[Operation], target: Target, mistakes: Mista
 class _Validation:
     """One pass over the drafts in their order: an operation may depend only on earlier ones."""
 
-    def __init__(self, written: Written, target: Target, api: str, call: Call) -> None:
+    def __init__(self, written: Written, target: Target, api: str, call: Call, *, snapshot: bool) -> None:
         self._written = written
         self._company = written.options.company or target.company or None
         self._root = Root(target.url, api, callers_root(call.url))
         self._headers = AllHeaders(call)
+        self._snapshot = snapshot
         self._groups = Counter(draft.group for draft in written.drafts if draft.group)
+        self._last_of_group: dict[str, int] = {}
         self._given = {draft.id for draft in written.drafts if draft.id is not None}
         self._positions: dict[str, int] = {}
         self._places: list[_Place | None] = []
@@ -127,9 +141,6 @@ class _Validation:
         """Yield the operations without mistakes; the mistakes of the others are collected."""
         for position, draft in enumerate(self._written.drafts):
             before = self._written.mistakes.count
-            if draft.group and self._groups[draft.group] > 1:
-                text = "is not supported with several members: send the batch with the header Isolation: snapshot"
-                self._mistake(position, text, "atomicityGroup")
             found = self._checked(position, draft)
             depends = [self._known(one, position, ("dependsOn", n)) for n, one in enumerate(draft.depends)]
             refers = self._refers(position, draft, found) if found else {}
@@ -144,10 +155,10 @@ class _Validation:
         """Yield a sentence per kind of correction."""
         for kind, count in self._fixes.items():
             others = f" (and {count - 1} more)" if count > 1 else ""
-            yield f"{pointer(('requests', self._first[kind]))}{others} {_FIXES[kind]}."
+            yield f"{pointer(self._written.path(self._first[kind]))}{others} {_FIXES[kind]}."
 
     def _mistake(self, position: int, detail: str, *path: str | int) -> None:
-        self._written.mistakes.at(("requests", position, *path), detail)
+        self._written.mistakes.add(self._written.mistake(position, detail, *path))
 
     def _named(self, position: int, name: str | None) -> str:
         """Return the operation's id; a generated id is its position from 1, or a number that no id uses."""
@@ -163,10 +174,13 @@ class _Validation:
         return name
 
     def _join_group(self, position: int, draft: Draft) -> None:
-        """Let later operations depend on a group of one by its name."""
-        if draft.group:
-            self._positions.setdefault(draft.group, position)
-            self._given.add(draft.group)
+        """Let later operations depend on a group by its name: on its last member, as it takes effect as a whole."""
+        if not draft.group:
+            return
+        if self._last_of_group.get(draft.group, position - 1) != position - 1:
+            self._mistake(position, "is the group of earlier operations that it does not follow", "atomicityGroup")
+        self._last_of_group[draft.group] = position
+        self._given.add(draft.group)
 
     def _checked(self, position: int, draft: Draft) -> _Checked | None:
         """Return the parts of an operation; None if its mistakes prevent further checks."""
@@ -198,6 +212,8 @@ class _Validation:
         if not draft.url:
             return None
         try:
+            if draft.host is not None:
+                self._root.check_host(draft.host)
             return self._root.read(draft.url)
         except ValueError as error:
             self._mistake(position, str(error), "url")
@@ -233,7 +249,7 @@ class _Validation:
 
     def _known(self, name: str, position: int, path: tuple[str | int, ...]) -> int:
         """Return the position of an earlier operation, or record a mistake."""
-        known = self._positions.get(name)
+        known = self._positions.get(name, self._last_of_group.get(name))
         if known is None:
             text = "does not come before this one" if name in self._given else "does not exist"
             self._mistake(position, f"names an operation that {text}", *path)
@@ -265,9 +281,16 @@ class _Validation:
             depends=tuple(dict.fromkeys(depends)) if depends else (),
             refers=tuple(dict.fromkeys(refers.values())) if refers else (),
             document=self._document(position, found.method),
+            group=self._together(position),
         )
         self._note_fixes(position, found)
-        return Operation(name, found.method, found.url.text, text, _safe(found), op)
+        group = self._written.drafts[position].group
+        return Operation(name, found.method, found.url.text, text, _safe(found), op, group)
+
+    def _together(self, position: int) -> str | None:
+        """Return the group that an operation takes effect with, unless that is the whole batch, or the operation."""
+        group = self._written.drafts[position].group
+        return group if group and self._groups[group] > 1 and not self._snapshot else None
 
     def _note_fixes(self, position: int, found: _Checked) -> None:
         for kind in (*found.headers.added, *(["url"] if found.url.absolute else [])):

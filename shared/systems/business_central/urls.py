@@ -74,6 +74,20 @@ class Root:
             self._roots.append((_origin(parts.scheme, parts.hostname, parts.port), parts.path))
         self._known: dict[str, Url] = {}
 
+    def check_host(self, host: str) -> None:
+        """Check the header Host of an operation.
+
+        Raises:
+            ValueError: it is neither the target nor the host of the caller's URLs.
+        """
+        try:
+            parts = urlsplit(f"//{host}")
+            found = {_origin(scheme, parts.hostname, parts.port) for scheme in _PORTS}
+        except ValueError:
+            found = set()
+        if found.isdisjoint(known for known, _ in self._roots):
+            raise ValueError("has a header Host that is another origin than the target")
+
     def read(self, url: str) -> Url:
         """Return the parts of a URL.
 

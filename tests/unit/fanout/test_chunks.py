@@ -75,6 +75,7 @@ class Server:
     """Operations because of which a whole batch is refused."""
     book: list[str] = field(default_factory=list)
     sent: list[list[str]] = field(default_factory=list)
+    snapshots: list[bool] = field(default_factory=list)
     can_settle: bool = False
     hold: timedelta = timedelta(minutes=13)
     done_within: timedelta = timedelta(minutes=10)
@@ -91,7 +92,8 @@ class Server:
                 self.pending.remove((due, ids, continues))
                 list(self._run(ids, busy=False, continues=continues))
 
-    def send(self, texts: Sequence[str], *, continues: bool) -> Sequence[OperationResponse]:
+    def send(self, texts: Sequence[str], *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
+        self.snapshots.append(snapshot)
         deadline.check_time(timedelta(minutes=12))
         self.come_to()
         ids = [str(json.loads(text)["id"]) for text in texts]
@@ -157,6 +159,7 @@ class World:
     server: Server
     batch: BatchSpec
     stops: bool = False
+    atomic: bool = False
     safe: Safe = "no"
     reads: frozenset[str] = frozenset()
     depends: dict[str, str] = field(default_factory=dict)
@@ -176,7 +179,8 @@ class World:
             for place in range(count)
         ]
         plan = ChunkPlan(chunks=[ChunkLayout(operations=list(range(count)))])
-        batch_records.write_batch(self.store, RUN, self.batch, plan, [Payload(operations=operations, stops=self.stops)])
+        payload = Payload(operations=operations, stops=self.stops, atomic=self.atomic)
+        batch_records.write_batch(self.store, RUN, self.batch, plan, [payload])
         for number in range(200):
             told = self._call(number)
             if twice and not isinstance(told, RetryLater):
@@ -428,6 +432,14 @@ def test_a_batch_that_was_ended_in_the_engine_sends_nothing_more(turned: TurnedC
     found = World(turned, store, server, batch()).run(3)
     assert {outcome.problem for outcome in found.values()} == {"run-closed"}
     assert not server.sent
+
+
+def test_a_group_takes_effect_as_a_whole_though_its_batch_continues(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(bad={"1"}, events=["busy"])
+    world = World(turned, store, server, batch(in_order=False), stops=True, atomic=True)
+    ended = world.run(3)
+    assert [str(ended[one].ending) for one in "012"] == ["rolled_back", "rejected", "not_attempted"]
+    assert server.snapshots == [True, True]
 
 
 def test_a_try_that_is_under_way_is_waited_for(turned: TurnedClock, store: SqliteStore) -> None:

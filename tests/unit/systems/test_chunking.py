@@ -14,8 +14,9 @@ HUNDRED = Limits(100, 10_000)
 
 @st.composite
 def operations(draw: st.DrawFn) -> list[Op]:
-    found = []
+    found: list[Op] = []
     for position in range(draw(st.integers(0, 40))):
+        follows = found[-1].group if found and draw(st.booleans()) else None
         before = st.lists(st.integers(0, position - 1), max_size=2) if position else st.just([])
         close = st.lists(st.integers(max(0, position - 3), position - 1), max_size=1) if position else st.just([])
         often = draw(st.integers(0, 3))
@@ -25,6 +26,7 @@ def operations(draw: st.DrawFn) -> list[Op]:
                 depends=tuple(draw(before)) if often == 0 else (),
                 refers=tuple(draw(close)) if often == 1 else (),
                 document=draw(st.none() | st.sampled_from("abcde")),
+                group=follows or (str(position) if draw(st.integers(0, 9)) == 0 else None),
             )
         )
     return found
@@ -52,7 +54,8 @@ def test_a_plan_keeps_every_promise(found: list[Op], limits: Limits, *, in_order
     try:
         chunks = plan(found, limits, in_order=in_order)
     except CannotPlan as error:
-        assert found[error.position].refers or any(one.refers for one in found)  # noqa: PT017 - either end
+        assert any(one.refers or one.group for one in found)
+        assert 0 <= error.position < len(found)  # noqa: PT017 - as above
         return
     number, before = numbers(chunks), ancestors(chunks)
     assert sorted(one for chunk in chunks for one in chunk.operations) == list(range(len(found)))
@@ -63,10 +66,13 @@ def test_a_plan_keeps_every_promise(found: list[Op], limits: Limits, *, in_order
         assert all(one < here for one in chunk.after)
         together = any(number[o] == here for p in chunk.operations for o in (*found[p].depends, *found[p].refers))
         documents = [found[one].document for one in chunk.operations if found[one].document]
-        assert chunk.stops is (in_order or together or len(documents) > len(set(documents)))
+        assert chunk.stops is (in_order or together or chunk.atomic or len(documents) > len(set(documents)))
+        groups = {found[one].group for one in chunk.operations}
+        assert groups == {None} or (chunk.atomic and len(groups) == 1)
     for position, one in enumerate(found):
         here = number[position]
         assert all(number[other] == here for other in one.refers)
+        assert one.group is None or {number[p] for p, o in enumerate(found) if o.group == one.group} == {here}
         assert all(number[other] == here or number[other] in before[here] for other in one.depends)
         for other in range(position):
             same = one.document is not None and found[other].document == one.document

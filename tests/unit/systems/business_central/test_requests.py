@@ -266,10 +266,35 @@ def test_e5_what_microsofts_library_accepts_is_accepted() -> None:
         assert places({**one(), member: value}) == [f"/requests/0/{member}"]
 
 
-def test_groups_and_conditions_are_refused_with_what_to_do_instead() -> None:
-    [(place, text), _] = mistakes(one(atomicityGroup="g"), one(atomicityGroup="g"))
-    assert place == "/requests/0/atomicityGroup"
-    assert "Isolation: snapshot" in text
+def test_a_group_is_a_chunk_that_takes_effect_as_a_whole() -> None:
+    grouped = [{**write("companies(1)/items(1)"), "id": name, "atomicityGroup": "g"} for name in ("a", "b")]
+    found = asked(one(), *grouped, {**one(id="c"), "dependsOn": ["g"]})
+    assert [operation.group for operation in found.operations] == [None, "g", "g", None]
+    assert "atomicityGroup" not in found.operations[1].text
+    assert found.operations[3].op.depends == (2,)
+    assert [(chunk.operations, chunk.atomic) for chunk in chunks(found, TARGET)] == [
+        *(((0,), False), ((1, 2), True), ((3,), False)),
+    ]
+    whole = asked(*grouped, isolation="snapshot")
+    assert [(chunk.operations, chunk.atomic) for chunk in chunks(whole, TARGET)] == [((0, 1), False)]
+
+
+def test_a_groups_operations_follow_each_other_and_fit_into_a_chunk() -> None:
+    grouped = one(atomicityGroup="g")
+    [(place, text)] = mistakes(grouped, one(), grouped)
+    assert place == "/requests/2/atomicityGroup"
+    assert "does not follow" in text
+    small = TARGET.model_copy(update={"batch_operations": 2})
+    with pytest.raises(NotValid) as caught:
+        chunks(asked(one(), *[grouped] * 3), small)
+    assert [mistake.pointer for mistake in caught.value.mistakes] == ["/requests/1"]
+    across = asked({**one(id="a"), "atomicityGroup": "g"}, grouped, one(url="$a/x"))
+    with pytest.raises(NotValid) as caught:
+        chunks(across, TARGET)
+    assert [mistake.pointer for mistake in caught.value.mistakes] == ["/requests/2"]
+
+
+def test_conditions_are_refused() -> None:
     [(place, text)] = mistakes({**one(), "if": "$1/$succeeded"})
     assert place == "/requests/0/if"
     assert "conditions" in text
