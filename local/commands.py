@@ -98,11 +98,13 @@ def _lint(_: Namespace) -> int:
 
 
 def _check(given: Namespace) -> int:
-    from local import azurite  # noqa: PLC0415 - as above
+    from local import azurite, clients  # noqa: PLC0415 - as above
     from local.extension import VARIABLE, program_of  # noqa: PLC0415 - as above
 
     if not azurite.install():
         print("Azurite can't be installed (no npm): the store's contract runs on SQLite only.")
+    if not clients.install():
+        print("The clients of OData can't be installed (no npm): their tests are skipped.")
     tested = _python("-m", "pytest", *_PARALLEL, "-m", _THOROUGH, *given.rest, HYPOTHESIS_PROFILE="thorough")
     if program_of(None) is None:
         print(f"The Durable extension isn't here ({VARIABLE} names no program): its tests are skipped.")

@@ -5,7 +5,7 @@ import email.policy
 import json
 from collections import Counter
 from collections.abc import Iterator
-from email.message import EmailMessage
+from email.message import MIMEPart
 from typing import Any
 
 import pytest
@@ -53,11 +53,11 @@ def responses(answer: requests.Response) -> list[Any]:
     return _responses(email.message_from_bytes(whole, policy=email.policy.HTTP))
 
 
-def _responses(whole: EmailMessage) -> list[Any]:
+def _responses(whole: MIMEPart) -> list[Any]:
     return [_responses(one) if one.is_multipart() else _response(one) for one in whole.iter_parts()]
 
 
-def _response(one: EmailMessage) -> tuple[str, int, Any]:
+def _response(one: MIMEPart) -> tuple[str, int, Any]:
     text = one.get_payload(decode=True)
     assert isinstance(text, bytes)
     head, _, body = text.decode().partition("\r\n\r\n")

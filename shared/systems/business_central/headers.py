@@ -54,7 +54,7 @@ class AllHeaders:
 
     def __init__(self, call: Call) -> None:
         self._known: dict[tuple[object, ...], Headers] = {}
-        self._host = call.headers.get("host", "").lower()
+        self._of_call = {name: call.headers[name] for name in _OURS if name in call.headers}
         self._of_batch = {name: call.headers[name] for name in _OF_BATCH if call.headers.get(name)}
         # An operation's response is JSON in any case; what counts is a parameter, such as IEEE754Compatible.
         accept = self._of_batch.get("accept", "").lower()
@@ -75,12 +75,7 @@ class AllHeaders:
         key = (company, typed, *written.items())
         known = self._known.get(key)
         if known is None:
-            # Some clients name the host that they call, which is ours.
-            named = {
-                name: value
-                for name, value in written.items()
-                if not (name.lower() == "host" and value.lower() == self._host)
-            }
+            named = {name: value for name, value in written.items() if not self._repeats(name.lower(), value)}
             wrong = list(_mistakes_in(named))
             if wrong:
                 raise WrongHeaders(wrong)
@@ -88,6 +83,11 @@ class AllHeaders:
             if len(self._known) < _MOST_KNOWN:
                 self._known[key] = known
         return known
+
+    def _repeats(self, name: str, value: str) -> bool:
+        """Return whether a header is the call's own: some clients repeat its host, key or token in each operation."""
+        own = self._of_call.get(name)
+        return own == value or (own is not None and name == "host" and own.lower() == value.lower())
 
 
 def _mistakes_in(written: Mapping[str, str]) -> Iterator[tuple[str, str]]:

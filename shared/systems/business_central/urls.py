@@ -12,6 +12,7 @@ _DOTS = re.compile(r"(?:^|[/\\])\s*\.{1,2}\s*(?:[/\\;]|$)")
 _SEGMENT = re.compile(r"(?:[^/']|'[^']*(?:'|$))+")
 _ROOT = re.compile(r"api(?:/[A-Za-z0-9][A-Za-z0-9._-]*){1,2}(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?", re.IGNORECASE)
 _ROOTS_SEGMENTS = (2, 4)
+_ENTITY_SET = re.compile(r"/([A-Za-z_]\w*)(?=[(/?]|$)", re.ASCII)
 _MOST_KNOWN = 1000
 _PORTS = {"https": 443, "http": 80}
 
@@ -129,9 +130,18 @@ class Root:
                 raise ValueError("has another origin than the target")
             path = url[url.index("//") + 2 + len(parts.netloc) :]
         found = next((root for root in roots if path.lower().startswith(root.lower())), None)
+        if found is None and path is url and _is_below_root(path, roots):
+            return path[1:]
         if found is None:
             raise ValueError(f"is not under the target's root, {roots[0]}")
         return path[len(found) :]
+
+
+def _is_below_root(path: str, roots: list[str]) -> bool:
+    """Return whether a path means an entity set of the API: some clients begin with a slash what is relative."""
+    found = _ENTITY_SET.match(path)
+    others = {"api", *(root[1:].partition("/")[0].lower() for root in roots)}
+    return found is not None and found[1].lower() not in others
 
 
 def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, int | None]:

@@ -3,7 +3,7 @@
 import email
 import email.policy
 import json
-from email.message import EmailMessage
+from email.message import MIMEPart
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,14 +25,14 @@ def done(name: str, body: str | None = '{"a": 1.10}') -> Rendered:
     return Rendered(name, 201, JSON, body, is_done=True)
 
 
-def parts(spec: BatchSpec, *responses: Rendered | None) -> list[EmailMessage]:
+def parts(spec: BatchSpec, *responses: Rendered | None) -> list[MIMEPart]:
     body, media_type = rendered(spec, RUN, responses)
     whole = email.message_from_bytes(f"Content-Type: {media_type}\r\n\r\n".encode() + body, policy=email.policy.HTTP)
     assert whole.is_multipart()
     return list(whole.iter_parts())
 
 
-def inner(part: EmailMessage) -> list[str]:
+def inner(part: MIMEPart) -> list[str]:
     assert part["Content-Type"] == "application/http"
     text = part.get_payload(decode=True)
     assert isinstance(text, bytes)

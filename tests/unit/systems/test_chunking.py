@@ -16,7 +16,7 @@ HUNDRED = Limits(100, 10_000)
 def operations(draw: st.DrawFn) -> list[Op]:
     found: list[Op] = []
     for position in range(draw(st.integers(0, 40))):
-        follows = found[-1].group if found and draw(st.booleans()) else None
+        follows = found[-1].group if draw(st.booleans()) and found else None
         before = st.lists(st.integers(0, position - 1), max_size=2) if position else st.just([])
         close = st.lists(st.integers(max(0, position - 3), position - 1), max_size=1) if position else st.just([])
         often = draw(st.integers(0, 3))
