@@ -1,4 +1,4 @@
-"""`batch`: an OData JSON batch of any size."""
+"""`batch`: an OData batch of any size, in JSON or multipart/mixed."""
 
 import asyncio
 
