@@ -320,6 +320,7 @@ def clean(data: bytes) -> None:
         assert problem.mistakes  # noqa: PT017 - as above
 
 
+@pytest.mark.slow
 def test_e6_a_large_body_takes_linear_time() -> None:
     body = joined(*[request("POST", LINES, json.dumps({"a": "b" * 200}), TYPED)] * (examples(10_000)))
     assert len(asked(body).operations) == examples(10_000)

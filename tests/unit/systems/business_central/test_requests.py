@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.core.problems import NotJson, NotValid, Refused, WrongMediaType
@@ -354,6 +354,7 @@ def test_no_other_url_is_taken(url: str) -> None:
     assert places(one(id="1"), one(url=url)) == ["/requests/1/url"]
 
 
+@example("1?" + BACK)
 @given(st.text(alphabet="./%2eEfF5cC\\$batch1():#?'companies ;\n", max_size=30) | st.text(max_size=10))
 def test_whatever_is_taken_stays_under_the_root(url: str) -> None:
     try:
@@ -365,7 +366,8 @@ def test_whatever_is_taken_stays_under_the_root(url: str) -> None:
         plain = plain.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/")
     assert not plain.startswith(("/", "$"))
     assert ".." not in plain.split("/")
-    assert BACK not in found.url
+    # A query may have one, in a literal (E5).
+    assert BACK not in plain
     assert "#" not in found.url
 
 
