@@ -14,7 +14,7 @@ from pydantic import Field
 from shared.api import start
 from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, mistakes_in, request_of
 from shared.core.outcome import Ending, Recovery
-from shared.core.problems import IsAPlan, Mistake, NotValid, RunOpen
+from shared.core.problems import HandedOn, IsAPlan, Mistake, NotValid, RunOpen
 from shared.core.response import Response
 from shared.core.settings import Preset, Settings, app_settings
 from shared.core.targets import app_targets
@@ -69,20 +69,26 @@ async def retry_run(call: Call, engine: Engine) -> Response:
 
 
 def _begin_retry(store: Store, call: Call, body: RetryBody) -> StartedRun:
-    run = call.route_params.get("id", "")
-    while isinstance(found := _take_over(store, call, body, run), Follow):
+    asked = run = call.route_params.get("id", "")
+    while isinstance(found := _take_over(store, call, body, run, follows=run != asked), Follow):
         run = found.handing.run
     return found
 
 
-def _take_over(store: Store, call: Call, body: RetryBody, run: str) -> StartedRun | Follow:
-    """Start a run for what a run left; return the run that took it, if another one did."""
+def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: bool) -> StartedRun | Follow:
+    """Start a run for what a run left; return the run that took it, if another one did.
+
+    `follows`: the request is about an earlier run. Then it can't mean items that this run leaves unknown.
+    """
     settings, spec = app_settings(), records.read_spec(store, run)
     if spec.mode == "plan":
         raise IsAPlan("The run is a plan.", run=spec.run)
     if records.read_report(store, spec.run) is None:
         raise RunOpen("The run has not ended.", run=spec.run)
     chosen = _retried(spec.run, list(records.all_items(store, spec.run)), body)
+    if follows and any(item.outcome is Ending.UNKNOWN for item in chosen):
+        text = f"Run {spec.run} retried these items, and the outcome of some is unknown. Check that run first."
+        raise HandedOn(text, run=spec.run)
     # A retry of a check repeats the run that was checked.
     source = records.source_of(store, spec)
     named = body.only is not None or body.replace is not None

@@ -431,7 +431,7 @@ class ItemClaimed(Skipped):
     """Another run is working on the item."""
 
     slug, status, title = "item-claimed", 409, "Another run is working on the item"
-    next_step = "Wait until that run ends, then read its report."
+    next_step = "Wait until that run ends and its call can no longer take effect; then read its report."
 
 
 class NotAttempted(ItemProblem):

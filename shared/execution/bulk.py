@@ -7,76 +7,28 @@ response was lost, or the sender is gone) and the system shows no effect after t
 made again until the run gives up.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from pydantic import Field
-
 from shared.core import clock
-from shared.core.model import Plain, Stored
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import Changed, Exists, ItemProblem, NoAnswer, NotTaken, OutcomeUnknown
+from shared.execution import bulk_calls
+from shared.execution.bulk_calls import BulkCall, BulkItem
 from shared.execution.single import SendRules, look_at, untouched_outcome
 from shared.execution.waiting import WATCHED, RetryLater, retry_later, wait_until, watch_other
-from shared.runs.claim_record import SENDER_GONE, ClaimRecord, Settled
-from shared.runs.claims import Claim, Lost
-from shared.storage.base import Record, Store, keys
+from shared.runs.claim_record import ClaimRecord, Settled
+from shared.runs.claims import Claim, Held, InFlight, Lost
+from shared.storage.base import Record, Store
 from shared.systems.contract import BulkAction, Snapshot
 from shared.transport.deadline import finish_by
 
 _THREADS = 16
 _FEW = 5
 """Up to this number of claims, threads save no time."""
-
-
-class BulkItem(Plain):
-    """An item of a bulk call: its failure when it was sent, and the rule that allowed it."""
-
-    episode: str | None = None
-    rule: str | None = None
-
-
-class BulkCall(Stored):
-    """The record of one call for many items."""
-
-    items: dict[str, BulkItem]
-    mark: str
-    """What `BulkAction.mark` returned before the call."""
-    until: datetime
-    """When its sender counts as gone."""
-    lost: datetime | None = Field(default=None)
-    """When its sender recorded that no response came; from then on any delivery may check the call."""
-    outcome: Outcome | None = None
-
-    @property
-    def id(self) -> str | None:
-        """The system's id of what the call created, from its response."""
-        found = (self.outcome.answer or {}).get("id") if self.outcome else None
-        return found if isinstance(found, str) else None
-
-    @property
-    def episodes(self) -> dict[str, str | None]:
-        """The failure that each item showed before the call."""
-        return {item: one.episode for item, one in self.items.items()}
-
-    def sure(self, bulk_action: BulkAction) -> datetime:
-        """Return when the time for late effects ends."""
-        return (self.lost or self.until) + bulk_action.done_within
-
-    def unknown(self, problem: ItemProblem) -> Outcome:
-        """Return the outcome `unknown`; `problem` is why the system can't decide it."""
-        lost = "No response was received." if self.lost else SENDER_GONE
-        return Outcome.of(OutcomeUnknown(f"{lost} {problem.detail}"))
-
-    def outcome_of(self, item: str) -> Outcome | None:
-        """Return the outcome of one item, without the system's response, which is stored once for all items."""
-        if self.outcome is None or item not in self.items:
-            return None
-        outcome = self.outcome.model_copy(update={"answer": None, "native": None})
-        return outcome.by(self.outcome.rule or self.items[item].rule)
 
 
 @dataclass(frozen=True)
@@ -117,38 +69,6 @@ class BulkContext:
         }
 
 
-def key_of(run: str, part: int) -> str:
-    """Return the key of a part's bulk call."""
-    return f"{prefix_of(run)}{part}"
-
-
-def prefix_of(run: str) -> str:
-    """Return the prefix of the keys of a run's bulk calls."""
-    return f"runs/{run}/sending/"
-
-
-def part_of(key: str) -> int:
-    """Return the number of the part from the key of its bulk call."""
-    return int(key.rpartition("/")[2])
-
-
-def bulk_calls(store: Store, run: str) -> Sequence[BulkCall]:
-    """Return a run's bulk calls."""
-    found = (read(store, key) for key in keys_of(store, run))
-    return [one for one in found if one]
-
-
-def keys_of(store: Store, run: str) -> Iterator[str]:
-    """Yield the keys of a run's bulk calls."""
-    return keys(store, prefix_of(run))
-
-
-def read(store: Store, key: str) -> BulkCall | None:
-    """Return a bulk call; None if its record does not exist."""
-    found = store.read(key)
-    return BulkCall.read(found.data) if found else None
-
-
 def send(context: BulkContext) -> Mapping[str, Settled] | RetryLater:
     """Send the items once, however often this is called; return each item's outcome and failure, by its id."""
     claims = context.claims()
@@ -173,7 +93,7 @@ def _watch_call(context: BulkContext) -> BulkCall | None:
     """Return the call of the delivery that came first; None if it has no outcome soon."""
 
     def ended() -> BulkCall | None:
-        found = read(context.store, context.key)
+        found = bulk_calls.read(context.store, context.key)
         return found if found and found.outcome else None
 
     return watch_other(ended)
@@ -185,7 +105,7 @@ def recheck(store: Store, target: str, claimant: str, key: str, bulk_action: Bul
     Raises:
         ItemProblem: the system can't be read, or can't decide it.
     """
-    found = read(store, key)
+    found = bulk_calls.read(store, key)
     if found is None:
         return {}
     if found.outcome and found.outcome.ending is not Ending.UNKNOWN:
@@ -202,7 +122,7 @@ def recheck(store: Store, target: str, claimant: str, key: str, bulk_action: Bul
 def _ids_of_others(store: Store, key: str) -> set[str]:
     """Return the system's ids of the run's other bulk calls."""
     run = key.split("/")[1]
-    found = (read(store, other) for other in keys_of(store, run) if other != key)
+    found = (bulk_calls.read(store, other) for other in bulk_calls.keys_of(store, run) if other != key)
     return {one.id for one in found if one and one.id}
 
 
@@ -224,13 +144,14 @@ def _begin(context: BulkContext, claims: Mapping[str, Claim]) -> BulkCall | Retr
         seen = context.bulk_action.look(list(free))
         mark = context.bulk_action.mark()
     except ItemProblem as problem:
-        outcome, wait = Outcome.of(problem), retry_later(problem, context.give_up, context.tries)
-        if wait is None:
-            _for_each(free, lambda claim: claim.give_up(outcome, context.key))
+        wait = retry_later(problem, context.give_up, context.tries)
+        return wait or _refuse(context, free, taken, dict.fromkeys(free, Outcome.of(problem)))
+    judged = _for_each(free, lambda claim: _judge(context, claim, seen))
+    refused = {item: one for item, one in judged.items() if isinstance(one, Outcome)}
+    wait = _refuse(context, free, taken, refused)
+    allowed = {item: one for item, one in judged.items() if isinstance(one, BulkItem)}
+    if wait or not allowed:
         return wait
-    allowed = {item: one for item, one in _for_each(free, lambda claim: _judge(context, claim, seen)).items() if one}
-    if not allowed:
-        return None
     marked = {item: free[item] for item in allowed}
     # Counted from before the marks, which take time: the call must be over before the first claim ends.
     ends = clock.now() + context.bulk_action.hold
@@ -243,15 +164,39 @@ def _begin(context: BulkContext, claims: Mapping[str, Claim]) -> BulkCall | Retr
     return _send_call(context, marked, call, etag)
 
 
-def _judge(context: BulkContext, claim: Claim, seen: Mapping[str, Snapshot | ItemProblem]) -> BulkItem | None:
-    """Return the item if it may be sent; otherwise give its claim up, and return None."""
+def _judge(context: BulkContext, claim: Claim, seen: Mapping[str, Snapshot | ItemProblem]) -> BulkItem | Outcome:
+    """Return the item if it may be sent; otherwise its outcome."""
     try:
         snapshot = look_at(lambda: _snapshot_of(seen, claim.item), claim)
         record = _without_own(claim.record, context.key)
         return BulkItem(episode=snapshot.episode, rule=context.rules[claim.item].judge(snapshot, record))
     except ItemProblem as problem:
-        claim.give_up(Outcome.of(problem), context.key)
-        return None
+        return Outcome.of(problem)
+
+
+def _refuse(
+    context: BulkContext,
+    claims: Mapping[str, Claim],
+    taken: Mapping[str, Held | InFlight | Settled],
+    refused: Mapping[str, Outcome],
+) -> RetryLater | None:
+    """Give up the claims of items that are not sent; return a wait while another delivery may still send them.
+
+    Raises:
+        Lost: another delivery has sent them, or is about to.
+    """
+    marked = {item: state for item in refused if isinstance(state := taken[item], InFlight)}
+    until = max((state.until for state in marked.values()), default=None)
+    if until and clock.now() < until:
+        return wait_until(until)
+    if until and context.store.read(context.key):
+        raise Lost
+    # A mark that was written after the claim was taken shows that another delivery is about to send.
+    _for_each(
+        {item: claims[item] for item in refused},
+        lambda claim: claim.give_up(refused[claim.item], context.key if claim.item in marked else ""),
+    )
+    return None
 
 
 def _without_own(record: ClaimRecord, sender: str) -> ClaimRecord:

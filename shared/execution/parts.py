@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import Cancelled, ItemProblem, TooSoon
-from shared.execution import bulk, guard
-from shared.execution.bulk import BulkCall, BulkContext
+from shared.execution import bulk, bulk_calls, guard
+from shared.execution.bulk import BulkContext
+from shared.execution.bulk_calls import BulkCall
 from shared.execution.eligibility import judge
 from shared.execution.single import SendRules, look_at, perform
 from shared.execution.waiting import RetryLater
@@ -113,13 +114,13 @@ def _in_bulk(
     context: PartContext, bulk_action: BulkAction, run_items: Sequence[RunItem], number: int, tries: int
 ) -> list[ItemResult] | RetryLater:
     """Send the items by one call; a call that was made is resolved even in quiet hours."""
-    key = bulk.key_of(context.spec.run, number)
+    key = bulk_calls.key_of(context.spec.run, number)
     rules = {
         run_item.id: _rules(context, _judge(context, run_item), tries)
         for run_item in run_items
         if run_item.outcome is None
     }
-    made = bulk.read(context.store, key) is not None
+    made = bulk_calls.read(context.store, key) is not None
     pause = None if made else _pause(context, clock.now() + _BUDGET)
     if pause and rules:
         return pause
@@ -129,7 +130,7 @@ def _in_bulk(
     ended = bulk.send(bulk_context) if rules else {}
     if isinstance(ended, RetryLater):
         return ended
-    call = bulk.read(context.store, key)
+    call = bulk_calls.read(context.store, key)
     return [_bulk_result(run_item, ended.get(run_item.id), call) for run_item in run_items]
 
 
@@ -167,7 +168,7 @@ def break_off(context: PartContext, items: str, number: int, ends: BrokenOffOutc
     """
     if records.read_part(context.store, context.spec.run, number):
         return None
-    call = bulk.read(context.store, bulk.key_of(context.spec.run, number))
+    call = bulk_calls.read(context.store, bulk_calls.key_of(context.spec.run, number))
     ended: list[ItemResult] = []
     held: list[datetime] = []
     for run_item in context.run_items(items, number):
@@ -283,7 +284,7 @@ def _if_sent(
 ) -> Outcome:
     """Return the outcome of an item that is marked as sent; a bulk call must also list the item in its record."""
     mark = claim.record.open
-    in_bulk = mark is not None and mark.sender == bulk.key_of(context.spec.run, number)
+    in_bulk = mark is not None and mark.sender == bulk_calls.key_of(context.spec.run, number)
     return ends.rest if in_bulk and not (call and claim.item in call.items) else ends.sent
 
 

@@ -8,7 +8,7 @@ the write is done, or it had no effect and is tried again. If the system can't d
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from shared.core import clock
@@ -158,8 +158,10 @@ def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, numb
     checked = _check(context, history, due) if due else None
     if isinstance(checked, RetryLater):
         return checked
-    sent = Sent(until=clock.now() + context.sender.hold, places=[one.place for one in going])
-    if going and not batch_records.begin_try(context.store, context.spec.run, context.chunk, number, sent):
+    ends = clock.now() + (context.sender.hold if going else timedelta())
+    sent = Sent(until=ends, places=[one.place for one in going])
+    # Also if nothing is sent: another delivery of this try may have found a state in which it may send.
+    if not batch_records.begin_try(context.store, context.spec.run, context.chunk, number, sent):
         run, chunk = context.spec.run, context.chunk
         return watch_other(lambda: batch_records.read_try(context.store, run, chunk, number)) or RetryLater(WATCHED)
     ended, bodies = (checked, []) if checked else _send(context, payload, history, going, sent.until)

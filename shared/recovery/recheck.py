@@ -6,7 +6,7 @@ from datetime import timedelta
 from shared.core import clock
 from shared.core.outcome import Outcome
 from shared.core.problems import ItemProblem, NotTaken, OutcomeUnknown
-from shared.execution import bulk
+from shared.execution import bulk, bulk_calls
 from shared.execution.bindings import action_for, bulk_action_for
 from shared.execution.single import untouched_outcome
 from shared.recovery.progress import read as read_progress
@@ -34,11 +34,11 @@ def _bulk_items(store: Store, former: RunSpec, unknown: Sequence[Item]) -> dict[
     ids = {item.id for item in unknown}
     waves = {part: wave.number for wave in read_progress(store, former.run)[0].sent for part in wave.parts}
     found: dict[str, Outcome] = {}
-    for key in bulk.keys_of(store, former.run):
-        call = bulk.read(store, key)
+    for key in bulk_calls.keys_of(store, former.run):
+        call = bulk_calls.read(store, key)
         about = ids & call.items.keys() if call else set()
         if about:
-            claimant = try_of(former.run, waves.get(bulk.part_of(key)))
+            claimant = try_of(former.run, waves.get(bulk_calls.part_of(key)))
             shown = _recheck_call(store, former, claimant, key, about)
             # A call that was undone meanwhile shows nothing.
             found |= {one: shown[one] for one in about if one in shown}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from shared.core.outcome import Ending, Outcome
 from shared.core.response import Response, to_json
-from shared.execution.bulk import bulk_calls
+from shared.execution.bulk_calls import calls_of
 from shared.reports.view import RETRY_AFTER, overall_outcome, run_json, with_page
 from shared.runs import records
 from shared.runs.records import ItemResult
@@ -33,7 +33,7 @@ def _bulk(store: Store, spec: RunSpec, head: Run, ended: list[ItemResult], items
     overall = overall_outcome(head)
     if spec.strict and overall == "partial":
         return _many(spec, head, items)
-    sent = next((one for one in bulk_calls(store, spec.run) if one.outcome and one.outcome.ending is Ending.DONE), None)
+    sent = next((one for one in calls_of(store, spec.run) if one.outcome and one.outcome.ending is Ending.DONE), None)
     if sent and sent.outcome:
         return Response(200, to_json(sent.outcome.answer), headers={"Nightshift-Outcome": overall})
     usual, _ = Counter(one.outcome.problem for one in ended).most_common(1)[0]

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from shared.core.model import Plain, Stored
-from shared.core.outcome import Outcome, Recovery, RecoveryResult
+from shared.core.outcome import Ending, Outcome, Recovery, RecoveryResult
 from shared.core.problems import OutcomeUnknown
 
 QUIET = timedelta(days=30)
@@ -85,6 +85,11 @@ class ClaimRecord(Stored):
         settled = (one.model_copy(update={"became": became}) if one.run == run else one for one in self.settled)
         attempts = 0 if became.recovery is Recovery.RECOVERED else self.attempts
         return self.model_copy(update={"attempt": None, "attempts": attempts, "settled": tuple(settled)})
+
+    def doubt(self, now: datetime) -> Settled | None:
+        """Return the outcome of a call that may still take effect, and of which nobody knows; None if there is none."""
+        unknown = (one for one in self.settled if one.outcome.ending is Ending.UNKNOWN)
+        return next((one for one in unknown if one.sure and now < one.sure), None)
 
     def ended(self, run: str) -> Settled | None:
         """Return how `run` ended with the item, or None."""

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.core import clock
 from shared.core.durations import TIDYING
@@ -129,8 +129,8 @@ class Claim:
     def take(self) -> Held | InFlight | Settled:
         """Claim the item, or return how this run ended with it.
 
-        If another run has the claim, this run ends with the item as skipped. That outcome is stored as well, so that a
-        second delivery returns the same.
+        If another run has the claim, or its call may still take effect, this run ends with the item as skipped. That
+        outcome is stored as well, so that a second delivery returns the same.
         """
         while True:
             record, etag = self._read(fresh=True)
@@ -308,8 +308,8 @@ class Claim:
 
     def _claimed(self, record: ClaimRecord) -> ClaimRecord:
         now = clock.now()
-        if record.open and now < record.open.free:
-            refusal = ItemClaimed(f"Run {run_of(record.open.run)} is working on item {self.item}.")
+        refusal = _refusal(record, now)
+        if refusal:
             return self._closed(record, Outcome.of(refusal))
         mine = Open(run=self._run, until=now + self._hold)
         return record.model_copy(update={"open": mine, "settled": with_orphan(record, now)})
@@ -341,3 +341,15 @@ class Claim:
                 "settled": remembered((*others, ended)),
             }
         )
+
+
+def _refusal(record: ClaimRecord, now: datetime) -> ItemClaimed | None:
+    """Return why a run may not claim an item; None if it may."""
+    if record.open and now < record.open.free:
+        return ItemClaimed(f"Run {run_of(record.open.run)} is working on item {record.item}.")
+    doubt = record.doubt(now)
+    if doubt is None or doubt.sure is None:
+        return None
+    run, until = run_of(doubt.run), doubt.sure.astimezone(UTC) + timedelta(seconds=1)
+    when = f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    return ItemClaimed(f"The call of run {run} for item {record.item} may still take effect until {when}.")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.core.outcome import Outcome
-from shared.core.problems import OverCap, UnknownRun
+from shared.core.problems import HandedOn, OverCap
 from shared.core.schedule import Night
 from shared.core.settings import Settings
 from shared.core.targets import Target, app_targets
@@ -89,7 +89,7 @@ def night_run(
 ) -> StartedRun:
     """Create the run of a target's night, or join it: there is one, however often the timer fires."""
     key = f"keys/night-{function}-{target.name}-{night.name}"
-    record, joined = idempotency.claim_key(store, key, "night", frees=False, lasting=True)
+    record, joined = idempotency.claim_key(store, key, "night", frees=idempotency.never, lasting=True)
     if joined and (known := records.known_spec(store, record.run)):
         return StartedRun(known, joined)
     spec = RunSpec(
@@ -122,7 +122,7 @@ def event_run(
     store: Store, settings: Settings, call: Call, target: Target, shape: Shape, item: ItemRef, key: str
 ) -> StartedRun:
     """Create the run of an event about one item, or join the one that the same event created."""
-    record, joined = idempotency.claim_key(store, key, "event", frees=False, lasting=True)
+    record, joined = idempotency.claim_key(store, key, "event", frees=idempotency.never, lasting=True)
     if joined and (known := records.known_spec(store, record.run)):
         return StartedRun(known, joined)
     spec = RunSpec(
@@ -174,17 +174,40 @@ def create_or_join(
     Raises:
         KeyReused: another request has the key.
         Expired: the response of the run is past its retention.
+        HandedOn: the run that had the key sent nothing, and another one is retrying what it left.
     """
-    record, joined = idempotency.claim_key(store, key, mark) if key else (idempotency.without_key(mark), False)
-    if joined:
-        try:
-            return StartedRun(records.read_spec(store, record.run), joined)
-        except UnknownRun:
-            # The first call died before it stored the spec. This call repeats its request, so it continues.
-            pass
+    record, joined = _record_of(store, key, mark, lambda run: _keeps_its_items(store, run))
+    known = records.known_spec(store, record.run) if joined else None
+    if known:
+        return StartedRun(known, joined)
+    # Joined without a spec: the first call died before it stored one. This call repeats its request, so it continues.
     spec, run_items = make(record)
+    if record.instead_of and spec.mode == "perform":
+        left = [item.id for item in records.all_items(store, record.instead_of)]
+        handed_on.take_all(store, record.instead_of, left, record)
+        spec = spec.model_copy(update={"taken_from": record.instead_of})
     records.write_spec(store, spec, run_items)
     return StartedRun(spec, joined)
+
+
+def _record_of(
+    store: Store, key: str | None, mark: str, frees: Callable[[str], bool]
+) -> tuple[idempotency.KeyRecord, bool]:
+    """Return the record of a key, and whether it existed; a new one without a key."""
+    if key is None:
+        return idempotency.without_key(mark), False
+    return idempotency.claim_key(store, key, mark, frees=frees)
+
+
+def _keeps_its_items(store: Store, run: str) -> bool:
+    """Return whether a run holds the items that it took, and no other run took what it left."""
+    spec = records.known_spec(store, run)
+    return spec is not None and _holds(store, spec) and handed_on.is_whole(store, run)
+
+
+def _holds(store: Store, spec: RunSpec) -> bool:
+    """Return whether a run holds the items that it took of another one."""
+    return spec.taken_from is None or handed_on.confirm(store, spec.taken_from, spec.run)
 
 
 def take_over(
@@ -207,14 +230,21 @@ def take_over(
         RunOpen: another call is about to store the run that took them.
         KeyReused: another request has the key.
     """
+    source = records.known_spec(store, wanted.source)
+    if source and not _holds(store, source):
+        text = f"Run {source.run} never started: it lost its items to another run. Retry run {source.taken_from}."
+        raise HandedOn(text, run=source.taken_from)
     while True:
         found = handed_on.look(store, wanted.source, wanted.items, mark, named=wanted.named, most=wanted.most)
         if isinstance(found, Take):
             make = prepare(found.items)
-            record, joined = idempotency.claim_key(store, key, mark) if key else (idempotency.without_key(mark), False)
+            record, joined = _record_of(store, key, mark, idempotency.always)
             known = records.known_spec(store, record.run) if joined else None
             if known:
                 return StartedRun(known, joined=True)
+            if joined:
+                # A call that was taken for dead may still store that run, with other items.
+                record = idempotency.without_key(mark)
             if handed_on.take(store, wanted.source, found, record):
                 return _heir(store, wanted, record, make)
         elif isinstance(found, Join):

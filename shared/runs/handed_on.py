@@ -1,12 +1,13 @@
 """Handed on: what a run left is sent again by one other run only.
 
 A run leaves items: failed, not attempted, failed again, or refused and mended by a new body. Retries by hand and by
-night may all want them. The record `runs/{run}/handed-on` lists which run took which items; it is changed only by
-compare-and-set, so each item is taken once. Who comes second joins the run that took them if it asks for the same, and
-otherwise continues with what that run left.
+night may all want them, and so may a repeat of a call whose run sent nothing. The record `runs/{run}/handed-on` lists
+which run took which items; it is changed only by compare-and-set, so each item is taken once. Who comes second joins
+the run that took them if it asks for the same, and otherwise continues with what that run left.
 
 A run takes its items before its spec is stored, and confirms it before the engine starts it. The items of a call that
-died in between are free again after `_CREATED_WITHIN`. So a run that was not confirmed must not start.
+died in between are free again after `_CREATED_WITHIN`. So a run that can't confirm must not start, and what it left
+must not be handed on.
 """
 
 from collections.abc import Sequence
@@ -112,6 +113,28 @@ def look(
 def take(store: Store, source: str, found: Take, key: KeyRecord) -> bool:
     """Take items of a run for the run of a key record; return false if the record has changed since `look`."""
     return _write(store, source, [*found.handings, Handing(key=key, items=sorted(found.items))], found.etag)
+
+
+def take_all(store: Store, source: str, items: Sequence[str], key: KeyRecord) -> None:
+    """Take all items of a run for the run of a key record, unless they are that run's already.
+
+    Raises:
+        HandedOn: another run took some of them.
+    """
+    while True:
+        handings, etag = _read(store, source)
+        other = next((one for one in handings if one.run != key.run), None)
+        if other:
+            raise HandedOn(
+                f"Run {other.run} retries what run {source} left. Retry what that run leaves.", run=other.run
+            )
+        if handings or _write(store, source, [Handing(key=key, items=sorted(items))], etag):
+            return
+
+
+def is_whole(store: Store, source: str) -> bool:
+    """Return whether no run took any item of a run."""
+    return not _read(store, source)[0]
 
 
 def confirm(store: Store, source: str, run: str) -> bool:

@@ -27,6 +27,8 @@ class KeyRecord(Stored):
     ticket: str
     fingerprint: str
     created: datetime
+    instead_of: str | None = None
+    """The run that had the key before, and sent nothing."""
 
 
 def is_flow(call: Call) -> bool:
@@ -59,34 +61,44 @@ def key_of(call: Call, scope: str) -> str | None:
     return f"keys/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 
+def never(_: str) -> bool:
+    """Say that no run frees its key."""
+    return False
+
+
+def always(_: str) -> bool:
+    """Say that each run that ended without a send frees its key."""
+    return True
+
+
 def claim_key(
-    store: Store, key: str, mark: str, *, frees: bool = True, lasting: bool = False
+    store: Store, key: str, mark: str, *, frees: Callable[[str], bool], lasting: bool = False
 ) -> tuple[KeyRecord, bool]:
     """Create the record of a key, or return the existing one; the second value is whether it existed.
 
-    If `frees`, a run that ended without a send frees its key, and the next call takes it over. A `lasting` key never
-    expires.
+    A run that ended without a send frees its key if `frees` says so, and the next call takes it over. A `lasting` key
+    never expires.
 
     Raises:
         KeyReused: another request has the key.
         Expired: the response of the run is past its retention.
     """
     mine = without_key(mark)
-    data = mine.data()
     while True:
         found = store.read(key)
         if found is None:
-            if _succeeds(lambda: store.create(key, data)):
+            if _succeeds(lambda: store.create(key, mine.data())):
                 return mine, False
             continue
         theirs = KeyRecord.read(found.data)
         kept = records.read_response(store, theirs.run)
-        if kept is None or kept.sent or not frees:
+        if kept is None or kept.sent or not frees(theirs.run):
             _check(store, theirs, None if lasting else kept, mark)
             return theirs, True
-        etag = found.etag
-        if _succeeds(lambda etag=etag: store.replace(key, data, etag)):  # type: ignore[misc] # mypy types no lambda's default
-            return mine, False
+        new = mine.model_copy(update={"instead_of": theirs.run})
+        data, etag = new.data(), found.etag
+        if _succeeds(lambda data=data, etag=etag: store.replace(key, data, etag)):  # type: ignore[misc] # mypy types no lambda's default
+            return new, False
 
 
 def without_key(mark: str) -> KeyRecord:

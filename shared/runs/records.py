@@ -4,7 +4,7 @@
     runs/{run}/{items}/{page}     the items: up to 1,000 per page
     runs/{run}/selection          the selection by which the run finds its items, if they are not named
     runs/{run}/manifest           the manifest: the name of the item pages, and the number of items
-    runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk.py`)
+    runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk_calls.py`)
     runs/{run}/outcomes/{part}    the results of the items of a part
     runs/{run}/progress           waves, and the recovery of items (`recovery/progress.py`)
     runs/{run}/report             the report without items, once every item has an outcome

@@ -76,23 +76,26 @@ class SettingRetries:
     def check(self, items: Mapping[str, str | None], mark: str, others: Collection[str]) -> Outcome:
         """Find a batch of this size that was created since, and check the jobs.
 
-        A batch is ours only if all jobs have changed: another caller's batch of this size may be about one of them.
+        A batch is ours only if all jobs have changed: another caller's batch of this size may be about one of them. A
+        job that had the same number of retries before shows nothing.
 
         Raises:
             NotTaken: the engine's history shows no such batch, and no job has changed.
             OutcomeUnknown: there are several batches, or the engine does not show enough.
             Failed: they cannot be listed.
         """
-        found, complete, changed = [], False, 0
+        found, complete, changed = [], False, set[str]()
         for pause in _CHECKS:
             clock.sleep(pause)
             made, complete = made_since(self._connection, mark, len(items), self._run)
             found = [one for one in made if one.answer and one.answer["id"] not in others]
             # After the batches, to see the effects of batches that have ended.
             changed = self._changed(items)
-            if len(found) == 1 and changed == len(items):
+            if len(found) == 1 and len(changed) == len(items):
                 return found[0]
-        self._refuse_doubts(found, changed, len(items))
+        self._refuse_doubts(found, len(changed), len(items))
+        if found and all(self._shows_nothing(before) for before in items.values()):
+            raise OutcomeUnknown("A batch of this size was created, and the jobs had these retries before.")
         if not complete:
             raise OutcomeUnknown("There is no batch, and the history does not show batches that have ended.")
         raise NotTaken("The engine shows no batch that was created since, and no job has changed.")
@@ -108,9 +111,13 @@ class SettingRetries:
     def _in_progress(self, batch: str) -> bool:
         return state_of(self._connection, batch, self._run).state != "over"
 
-    def _changed(self, items: Mapping[str, str | None]) -> int:
+    def _changed(self, items: Mapping[str, str | None]) -> set[str]:
         seen = self.look(list(items))
-        return sum(_has_changed(seen[one], before) for one, before in items.items())
+        return {one for one, before in items.items() if _has_changed(seen[one], before)}
+
+    def _shows_nothing(self, before: str | None) -> bool:
+        """Return whether a job with this state looks the same after our call."""
+        return before == f"{WITH_RETRIES}{self._change.retries}"
 
     def _look(self, job: Job, failed: str | None) -> Snapshot:
         named = item(job, self._change, failed)

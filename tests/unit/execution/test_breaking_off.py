@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.core.outcome import Ending, Outcome
-from shared.execution import bulk
-from shared.execution.bulk import BulkCall, BulkItem
+from shared.execution import bulk_calls
+from shared.execution.bulk_calls import BulkCall, BulkItem
 from shared.execution.parts import BrokenOffOutcomes, PartContext, break_off
 from shared.policy import switches
 from shared.policy.cached_reader import CachedReader
@@ -90,7 +90,7 @@ def test_what_may_be_under_way_is_waited_for_and_the_rest_is_free(store: SqliteS
 
 
 def test_what_a_call_for_many_was_answered_is_how_they_ended(store: SqliteStore, turned: TurnedClock) -> None:
-    key = bulk.key_of(RUN, 0)
+    key = bulk_calls.key_of(RUN, 0)
     marked(store, "0", "1", sender=key)
     sending = BulkCall(items={"0": BulkItem(), "1": BulkItem()}, mark="", until=turned.now() + HOLD, outcome=DONE)
     store.create(key, sending.data())
@@ -108,7 +108,7 @@ def test_what_a_call_for_many_was_answered_is_how_they_ended(store: SqliteStore,
 def test_what_was_marked_for_a_call_that_was_never_made_was_not_sent(
     store: SqliteStore, turned: TurnedClock, *, called: bool
 ) -> None:
-    key = bulk.key_of(RUN, 0)
+    key = bulk_calls.key_of(RUN, 0)
     marked(store, "0", "1", sender=key)
     if called:
         store.create(key, BulkCall(items={"0": BulkItem()}, mark="", until=turned.now() + HOLD).data())

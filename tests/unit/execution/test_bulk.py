@@ -26,7 +26,7 @@ from shared.core.problems import (
     TargetUnreachable,
     Throttled,
 )
-from shared.execution import bulk
+from shared.execution import bulk, bulk_calls
 from shared.execution.bulk import BulkContext
 from shared.execution.single import SendRules
 from shared.execution.waiting import RetryLater
@@ -169,7 +169,7 @@ def round_of(  # noqa: PLR0913 - each is what one test changes
     steps = steps or Steps()
     terms = {item: SendRules(judge, switch, give_up, tries) for item in items}
     bundle = Together(engine, steps)
-    return BulkContext(SteppedStore(store, steps), bulk.key_of(run, 0), "t", run, bundle, terms, give_up, tries)
+    return BulkContext(SteppedStore(store, steps), bulk_calls.key_of(run, 0), "t", run, bundle, terms, give_up, tries)
 
 
 def until_ended(store: Store, engine: Engine, **more: object) -> Mapping[str, Settled]:
@@ -207,7 +207,7 @@ def test_all_items_are_one_call_and_each_has_its_outcome(store: Store, engine: E
     assert {one.outcome.rule for one in told.values()} == {"the rule"}
     assert [told[item].episode for item in ITEMS] == ["failure of a", "failure of b", "failure of c"]
     assert {one.outcome.attempt for one in told.values()} == {1}
-    (sending,) = bulk.bulk_calls(store, "r1")
+    (sending,) = bulk_calls.calls_of(store, "r1")
     assert (sending.id, sending.outcome and sending.outcome.answer) == ("batch-1", {"id": "batch-1", "more": "of it"})
     assert all(one.outcome.answer is None for one in told.values())
 
@@ -230,7 +230,7 @@ def test_nothing_is_called_when_nothing_is_left(store: Store, engine: Engine) ->
 
     told = until_ended(store, engine, judge=denied)
     assert (endings(told), engine.calls) == (["skipped"] * 3, 0)
-    assert bulk.bulk_calls(store, "r1") == []
+    assert bulk_calls.calls_of(store, "r1") == []
 
 
 def test_an_item_of_another_run_is_skipped_and_the_others_are_sent(store: Store, engine: Engine) -> None:
@@ -308,7 +308,7 @@ def test_claims_that_could_end_before_the_call_make_none(store: Store, engine: E
             engine.clock.turn(30)
 
     assert bulk.send(round_of(store, engine, Slow())) == RetryLater(15, alone=True)
-    assert (engine.calls, bulk.bulk_calls(store, "r1")) == (0, [])
+    assert (engine.calls, bulk_calls.calls_of(store, "r1")) == (0, [])
     assert (endings(until_ended(store, engine)), engine.calls) == (["done"] * 3, 1)
     assert {one.outcome.attempt for one in until_ended(store, engine).values()} == {1}
 
@@ -317,7 +317,7 @@ def test_what_the_sender_knew_is_told_though_the_run_broke(store: Store, engine:
     until_ended(store, engine)
     engine.tells = False
     engine.batches.clear()
-    known = bulk.recheck(store, "t", "r1", bulk.key_of("r1", 0), Together(engine, Steps()))
+    known = bulk.recheck(store, "t", "r1", bulk_calls.key_of("r1", 0), Together(engine, Steps()))
     assert {one.ending for one in known.values()} == {Ending.DONE}
 
 
@@ -354,12 +354,12 @@ def test_a_lost_answer_can_be_looked_for_again_by_a_person(store: Store, engine:
     engine.clock.turn(1)
     told = bulk.send(round_of(store, engine, give_up=AT_ONCE))
     assert isinstance(told, RetryLater)
-    (sending,) = bulk.bulk_calls(store, "r1")
+    (sending,) = bulk_calls.calls_of(store, "r1")
     assert sending.lost
     engine.batches.clear()
     assert endings(until_ended(store, engine)) == ["unknown"] * 3
     engine.batches.append((engine.clock.now(), ITEMS))
-    known = bulk.recheck(store, "t", "r1", bulk.key_of("r1", 0), Together(engine, Steps()))
+    known = bulk.recheck(store, "t", "r1", bulk_calls.key_of("r1", 0), Together(engine, Steps()))
     assert [known[item].ending.value for item in ITEMS] == ["done"] * 3
     assert endings(until_ended(store, engine)) == ["done"] * 3
     assert engine.calls == 1
@@ -392,7 +392,7 @@ def test_a_person_is_told_from_when_a_check_can_tell(store: Store, engine: Engin
     engine.faults = ["killed before"]
     with pytest.raises(Killed):
         bulk.send(round_of(store, engine))
-    key, bundle = bulk.key_of("r1", 0), Together(engine, Steps())
+    key, bundle = bulk_calls.key_of("r1", 0), Together(engine, Steps())
     early = bulk.recheck(store, "t", "r1", key, bundle)["a"]
     assert (early.ending, "conclusive from 2026-11-23T07:13:01Z" in early.reason) == (Ending.UNKNOWN, True)
     engine.clock.turn(780)
@@ -415,7 +415,7 @@ def test_a_sender_that_wakes_up_when_its_call_was_made_again_ends_nothing_of_tha
 
     late = replace(round_of(store, engine), bulk_action=Pausing(engine, Steps()))
     assert isinstance(bulk.send(late), RetryLater)
-    (sending,) = bulk.bulk_calls(store, "r1")
+    (sending,) = bulk_calls.calls_of(store, "r1")
     assert (sending.outcome, sending.lost) == (None, None)
     told = until_ended(store, engine)
     assert (endings(told), engine.calls) == (["done"] * 3, 1)

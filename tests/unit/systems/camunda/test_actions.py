@@ -259,6 +259,22 @@ def test_another_batch_of_the_size_leaves_the_jobs_as_they_were_and_is_not_ours(
     assert (work.check(episodes, before, [others]).answer or {})["id"] == rig.engine.batches()[-1].id
 
 
+def test_a_batch_for_jobs_that_had_these_retries_before_may_be_ours(rig: Rig) -> None:
+    """A5: the jobs look as before, whether ours was made or another caller's; only without any batch nothing was."""
+    rig.engine.make_batch(rig.failed(1), 1)
+    rig.clock.turn(60)
+    jobs, before = rig.failed(2, retries=1, suspended=True), mark(rig.connection, RUN)
+    work = SettingRetries(rig.connection, Change(retries=1), RUN)
+    episodes: dict[str, str | None] = dict.fromkeys(jobs, "retries 1")
+    keep(rig, "full")
+    with pytest.raises(NotTaken):
+        work.check(episodes, before, ())
+    rig.engine.make_batch(rig.failed(2), 1)
+    rig.clock.turn(60)
+    with pytest.raises(OutcomeUnknown, match="had these retries before"):
+        work.check(episodes, before, ())
+
+
 def test_jobs_that_changed_without_a_batch_are_no_proof_of_anything(rig: Rig) -> None:
     rig.engine.make_batch(rig.failed(1), 1)
     jobs, before = rig.failed(2), mark(rig.connection, RUN)
