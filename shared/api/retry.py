@@ -5,7 +5,7 @@ continues with what that run left.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from shared.core.settings import Preset, Settings, app_settings
 from shared.core.targets import app_targets
 from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
+from shared.fanout import resending
 from shared.runs import creation, idempotency, records
 from shared.runs.creation import Make, StartedRun, Wanted
 from shared.runs.handed_on import Follow
@@ -92,19 +93,36 @@ def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: 
     # A retry of a check repeats the run that was checked.
     source = records.source_of(store, spec)
     named = body.only is not None or body.replace is not None
+    refused = resending.refused(store, source.run, [item.id for item in chosen]) if spec.is_batch else {}
+    chosen = _without(chosen, refused, body)
     # Over the cap, jobs end as skipped; operations are left to the next retry.
     wanted = Wanted(source.run, [item.id for item in chosen], named, body.cap if spec.is_batch else None)
 
     def prepare(ids: Collection[str]) -> Make:
         some = [item for item in chosen if item.id in ids]
         if spec.is_batch:
-            options = batch_options(body, {"parent": spec.run, "reason": body.reason})
+            left = [f"Operation {one} was left out: it {text}." for one, text in refused.items()]
+            options = replace(batch_options(body, {"parent": spec.run, "reason": body.reason}), notes=left)
             new = fanout_creation.replaced_bodies(call)
             return fanout_creation.again(store, call, source, ids, new, options)
         return _again(store, call, body, spec, source, some, settings)
 
     key = idempotency.key_of(call, creation.actor(call, settings))
     return creation.take_over(store, key, idempotency.fingerprint(call), wanted, prepare)
+
+
+def _without(chosen: list[Item], refused: Mapping[str, str], body: RetryBody) -> list[Item]:
+    """Return the operations that can be sent again.
+
+    Raises:
+        NotValid: the request names one that can't, or there are none.
+    """
+    mistakes = [Mistake(refused[one], f"/only/{place}") for place, one in enumerate(body.only or []) if one in refused]
+    mistakes += [Mistake(refused[one], pointer(("replace", one))) for one in body.replace or () if one in refused]
+    rest = [item for item in chosen if item.id not in refused]
+    if mistakes or not rest:
+        raise NotValid.of(*(mistakes or fanout_creation.mistakes_of(refused)))
+    return rest
 
 
 def _again(

@@ -23,7 +23,7 @@ from shared.core.schedule import Night, quiet_until
 from shared.core.settings import Settings, app_settings
 from shared.core.targets import System, Target, app_targets
 from shared.durable.engine import Engine
-from shared.fanout import batch_records
+from shared.fanout import batch_records, resending
 from shared.fanout.creation import Again, again, selection_mark
 from shared.policy.rules import Initiator
 from shared.runs import creation, records
@@ -112,7 +112,9 @@ def _retryable(store: Store, former: RunSpec) -> list[Item]:
     stopped = {item.outcome for item in items} - _RETRIED - {Ending.DONE}
     if stopped and (batch.in_order or batch.snapshot):
         return []
-    return [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
+    left = [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
+    refused = resending.refused(store, former.run, [item.id for item in left])
+    return [item for item in left if item.id not in refused]
 
 
 def _retry(

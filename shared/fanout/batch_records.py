@@ -22,7 +22,7 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Changed, Exists
 from shared.runs.records import create
 from shared.storage.base import Store, keys
-from shared.systems.operations import BatchForm, BatchOperation
+from shared.systems.operations import BatchForm, BatchOperation, Entity
 
 SEGMENT = 100
 """The number of chunks of a segment, which has its own orchestration: each turn reads the whole history of one."""
@@ -60,6 +60,10 @@ class BatchSpec(Stored):
     form: BatchForm = "json"
     groups: list[OperationGroup] = Field(default=[])
     content_ids: dict[str, str] = Field(default={})
+    refers: bool = False
+    """Operations refer to others by `$<id>`."""
+    referred: list[str] = Field(default=[])
+    """Operations to which those refer that the former run left, and that this run does not send."""
 
 
 class ChunkPlan(Stored):
@@ -106,6 +110,8 @@ class Try(Stored):
     """The most operations of the next try, after one that was refused as a whole."""
     lost: bool = False
     """No response was received."""
+    entities: dict[str, Entity] = Field(default={})
+    """The entities of operations to which others of the chunk refer, by the operations' ids."""
     at: datetime
 
 
@@ -229,6 +235,14 @@ def called_last(store: Store, run: str, chunk: int) -> dict[int, datetime]:
     for sent, ended in _tries(store, run, chunk):
         if sent:
             found |= dict.fromkeys(sent.places, ended.at if ended else sent.until)
+    return found
+
+
+def entities(store: Store, run: str, chunk: int) -> dict[str, Entity]:
+    """Return the entities of a chunk's operations to which others refer, by the operations' ids."""
+    found: dict[str, Entity] = {}
+    for _, ended in _tries(store, run, chunk):
+        found |= ended.entities if ended else {}
     return found
 
 

@@ -28,8 +28,9 @@ from shared.core.problems import (
 )
 from shared.execution import guard
 from shared.execution.waiting import WATCHED, RetryLater, retry_later, retry_throttled, wait_until, watch_other
-from shared.fanout import batch_records
+from shared.fanout import batch_records, references
 from shared.fanout.batch_records import BatchSpec, OperationVerdict, Payload, Sent, StoredOperationResponse, Try
+from shared.fanout.history import ChunkHistory
 from shared.fanout.merging import OperationResult, merge
 from shared.policy import document
 from shared.policy.cached_reader import CachedReader
@@ -39,9 +40,8 @@ from shared.runs import records
 from shared.runs.claim_record import SENDER_GONE
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
-from shared.systems.operations import BatchOperation, ChunkSender, OperationResponse
+from shared.systems.operations import BatchOperation, ChunkSender, Entity, OperationResponse
 from shared.transport.deadline import finish_by, with_deadline
-from shared.validation.json_text import members_of
 
 _MOST_LOST = 3
 """The most retries after lost responses, for operations that are safe to repeat."""
@@ -65,47 +65,6 @@ class ChunkContext:
     chunk: int
     sender: ChunkSender
     cancelled: bool = False
-
-
-class ChunkHistory:
-    """The state of a chunk's operations after the tries so far."""
-
-    def __init__(self, operations: Sequence[BatchOperation]) -> None:
-        self.operations = operations
-        self.outcomes: dict[int, Outcome] = {}
-        self.doubtful: dict[int, datetime] = {}
-        self.most: int | None = None
-        self.halved: int | None = None
-        self.lost = 0
-        self.stuck = 0
-        """How many of the last tries were throttled in a row, and brought no operation further."""
-
-    def add(self, ended: Try) -> None:
-        """Add the verdicts of a try."""
-        for verdict in ended.said:
-            self.doubtful.pop(verdict.place, None)
-            if verdict.doubt:
-                self.doubtful[verdict.place] = ended.at
-            if verdict.outcome:
-                self.outcomes[verdict.place] = verdict.outcome
-        self.most = ended.most or self.most
-        # Grows again while tries succeed, until the next operation because of which a try is refused.
-        self.halved = ended.halved or (2 * self.halved if self.halved else None)
-        self.lost += ended.lost
-        if any(verdict.outcome for verdict in ended.said):
-            self.stuck = 0
-        else:
-            self.stuck += bool(ended.wait)
-
-    @property
-    def at_most(self) -> int:
-        """The most operations of the next try."""
-        return min(self.most or len(self.operations), self.halved or len(self.operations))
-
-    @property
-    def left(self) -> list[BatchOperation]:
-        """The operations without an outcome."""
-        return [one for one in self.operations if one.place not in self.outcomes]
 
 
 @with_deadline
@@ -234,16 +193,8 @@ def _after_failure(
 
 
 def _reference(history: ChunkHistory, one: BatchOperation) -> ItemProblem | None:
-    """Return the problem of an operation whose reference `$<id>` is to an operation that is not sent with it."""
-    if '"dependsOn":' not in one.text:
-        return None
-    needed: list[str] = next((value for name, value, _ in members_of(one.text) if name == "dependsOn"), [])
-    here = {other.id for other in history.left}
-    if all(name in here for name in needed):
-        return None
-    return BatchStopped(
-        "The batch stopped between the referenced operation and this one; use the URL of the entity instead."
-    )
+    """Return the problem of an operation whose reference `$<id>` is to an entity that is not known."""
+    return None if history.resolved(one) else BatchStopped(references.NOT_KNOWN)
 
 
 def _send(
@@ -257,7 +208,7 @@ def _send(
     stops = context.batch.in_order or payload.stops
     try:
         with finish_by(ends):
-            texts = [one.text for one in going]
+            texts = [(history.resolved(one) or one).text for one in going]
             given = context.sender.send(texts, continues=not stops, snapshot=context.batch.snapshot)
     except NoAnswer as problem:
         return _without_response(context, history, going, problem), []
@@ -265,7 +216,22 @@ def _send(
         return _refused_by_system(context, history, going, problem), []
     ended = merge([one.id for one in going], given, stopped=stops, snapshot=context.batch.snapshot)
     bodies = [_stored(one, end.given) for one, end in zip(going, ended, strict=True) if end.given]
-    return _merged(context, history, going, ended), bodies
+    entities = _entities(context, payload, going, ended)
+    return _merged(context, history, going, ended).model_copy(update={"entities": entities}), bodies
+
+
+def _entities(
+    context: ChunkContext, payload: Payload, going: Sequence[BatchOperation], ends: Sequence[OperationResult]
+) -> dict[str, Entity]:
+    """Return the entities of operations that are done and to which others refer, by the operations' ids."""
+    referred = {name for one in payload.operations for name in references.names_in(one.text)}
+    referred.update(context.batch.referred)
+    found: dict[str, Entity] = {}
+    for one, end in zip(going, ends, strict=True):
+        if one.id in referred and end.verdict == "done" and end.given:
+            entity = context.sender.entity(one, end.given)
+            found |= {one.id: entity} if entity else {}
+    return found
 
 
 def _merged(
@@ -384,7 +350,7 @@ def _until_check(context: ChunkContext, history: ChunkHistory) -> float:
 def _check(context: ChunkContext, history: ChunkHistory, due: Sequence[BatchOperation]) -> Try | RetryLater:
     """Check in the system whether operations in doubt took effect; those that did not are sent by the next try."""
     try:
-        return _try([_check_one(context, one) for one in due])
+        return _try([_check_one(context, history.resolved(one) or one) for one in due])
     except ItemProblem as problem:
         wait = retry_later(problem, context.spec.give_up, history.stuck)
         if wait:

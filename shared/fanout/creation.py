@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.settings import app_settings
 from shared.core.targets import app_targets
-from shared.fanout import batch_records
+from shared.fanout import batch_records, resending
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, OperationGroup, Payload
 from shared.runs import creation, idempotency
 from shared.runs.creation import Make
@@ -29,11 +29,19 @@ from shared.validation.request import Call
 
 @dataclass(frozen=True)
 class Again:
-    """Options of a run that sends operations again; `changes` are fields of its spec that differ from the call's."""
+    """Options of a run that sends operations again.
+
+    Attributes:
+        changes: Fields of its spec that differ from the call's.
+        max_parallel: How many chunks are in flight at the same time; None: as many as for the former run.
+        give_up_after: In minutes; None: the app's setting.
+        notes: Sentences for the report.
+    """
 
     changes: Mapping[str, Any]
     max_parallel: int | None = None
     give_up_after: int | None = None
+    notes: Sequence[str] = ()
 
 
 def again(
@@ -60,7 +68,10 @@ def again(
     settings, batch = app_settings(), batch_records.read_batch(store, former.run)
     target = app_targets().choose(former.system, former.target)
     stored = batch_records.operations(store, former.run)
-    texts = [_again(one, replaced.get(one.id), chosen) for one in stored if one.id in chosen]
+    resent = resending.resent(store, former.run, chosen)
+    if resent.refused:
+        raise NotValid.of(*mistakes_of(resent.refused))
+    texts = [_again(one, replaced.get(one.id), chosen) for one in resent.operations]
     if batch is None or len(texts) < len(chosen):
         raise NotValid.of(Mistake("names operations that are no longer stored; those that are done are deleted"))
     _refuse_torn(stored, chosen)
@@ -84,10 +95,16 @@ def again(
         )
         made = creation.spec_of_call(call, request, settings, record)
         spec = made.model_copy(update={"function": former.function, **options.changes})
-        write_chunks(store, spec, operations, chunks, settle_by=batch.settle_by)
+        noted = replace(operations, fixed=(*operations.fixed, *options.notes))
+        write_chunks(store, spec, noted, chunks, settle_by=batch.settle_by, referred=resent.referred)
         return spec, None
 
     return make
+
+
+def mistakes_of(refused: Mapping[str, str]) -> list[Mistake]:
+    """Return a mistake for each operation that can't be sent again."""
+    return [Mistake(f"operation {one} {text}", "/only") for one, text in refused.items()]
 
 
 def replaced_bodies(call: Call) -> dict[str, str]:
@@ -97,7 +114,13 @@ def replaced_bodies(call: Call) -> dict[str, str]:
 
 
 def write_chunks(
-    store: Store, spec: RunSpec, operations: OperationList, chunks: Sequence[Chunk], settle_by: Sequence[str] = ()
+    store: Store,
+    spec: RunSpec,
+    operations: OperationList,
+    chunks: Sequence[Chunk],
+    *,
+    settle_by: Sequence[str] = (),
+    referred: Collection[str] = (),
 ) -> None:
     """Write a batch before the run's spec, so that the batch of every stored spec is complete."""
     where = {place: number for number, chunk in enumerate(chunks) for place in chunk.operations}
@@ -113,6 +136,8 @@ def write_chunks(
         form=operations.form,
         groups=list(_groups(operations.operations)),
         content_ids=dict(operations.content_ids),
+        refers=any(one.op.refers for one in operations.operations),
+        referred=sorted(referred),
     )
     payloads = [
         Payload(

@@ -7,7 +7,7 @@ from shared.core import clock
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import ItemProblem, NotTaken, OutcomeUnknown
 from shared.execution.single import untouched_outcome
-from shared.fanout import batch_records
+from shared.fanout import batch_records, references
 from shared.fanout.bindings import chunk_sender
 from shared.recovery.recheck import NO_TIME
 from shared.runs.report import Item
@@ -36,12 +36,14 @@ def recheck_operations(
         payload = batch_records.read_payload(store, former.run, chunk)
         stored = [one for one in payload.operations if one.id in found and one.text] if payload else []
         called = batch_records.called_last(store, former.run, chunk) if stored else {}
+        entities = batch_records.entities(store, former.run, chunk) if stored and batch.refers else {}
         for operation in stored:
             if clock.now() >= end:
                 found[operation.id] = Outcome.of(OutcomeUnknown(NO_TIME))
                 continue
             try:
-                found[operation.id] = _check(sender, operation, called.get(operation.place))
+                resolved = references.resolved(operation, (), entities) or operation
+                found[operation.id] = _check(sender, resolved, called.get(operation.place))
             except ItemProblem as problem:
                 found[operation.id] = Outcome.of(OutcomeUnknown(problem.detail))
     return found

@@ -102,6 +102,11 @@ def decide(
     )
 
 
+def handings(store: Store, source: str) -> Sequence[Handing]:
+    """Return the runs that took items of a run."""
+    return _read(store, source)[0]
+
+
 def look(
     store: Store, source: str, wanted: Sequence[str], mark: str, *, named: bool, most: int | None = None
 ) -> Take | Join | Follow:

@@ -63,6 +63,20 @@ class BatchOperation(Plain):
     """Its JSON; empty once it is no longer needed."""
 
 
+class Entity(Plain):
+    """The entity that an operation returned, for operations that refer to it by `$<id>`.
+
+    Attributes:
+        url: Its URL, relative to the root of the batch, without a query.
+        etag: Its ETag, if the response has one.
+        company: The company of the operation, if the URL names none.
+    """
+
+    url: str
+    etag: str | None = None
+    company: str | None = None
+
+
 class ChunkSender(Protocol):
     """The sender of chunks of operations. It knows nothing of tries, runs or Durable Functions."""
 
@@ -96,6 +110,10 @@ class ChunkSender(Protocol):
         Raises:
             ItemProblem: the system cannot be read.
         """
+        ...
+
+    def entity(self, one: BatchOperation, given: OperationResponse) -> Entity | None:
+        """Return the entity in the response to an operation; None if it shows none below the root of the batch."""
         ...
 
     def facts(self, one: BatchOperation) -> Facts:

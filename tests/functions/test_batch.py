@@ -452,7 +452,7 @@ def test_systems_tells_of_business_central_too(batcher: Batcher) -> None:
     assert told["bc"] == "ok"
 
 
-def test_a_reference_over_a_stop_is_told_and_never_sent_to_nothing(batcher: Batcher) -> None:
+def test_a_reference_over_a_stop_goes_to_the_url_of_its_parent(batcher: Batcher) -> None:
     url = f"companies({batcher.company})/journals"
     operations = [
         {"id": "j", "method": "POST", "url": url, "body": {"code": "NEW"}},
@@ -465,7 +465,8 @@ def test_a_reference_over_a_stop_is_told_and_never_sent_to_nothing(batcher: Batc
     assert {one: item["outcome"] for one, item in items.items()} == {
         "j": "done",
         "x": "rejected",
-        "1": "not_attempted",
+        "1": "done",
         "2": "done",
     }
-    assert items["1"]["type"] == "batch-stopped"
+    made = answer.json()["responses"][0]["body"]["id"]
+    assert [line["documentNumber"] for line in batcher.central.lines(made)] == ["1"]

@@ -6,8 +6,10 @@ from datetime import timedelta
 from shared.core.durations import longest_call
 from shared.policy.rules import Facts
 from shared.systems.business_central.client import send
+from shared.systems.business_central.entities import entity_of
 from shared.systems.business_central.lookup import find
-from shared.systems.operations import BatchOperation, OperationResponse
+from shared.systems.business_central.urls import Root
+from shared.systems.operations import BatchOperation, Entity, OperationResponse
 from shared.transport.connection import Connection
 from shared.validation.json_text import members_of
 
@@ -49,10 +51,14 @@ class Sending:
     def settle(self, one: BatchOperation) -> bool | None:
         """Return whether an operation created a record, found by the fields of `settleBy`; None if it is unknown."""
         body = next((raw for name, _, raw in members_of(one.text) if name == "body"), None)
-        if one.method != "POST" or body is None or not self._settle_by:
+        if one.method != "POST" or one.url.startswith("$") or body is None or not self._settle_by:
             return None
         found = find(self._connection, self._root, one.url, body, self._settle_by, self._run)
         return None if found is None or found > 1 else found == 1
+
+    def entity(self, one: BatchOperation, given: OperationResponse) -> Entity | None:
+        """Return the entity in the response to an operation; None if it has no URL below the root."""
+        return entity_of(one, given, Root(self._connection.target.url, self._root))
 
     def facts(self, one: BatchOperation) -> Facts:
         """Return what policy rules can match: the method, the last entity set and the company of the URL."""

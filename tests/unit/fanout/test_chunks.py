@@ -35,7 +35,7 @@ from shared.policy.switches import cancel, halt
 from shared.runs import records
 from shared.runs.spec import RunSpec
 from shared.storage.sqlite import SqliteStore
-from shared.systems.operations import BatchOperation, OperationResponse, Safe
+from shared.systems.operations import BatchOperation, Entity, OperationResponse, Safe
 from shared.transport import deadline
 from tests.conftest import TurnedClock, examples
 from tests.unit.execution.simulated import Killed
@@ -73,6 +73,10 @@ class Server:
     bad: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
     """Operations because of which a whole batch is refused."""
+    secret: set[str] = field(default_factory=set)
+    """Operations whose responses do not show their entity."""
+    urls: dict[str, list[str]] = field(default_factory=dict)
+    """The URLs under which each operation was sent."""
     book: list[str] = field(default_factory=list)
     sent: list[list[str]] = field(default_factory=list)
     snapshots: list[bool] = field(default_factory=list)
@@ -96,7 +100,9 @@ class Server:
         self.snapshots.append(snapshot)
         deadline.check_time(timedelta(minutes=12))
         self.come_to()
-        ids = [str(json.loads(text)["id"]) for text in texts]
+        read = [json.loads(text) for text in texts]
+        ids = [str(one["id"]) for one in read]
+        self._note_urls(read)
         self.sent.append(ids)
         if self.poison & set(ids):
             raise RefusedBySystem("Bad.", members={"upstreamStatus": 400})
@@ -126,6 +132,10 @@ class Server:
             raise Killed
         return given
 
+    def _note_urls(self, operations: Sequence[dict[str, str]]) -> None:
+        for one in operations:
+            self.urls.setdefault(one["id"], []).append(one.get("url", ""))
+
     def _run(self, ids: Sequence[str], *, busy: bool, continues: bool) -> Iterator[OperationResponse]:
         for number, one in enumerate(ids):
             if busy and number % 2:
@@ -146,6 +156,9 @@ class Server:
             raise TargetUnreachable("No connection.")
         return one.id in self.book if self.can_settle else None
 
+    def entity(self, one: BatchOperation, given: OperationResponse) -> Entity | None:
+        return Entity(url=f"journals({one.id})") if given.status == 201 and one.id not in self.secret else None
+
     def facts(self, one: BatchOperation) -> Facts:
         return Facts("bc", one.method)
 
@@ -163,6 +176,8 @@ class World:
     safe: Safe = "no"
     reads: frozenset[str] = frozenset()
     depends: dict[str, str] = field(default_factory=dict)
+    refers: dict[str, str] = field(default_factory=dict)
+    """The operations to whose entity operations refer."""
     began: datetime | None = None
 
     def run(self, count: int, *, twice: bool = False) -> dict[str, Outcome]:
@@ -173,8 +188,8 @@ class World:
                 method="POST",
                 url="journalLines",
                 safe="read" if str(place) in self.reads else self.safe,
-                depends=[(0, self.depends[str(place)])] if str(place) in self.depends else [],
-                text=json.dumps({"id": str(place)}),
+                depends=[(0, named[str(place)])] if str(place) in (named := self.depends | self.refers) else [],
+                text=self.text(str(place)),
             )
             for place in range(count)
         ]
@@ -189,6 +204,13 @@ class World:
                 return {str(place): outcome for place, outcome in told.items()}
             self.turned.turn(told.seconds)
         raise AssertionError("it never ended")
+
+    def text(self, name: str) -> str:
+        if name not in self.refers:
+            return json.dumps({"id": name})
+        refers = self.refers[name]
+        # As shared/systems/business_central/requests.py writes it.
+        return f'{{"id":"{name}","url":"${refers}/journalLines","headers":{{}},"dependsOn":["{refers}"]}}'
 
     def context(self) -> ChunkContext:
         self.began = self.began or self.turned.now()
@@ -298,6 +320,26 @@ def test_only_what_was_throttled_is_sent_again(turned: TurnedClock, store: Sqlit
     assert endings(found) == "dddd"
     assert server.sent == [["0", "1", "2", "3"], ["1", "3"]]
     assert turned.now() - began >= timedelta(seconds=7)
+
+
+def test_c5_what_refers_to_an_operation_that_is_done_goes_again_with_its_url(
+    turned: TurnedClock, store: SqliteStore
+) -> None:
+    server = Server(["busy", "busy"])
+    found = World(turned, store, server, batch(), stops=True, refers={"1": "0", "3": "2"}).run(4)
+    assert endings(found) == "dddd"
+    assert server.sent == [["0", "1", "2", "3"], ["1", "2", "3"], ["2", "3"]]
+    assert server.urls["1"] == ["$0/journalLines", "journals(0)/journalLines"]
+    # Its parent is sent with it each time.
+    assert server.urls["3"] == ["$2/journalLines"] * 3
+
+
+def test_c5_without_a_url_it_is_not_attempted_and_the_others_go_on(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["busy"], secret={"0"})
+    found = World(turned, store, server, batch(), stops=True, refers={"1": "0", "3": "2"}).run(4)
+    assert endings(found) == "dndd"
+    assert found["1"].problem == "batch-stopped"
+    assert server.sent == [["0", "1", "2", "3"], ["2", "3"]]
 
 
 def test_in_order_the_rest_is_sent_again_from_where_it_was_throttled(turned: TurnedClock, store: SqliteStore) -> None:

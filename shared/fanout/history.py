@@ -1,0 +1,57 @@
+"""The state of a chunk's operations after its tries so far."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from shared.core.outcome import Outcome
+from shared.fanout import references
+from shared.fanout.batch_records import Try
+from shared.systems.operations import BatchOperation, Entity
+
+
+class ChunkHistory:
+    """The state of a chunk's operations after the tries so far."""
+
+    def __init__(self, operations: Sequence[BatchOperation]) -> None:
+        self.operations = operations
+        self.outcomes: dict[int, Outcome] = {}
+        self.entities: dict[str, Entity] = {}
+        """The entities that operations returned to which others refer, by the operations' ids."""
+        self.doubtful: dict[int, datetime] = {}
+        self.most: int | None = None
+        self.halved: int | None = None
+        self.lost = 0
+        self.stuck = 0
+        """How many of the last tries were throttled in a row, and brought no operation further."""
+
+    def add(self, ended: Try) -> None:
+        """Add the verdicts of a try."""
+        for verdict in ended.said:
+            self.doubtful.pop(verdict.place, None)
+            if verdict.doubt:
+                self.doubtful[verdict.place] = ended.at
+            if verdict.outcome:
+                self.outcomes[verdict.place] = verdict.outcome
+        self.entities.update(ended.entities)
+        self.most = ended.most or self.most
+        # Grows again while tries succeed, until the next operation because of which a try is refused.
+        self.halved = ended.halved or (2 * self.halved if self.halved else None)
+        self.lost += ended.lost
+        if any(verdict.outcome for verdict in ended.said):
+            self.stuck = 0
+        else:
+            self.stuck += bool(ended.wait)
+
+    @property
+    def at_most(self) -> int:
+        """The most operations of the next try."""
+        return min(self.most or len(self.operations), self.halved or len(self.operations))
+
+    @property
+    def left(self) -> list[BatchOperation]:
+        """The operations without an outcome."""
+        return [one for one in self.operations if one.place not in self.outcomes]
+
+    def resolved(self, one: BatchOperation) -> BatchOperation | None:
+        """Return an operation with URLs in place of its references; None if one is to an unknown entity."""
+        return references.resolved(one, {other.id for other in self.left}, self.entities)
