@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +30,6 @@ class BlobStore:
 
     def __init__(self, service: BlobServiceClient, container: str) -> None:
         self._container: ContainerClient = service.get_container_client(container)
-        self._made = threading.Lock()
         self._ready = False
 
     def create(self, key: str, data: bytes) -> str:
@@ -87,12 +85,14 @@ class BlobStore:
         return Page(keys, getattr(pages, "continuation_token", None) or None)
 
     def _blobs(self) -> ContainerClient:
-        """Return the container; the first use creates it."""
-        with self._made:
-            if not self._ready:
-                with contextlib.suppress(ResourceExistsError):
-                    self._container.create_container()
-                self._ready = True
+        """Return the container; the first use creates it.
+
+        Without a lock: while the store is away, callers would wait for each other. Creating it twice does no harm.
+        """
+        if not self._ready:
+            with contextlib.suppress(ResourceExistsError):
+                self._container.create_container()
+            self._ready = True
         return self._container
 
 
@@ -117,6 +117,6 @@ def _patience() -> dict[str, Any]:
     """Return timeouts with which a call of a store that is away fails within 10 seconds; its caller repeats it."""
     return {
         "connection_timeout": 2,
-        "read_timeout": 4,
+        "read_timeout": 3.5,
         "retry_policy": LinearRetry(backoff=1, retry_total=1, random_jitter_range=0),
     }
