@@ -56,7 +56,7 @@ def carry_out_run(context: OrchestrationContext, work: Reference) -> Turns:
     run = {"run": work["run"]}
     cancelled = context.wait_for_external_event(CANCEL)
     try:
-        found = yield from until_done(context, "prepare_run", run, cancelled)
+        found = yield from until_done(context, "prepare_run", run, cancelled, status=WAITING)
         send = _waves if found.get("careful") else _parts
         if (yield from send(context, run, found, cancelled)):
             return (yield from until_done(context, "break_run", run, cancelled))
@@ -90,14 +90,23 @@ def call(context: OrchestrationContext, activity: str, work: Reference) -> Task[
     return context.call_activity(activity, input=work, retry_policy=AGAIN)
 
 
-def until_done(context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any]) -> Turns:
-    """Call an activity until it returns no `wait`; a cancelled run ends the pause."""
+def until_done(
+    context: OrchestrationContext, activity: str, work: Reference, cancelled: Task[Any], *, status: str = ""
+) -> Turns:
+    """Call an activity until it returns no `wait`; a cancelled run ends the pause.
+
+    Once it has returned a `wait`, and until it returns none, the custom status is `status`.
+    """
     tries = 0
     while True:
         payload = {**work, "tries": tries, "cancelled": cancelled.is_complete}
         done = yield call(context, activity, payload)
         if "wait" not in done:
+            if tries and status:
+                context.set_custom_status("")
             return done
+        if status:
+            context.set_custom_status(status)
         tries += 1
         # Cancelled during the activity, which could not see it: call it again at once.
         pause = 0.0 if cancelled.is_complete and not payload["cancelled"] else done["wait"]

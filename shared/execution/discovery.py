@@ -14,7 +14,7 @@ from shared.execution.eligibility import permitted
 from shared.execution.waiting import RetryLater, quiet_pause, retry_later
 from shared.policy import document
 from shared.policy.document import PolicyDocument
-from shared.runs import records
+from shared.runs import listing, records
 from shared.runs.claim_record import ClaimRecord
 from shared.runs.claims import Claim
 from shared.runs.creation import within_cap
@@ -50,17 +50,26 @@ def discover(store: Store, spec: RunSpec, tries: int, *, cancelled: bool) -> Man
         return nothing_found(store, spec, Outcome.of(Cancelled("The run was cancelled before it listed its items.")))
     pause = quiet_pause(spec)
     if pause:
+        listing.wait(store, spec.run, "The target has quiet hours.")
         return pause
     try:
         run_items, notes = _swept_items(store, spec) if spec.sweep else _selected_items(store, spec)
     except ItemProblem as problem:
-        return retry_later(problem, spec.give_up, tries) or nothing_found(store, spec, Outcome.of(problem))
-    return records.write_manifest(store, spec.run, run_items, [Note(at=clock.now(), text=text) for text in notes])
+        later = retry_later(problem, spec.give_up, tries)
+        if later:
+            listing.wait(store, spec.run, problem.detail)
+        return later or nothing_found(store, spec, Outcome.of(problem))
+    return _write_manifest(store, spec, run_items, notes)
 
 
 def nothing_found(store: Store, spec: RunSpec, outcome: Outcome) -> Manifest:
     """Write the manifest of a run that ended before it listed its items: the target is its only item."""
-    return records.write_manifest(store, spec.run, [RunItem(id=spec.target, operation={}, outcome=outcome)])
+    return _write_manifest(store, spec, [RunItem(id=spec.target, operation={}, outcome=outcome)])
+
+
+def _write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], notes: Sequence[str] = ()) -> Manifest:
+    found = [Note(at=clock.now(), text=text) for text in notes]
+    return records.write_manifest(store, spec.run, run_items, [*listing.notes(store, spec.run, over=True), *found])
 
 
 def judged_item(store: Store, spec: RunSpec, policy: PolicyDocument, ref: ItemRef) -> RunItem:

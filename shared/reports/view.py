@@ -8,7 +8,7 @@ from shared.core.outcome import Ending, RecoveryResult
 from shared.policy import switches
 from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
-from shared.runs import records
+from shared.runs import listing, records
 from shared.runs.report import Counts, Item, Note, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -68,7 +68,8 @@ def with_recovery(item: Item, became: RecoveryResult | None) -> Item:
 def notes_of(store: Store, spec: RunSpec, progress: Progress) -> list[Note]:
     """Return the notes of a run: of its listing, its waves and its end outside of the orchestrator."""
     prepared = records.read_manifest(store, spec.run)
-    return [*(prepared.notes if prepared else ()), *progress.notes, *halt_notes(store, spec.run)]
+    listed = prepared.notes if prepared else listing.notes(store, spec.run, over=False)
+    return [*listed, *progress.notes, *halt_notes(store, spec.run)]
 
 
 def halt_notes(store: Store, run: str) -> list[Note]:

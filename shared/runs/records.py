@@ -3,6 +3,7 @@
     runs/{run}/spec               the spec: request, caller, and the ticket of the result
     runs/{run}/{items}/{page}     the items: up to 1,000 per page
     runs/{run}/selection          the selection by which the run finds its items, if they are not named
+    runs/{run}/waiting            why the run waits to list its items (`listing.py`)
     runs/{run}/manifest           the manifest: the name of the item pages, and the number of items
     runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk_calls.py`)
     runs/{run}/outcomes/{part}    the results of the items of a part
@@ -19,8 +20,8 @@
     index/{day}/{name}            the run in the list of runs, newest first
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists the records of a
-batch.
+`progress`, `waiting`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists the
+records of a batch.
 """
 
 import contextlib
