@@ -9,12 +9,12 @@ from shared.api.apply import apply_plan
 from shared.api.batch import send_batch
 from shared.api.cancel import cancel_run
 from shared.api.check import check_run
-from shared.api.events import receive_events
-from shared.api.failures import list_failures
+from shared.api.events import EVENT_PARAMETERS, receive_events
+from shared.api.failures import FAILURES_PARAMETERS, list_failures
 from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
 from shared.api.retry import retry_run
-from shared.api.runs import get_run, list_runs
-from shared.api.start import get_result, start_and_answer
+from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
+from shared.api.start import RESULT_PARAMETERS, get_result, start_and_answer
 from shared.api.status import get_health, get_systems
 from shared.api.sweep import sweep_target
 from shared.api.timers import start_retries, start_sweeps
@@ -67,7 +67,12 @@ async def requeue_native(req: func.HttpRequest, client: df.DurableFunctionsClien
 @app.durable_client_input(client_name="client")
 async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Receive batch job events of Finance & Operations; read each job, and requeue it if the policy allows it."""
-    return await serve(req, "batch_job_event", lambda call: receive_events(call, "finance-operations", Engine(client)))
+    return await serve(
+        req,
+        "batch_job_event",
+        lambda call: receive_events(call, "finance-operations", Engine(client)),
+        EVENT_PARAMETERS,
+    )
 
 
 @app.route("business-central/{*root}", methods=POST, auth_level=FUNCTION)
@@ -132,21 +137,21 @@ async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClie
 @app.durable_client_input(client_name="client")
 async def runs(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """List runs, the newest first."""
-    return await serve(req, "runs", lambda call: list_runs(call, Engine(client)))
+    return await serve(req, "runs", lambda call: list_runs(call, Engine(client)), LIST_PARAMETERS)
 
 
 @app.route("runs/{id}", methods=GET, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Show a run and the outcome of each item."""
-    return await serve(req, "run", lambda call: get_run(call, Engine(client)))
+    return await serve(req, "run", lambda call: get_run(call, Engine(client)), RUN_PARAMETERS)
 
 
 @app.route("runs/{id}/result", methods=GET, auth_level=ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def run_result(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Return the response of a run once it is ready; needs the run's ticket instead of a key."""
-    return await serve(req, "run_result", lambda call: get_result(call, Engine(client)))
+    return await serve(req, "run_result", lambda call: get_result(call, Engine(client)), RESULT_PARAMETERS)
 
 
 @app.route("runs/{id}/apply", methods=POST, auth_level=FUNCTION)
@@ -179,7 +184,7 @@ async def cancel(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fu
 @app.route("failures", methods=GET, auth_level=FUNCTION)
 async def failures(req: func.HttpRequest) -> func.HttpResponse:
     """List the failures that a sweep would find, with the decision of the policy."""
-    return await serve(req, "failures", list_failures)
+    return await serve(req, "failures", list_failures, FAILURES_PARAMETERS)
 
 
 @app.route("systems", methods=GET, auth_level=FUNCTION)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from local.demo.stage import Scene, Stage
+from local.demo.stage import Scene, Stage, counted
 
 _BATCH = "/api/business-central/api/v2.0/$batch"
 
@@ -34,7 +34,7 @@ def _is_large(stage: Stage) -> Scene:
     answer = stage.post(scene, _BATCH, {"requests": operations}, Prefer="wait=100")
     central = stage.machine.landscape.business_central
     run = answer.headers["Nightshift-Run"]
-    first = stage.report(run)["counts"]["outcome"]
+    first = counted(stage.report(run))
     scene.promises["1,233 are done, one is rejected, and nothing was sent behind it"] = (
         first == {"done": 1233, "rejected": 1, "not_attempted": 1066} and len(central.lines(journal)) == 1233
     )
@@ -46,7 +46,7 @@ def _is_large(stage: Stage) -> Scene:
         f"SALARY-{one}" for one in range(1, 2301)
     ]
     scene.call = f"POST $batch with {len(operations)} operations, then {scene.call}"
-    scene.answer = {"first": first, "retry": stage.report(mended.headers["Nightshift-Run"])["counts"]["outcome"]}
+    scene.answer = {"first": first, "retry": counted(stage.report(mended.headers["Nightshift-Run"]))}
     return scene
 
 
@@ -60,7 +60,7 @@ def _is_in_parallel(stage: Stage) -> Scene:
     before = len(central.book.writes())
     answer = stage.post_pushing(scene, _BATCH, {"requests": operations}, Prefer="odata.continue-on-error, wait=100")
     central.faults.clear()
-    told = stage.report(answer.headers["Nightshift-Run"])["counts"]["outcome"]
+    told = counted(stage.report(answer.headers["Nightshift-Run"]))
     written = Counter(one.operation for one in central.book.writes()[before:] if one.took_effect)
     done = {one["id"] for one in answer.json()["responses"] if one["status"] == 201}
     scene.call, scene.answer = f"POST $batch with {len(operations)} operations, continue-on-error", told

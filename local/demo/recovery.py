@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from local.demo.stage import REQUEUE, Scene, Stage, leaps
+from local.demo.stage import REQUEUE, Scene, Stage, counted, leaps
 from local.simulators.finance_operations.batch_job import Outcome
 
 _ALLOW_ALL: list[dict[str, str]] = [{"name": "what may run again", "action": "allow"}]
@@ -38,7 +38,7 @@ def _is_by_event(stage: Stage) -> Scene:
     events.send_again(event.event)
     stage.machine.clock.advance(1200)
     sent = stage.system.book.calls(kind="action", job=job)
-    run = stage.look(scene, "/api/runs?function=batch_job_event").json()["runs"][0]
+    run = stage.look(scene, "/api/runs?function=batch_job_event").json()["value"][0]
     item = stage.report(run["id"])["items"][0]
     scene.answer = {"recovery": item["recovery"], "because": item["recoveryReason"]}
     scene.promises["one attempt, five minutes after the failure"] = (
@@ -92,11 +92,14 @@ def _is_a_storm(stage: Stage) -> Scene:
     broken = stage.system.jobs.executions() - before
     stage.system.jobs.mend("database")
     told = stage.push_until_told(scene, "nightly_requeue")
-    scene.answer = {"notes": [f"{note['at'][11:16]} {note['text']}" for note in told["notes"]], **told["counts"]}
+    scene.answer = {
+        "notes": [f"{note['at'][11:16]} {note['text']}" for note in told["notes"]],
+        "outcome": counted(told),
+    } | {"recovery": counted(told, "recovery")}
     scene.promises[f"by 03:40 it had cost {broken} executions: 5, and one each half hour"] = broken <= 5 + 4
     scene.promises["once the database was back, all 200 recovered"] = all(
         stage.status(job) == "Finished" for job in jobs
-    ) and told["counts"]["recovery"] == {"recovered": 200}
+    ) and counted(told, "recovery") == {"recovered": 200}
     return scene
 
 

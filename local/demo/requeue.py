@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import requests
 
-from local.demo.stage import REQUEUE, Scene, Stage, content, leaps, lines
+from local.demo.stage import REQUEUE, Scene, Stage, content, counted, leaps, lines
 
 _NATIVE = "/api/finance-operations/data/BatchJobs/Microsoft.Dynamics.DataEntities.SetBatchJobToWaiting"
 
@@ -96,9 +96,9 @@ def _is_planned(stage: Stage) -> Scene:
     told = {item["id"]: item for item in report["items"]}
     scene.promises["payments were left alone, by rule"] = all(str(job) not in told for job in jobs[8:])
     scene.promises["a job that changed since is skipped, the others are done"] = (
-        report["counts"]["outcome"] == {"skipped": 1, "done": 7} and told[str(jobs[0])]["type"] == "item-not-failed"
+        counted(report) == {"skipped": 1, "done": 7} and told[str(jobs[0])]["type"] == "item-not-failed"
     )
-    scene.answer = {"counts": report["counts"]["outcome"], "plan": lines(plan["items"][:9:4])}
+    scene.answer = {"counts": counted(report), "plan": lines(plan["items"][:9:4])}
     return scene
 
 
@@ -108,23 +108,23 @@ def _is_stopped(stage: Stage) -> Scene:
     stage.post(scene, "/api/stop", {"reason": "Wrong company"})
     stage.wait(1)
     stopped = stage.post(scene, REQUEUE, {"batchJobIds": jobs, "reason": "All of them"}).json()
-    scene.promises["nothing was sent, and each job says why"] = stopped["counts"]["outcome"] == {"not_attempted": 5}
+    scene.promises["nothing was sent, and each job says why"] = counted(stopped) == {"not_attempted": 5}
     stage.post(Scene(""), "/api/resume", {"reason": "It was the right one"})
     stage.wait(1)
     rest = stage.post(scene, f"/api/runs/{stopped['id']}/retry", {"reason": "The rest"}).json()
-    scene.answer = {"counts": rest["counts"]["outcome"], "parent": rest["parent"]}
-    scene.promises["after the resume, a retry does all five"] = rest["counts"]["outcome"] == {"done": 5}
+    scene.answer = {"counts": counted(rest), "parent": rest["parent"]}
+    scene.promises["after the resume, a retry does all five"] = counted(rest) == {"done": 5}
     return scene
 
 
 @leaps
 def _is_at_night(stage: Stage) -> Scene:
     scene = Scene("A night: the timer sweeps, and leaves a plan to approve in the morning")
-    before = len(stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"])
+    before = len(stage.look(scene, "/api/runs?function=nightly_requeue").json()["value"])
     job = stage.system.jobs.add(description="Post payroll journal", outcomes=["Finished"])
     stage.push_to(3, 5)
     plan = stage.push_until_told(scene, "nightly_requeue")
-    runs = stage.look(scene, "/api/runs?function=nightly_requeue").json()["runs"]
+    runs = stage.look(scene, "/api/runs?function=nightly_requeue").json()["value"]
     scene.answer = {"night": plan["reason"], "state": plan["state"], "plan": lines(plan["items"])}
     scene.promises["one night, one plan"] = len(runs) == before + 1 and plan["state"] == "planned"
     scene.promises["the job is in it, and nothing was sent"] = (

@@ -1,7 +1,7 @@
 """Where a demo's scenes are played: over HTTP, with a look at what truly happened in the simulated systems."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -99,7 +99,7 @@ class Stage:
 
     def push_until_told(self, scene: Scene, function: str) -> dict[str, Any]:
         """Push the clock until the newest run of a function has ended, and return what is told of it."""
-        run = self.look(scene, f"/api/runs?function={function}").json()["runs"][0]["id"]
+        run = self.look(scene, f"/api/runs?function={function}").json()["value"][0]["id"]
         return self.push_until_ended(run)
 
     def push_until_ended(self, run: str) -> dict[str, Any]:
@@ -145,9 +145,13 @@ def _short(text: str) -> str:
 def lines(items: list[dict[str, Any]]) -> list[str]:
     """Tell the items of a plan in a line each."""
     return [
-        f"{item['id']} {item['about'].get('job', '')}: {item['outcome']} by {item.get('rule', 'no rule')}"
-        for item in items
+        f"{item['id']} {item['about']['job'] or ''}: {item['outcome']} by {item['rule'] or 'no rule'}" for item in items
     ]
+
+
+def counted(run: Mapping[str, Any], kind: str = "outcome") -> dict[str, int]:
+    """Return the counts of a run that are not 0."""
+    return {name: count for name, count in run["counts"][kind].items() if count}
 
 
 def content(response: requests.Response) -> Any:  # noqa: ANN401 - JSON is any value

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from pydantic import Field
 
@@ -58,7 +57,7 @@ async def apply_plan(call: Call, engine: Engine) -> Response:
 
 def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
     settings = app_settings()
-    plan = _plan(store, call.route_params.get("id", ""), timedelta(hours=settings.plan_ttl))
+    plan = _plan(store, call.route_params.get("id", ""))
     chosen = _chosen(_applicable(store, plan.id), body)
     spec = records.read_spec(store, plan.id)
     mark = fanout_creation.selection_mark(chosen)
@@ -86,16 +85,15 @@ def _once(plan: Run, begin: Callable[[], StartedRun]) -> StartedRun:
         raise PlanApplied(f"Plan {plan.id} was applied with another selection.", run=problem.run) from None
 
 
-def _plan(store: Store, run: str, lifetime: timedelta) -> Run:
+def _plan(store: Store, run: str) -> Run:
     """Return the report of a plan that may be applied."""
     spec = records.read_spec(store, run)
     head = records.read_report(store, spec.run)
     if spec.mode != "plan" or head is None or head.state is not State.PLANNED:
         raise NotAPlan("The run is not a plan, or it has not ended.", run=spec.run)
-    expires = spec.created + lifetime
     # The call that applied the plan may be repeated after the plan has expired.
-    if clock.now() >= expires and store.read(_apply_key(spec.run)) is None:
-        raise PlanExpired(f"The plan expired at {_instant(expires)}.", run=spec.run)
+    if head.expires and clock.now() >= head.expires and store.read(_apply_key(spec.run)) is None:
+        raise PlanExpired(f"The plan expired at {head.expires:%Y-%m-%dT%H:%M:%SZ}.", run=spec.run)
     return head
 
 
@@ -103,14 +101,9 @@ def _apply_key(plan: str) -> str:
     return f"keys/apply-{plan}"
 
 
-def _instant(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _applicable(store: Store, run: str) -> list[Item]:
     """Return the items of a plan that can be applied."""
-    found = records.all_items(store, run)
-    return [item for item in found if item.outcome is Ending.NOT_ATTEMPTED and item.type is None]
+    return [item for item in records.all_items(store, run) if item.outcome is Ending.PLANNED]
 
 
 def _chosen(items: list[Item], body: ApplyBody) -> list[Item]:

@@ -64,7 +64,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> Response:
         shown = recheck_operations(store, former, unknown, body.settleBy)
     else:
         shown = recheck_items(store, former, unknown)
-    items = [Item.of(item.id, shown[item.id], item.about, item.episode) for item in unknown]
+    items = [Item.of(item.id, shown[item.id], item.about.texts, item.episode) for item in unknown]
     records.write_spec(store, spec, [])
     head = finish.report_of(store, spec, items)
     records.write_report(store, head, items, "report")

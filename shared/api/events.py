@@ -29,7 +29,9 @@ from shared.systems.registry import definition_of, events_of
 from shared.validation.body import read_json
 from shared.validation.request import Call
 
+EVENT_PARAMETERS = ("target",)
 _STORM = timedelta(minutes=10)
+_RESULTS = ("started", "repeated", "ignored", "leftToSweep")
 
 
 class CountedEvent(Stored):
@@ -54,7 +56,7 @@ async def receive_events(call: Call, system: System, engine: Engine) -> Response
         # In a storm, each further event would only be counted again; a delivery is answered within seconds.
         stormy = results["leftToSweep"] > 0 and event.kind in ("failed", "unknown")
         results["leftToSweep" if stormy else await _received(call, target, event, engine)] += 1
-    return Response.of(200, {"events": len(found), **results})
+    return Response.of(200, {"events": len(found), **dict.fromkeys(_RESULTS, 0), **results})
 
 
 def _allow_origin(call: Call) -> Response:

@@ -11,11 +11,14 @@ from shared.execution.bookmarks import last_sweep
 from shared.execution.discovery import look_back
 from shared.policy import document
 from shared.policy.rules import Facts, Initiator, decide, suggested_rule
+from shared.runs.report import About
 from shared.storage.app import app_store
 from shared.systems.registry import failures_of, sweepable, sweepable_system
 from shared.systems.requests import ItemRef
 from shared.transport.connection import connection
 from shared.validation.request import Call
+
+FAILURES_PARAMETERS = ("after", "limit", "since", "system", "target", "until")
 
 
 async def list_failures(call: Call) -> Response:
@@ -36,10 +39,11 @@ async def list_failures(call: Call) -> Response:
         raise wrong_parameter("since", "must be before until, or before now")
     found, more = await asyncio.to_thread(source.page, connection(target), since, until, skip, limit)
     policy = await asyncio.to_thread(document.current_policy, app_store().read)
-    items = [_failure(ref, target, policy) for ref in found.items]
-    items += [{**_shown(ref), "allowed": False, "reason": problem.detail} for ref, problem in found.refused]
-    links = {"next": next_link(call, str(skip + limit))} if more else {}
-    return Response.of(200, {"target": target.name, "policyVersion": policy.version, "items": items, "links": links})
+    value = [_failure(ref, target, policy) for ref in found.items]
+    value += [_shown(ref, None, problem.detail, None) for ref, problem in found.refused]
+    following = next_link(call, str(skip + limit)) if more else None
+    content = {"target": target.name, "policyVersion": policy.version, "value": value, "nextLink": following}
+    return Response.of(200, content)
 
 
 def _system(call: Call, target: str | None) -> System:
@@ -54,11 +58,17 @@ def _system(call: Call, target: str | None) -> System:
 def _failure(ref: ItemRef, target: Target, policy: document.PolicyDocument) -> dict[str, Any]:
     facts: Facts = failures_of(target.system).facts(ref, target.name)
     decision = decide(policy.rules, facts, Initiator.MACHINE)
-    failure = {**_shown(ref), "allowed": decision.allowed, "rule": decision.rule, "reason": decision.reason}
-    if not decision.allowed and decision.rule is None:
-        failure["wouldAllow"] = suggested_rule(facts)
-    return failure
+    suggested = suggested_rule(facts) if not decision.allowed and decision.rule is None else None
+    return {**_shown(ref, decision.rule, decision.reason, suggested), "allowed": decision.allowed}
 
 
-def _shown(ref: ItemRef) -> dict[str, Any]:
-    return {"id": ref.id, "about": dict(ref.about), "episode": ref.episode}
+def _shown(ref: ItemRef, rule: str | None, reason: str, suggested: dict[str, object] | None) -> dict[str, Any]:
+    return {
+        "id": ref.id,
+        "about": About.of(ref.about).model_dump(),
+        "episode": ref.episode,
+        "allowed": False,
+        "rule": rule,
+        "reason": reason,
+        "wouldAllow": suggested,
+    }

@@ -1,6 +1,7 @@
 """Query parameters of lists: numbers, instants, and the link to the next page."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -38,6 +39,14 @@ def instant(call: Call, name: str) -> datetime | None:
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise wrong_parameter(name, f"must be between {_FIRST_YEAR} and {_LAST_YEAR}")
     return found
+
+
+def choice(call: Call, name: str, allowed: Iterable[str]) -> str | None:
+    """Return one of some texts from the query; raise NotValid for another text."""
+    text, known = call.params.get(name), [str(one) for one in allowed]
+    if text is not None and text not in known:
+        raise wrong_parameter(name, f"must be one of {', '.join(known)}")
+    return text
 
 
 def wrong_parameter(name: str, text: str) -> NotValid:

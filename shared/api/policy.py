@@ -89,10 +89,10 @@ def _version(call: Call) -> int:
 
 
 def _policy(current: PolicyDocument) -> Response:
-    content = current.model_dump(mode="json", exclude={"v", "rules"}, exclude_none=True)
-    rules = [rule.model_dump(exclude_defaults=True) for rule in current.rules.rules]
+    content = current.model_dump(mode="json", exclude={"v", "rules"})
+    rules = [rule.model_dump() for rule in current.rules.rules]
     return Response.of(200, {**content, "rules": rules}, ETag=f'"{current.version}"')
 
 
 def _stops(stops: Stops) -> Response:
-    return Response.of(200, {"stopped": {name: one.model_dump(mode="json") for name, one in stops.stopped.items()}})
+    return Response.of(200, {"stopped": stops.content()})

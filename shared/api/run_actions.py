@@ -11,6 +11,7 @@ from shared.core.settings import Preset
 from shared.core.targets import System
 from shared.fanout.creation import Again
 from shared.runs import records
+from shared.runs.records import RunItem
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -98,6 +99,14 @@ def item_refs(store: Store, run: str, items: list[Item]) -> list[ItemRef]:
             "The run has no items to retry.", mistakes=(Mistake("repeat the original call instead", "/only"),)
         )
     return [
-        ItemRef(one.id, run_item.operation, run_item.episode or (one.episode if planned else None), one.about)
+        ItemRef(one.id, run_item.operation, _episode(one, run_item, planned=planned), _about(one, run_item))
         for one, run_item in found
     ]
+
+
+def _episode(one: Item, run_item: RunItem, *, planned: bool) -> str | None:
+    return run_item.episode or (one.episode if planned else None)
+
+
+def _about(one: Item, run_item: RunItem) -> dict[str, str]:
+    return {**run_item.about, **one.about.texts}

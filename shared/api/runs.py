@@ -2,27 +2,35 @@
 
 import asyncio
 import re
+from dataclasses import dataclass
 from itertools import islice
+from urllib.parse import urlencode
 
-from shared.api.paging import PAGE, next_link, number, wrong_parameter
-from shared.core.outcome import Ending
+from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
+from shared.core.outcome import Ending, Recovery
 from shared.core.response import Response
+from shared.core.settings import app_settings
 from shared.durable import open_runs
 from shared.durable.engine import Engine
 from shared.durable.open_runs import OpenRunState
 from shared.reports import view
-from shared.runs import records
-from shared.runs.report import Run, State
+from shared.runs import creation, index, records
+from shared.runs.index import IndexedRun, Position
+from shared.runs.report import Links, Run, State
+from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.validation.request import Call
 
+RUN_PARAMETERS = ("after", "limit", "outcome", "recovery")
+LIST_PARAMETERS = ("after", "day", "function", "limit", "state", "system", "target")
 _MOST_PAGES = 20
-"""How many pages of the index one call reads; it may return fewer runs than `limit`."""
+_MOST_READ = 200
+"""How many pages of the index, and how many runs, one call reads; it may return fewer runs than `limit`, and a link."""
 
 
 async def get_run(call: Call, engine: Engine) -> Response:
-    """Return a run with a page of its items: those of one `outcome`, from `after` on, at most `limit`.
+    """Return a run with a page of its items: those of one `outcome` or `recovery`, from `after` on, at most `limit`.
 
     Raises:
         UnknownRun: there is no such run.
@@ -30,6 +38,7 @@ async def get_run(call: Call, engine: Engine) -> Response:
     """
     store = app_store()
     spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
+    spec = spec.seen_at(creation.base_url(call, app_settings()))
     head = await asyncio.to_thread(records.read_report, store, spec.run)
     if head is None or head.state is State.WATCHING:
         found = await open_runs.ensure_alive(spec, engine)
@@ -38,7 +47,7 @@ async def get_run(call: Call, engine: Engine) -> Response:
         if head is None:
             head = await asyncio.to_thread(view.under_way, store, spec, found.state, found.how)
             return Response(200, view.run_json(head), headers={"Nightshift-Run": head.id})
-    head = await asyncio.to_thread(_with_page, store, head, call)
+    head = await asyncio.to_thread(_with_page, store, spec, head, call)
     return Response(200, view.run_json(head), headers={"Nightshift-Run": head.id})
 
 
@@ -48,44 +57,70 @@ async def list_runs(call: Call, engine: Engine) -> Response:
     Raises:
         NotValid: a parameter can't be read.
     """
-    limit = number(call, "limit", PAGE, most=PAGE)
-    day = call.params.get("day")
-    if day is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
-        raise wrong_parameter("day", "must be a date as YYYY-MM-DD")
-    found, after = await _some_runs(call, engine, records.index_prefix(day), limit)
-    links = {"next": next_link(call, after)} if after else {}
-    return Response.of(200, {"runs": [one.model_dump(mode="json", exclude_none=True) for one in found], "links": links})
+    found, position = await _some_runs(call, engine, _Wanted.read(call))
+    following = next_link(call, position.text) if position else None
+    return Response.of(200, {"value": [one.model_dump(mode="json") for one in found], "nextLink": following})
 
 
-def _with_page(store: Store, head: Run, call: Call) -> Run:
-    outcome = call.params.get("outcome")
-    if outcome is not None and outcome not in set(Ending):
-        raise wrong_parameter("outcome", f"must be one of {', '.join(Ending)}")
+@dataclass(frozen=True)
+class _Wanted:
+    """The runs that a call lists; None stands for any."""
+
+    day: str | None
+    state: str | None
+    indexed: dict[str, str]
+    """What the index knows: function, system and target."""
+    limit: int
+    after: Position
+
+    @classmethod
+    def read(cls, call: Call) -> "_Wanted":
+        day = call.params.get("day")
+        if day is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+            raise wrong_parameter("day", "must be a date as YYYY-MM-DD")
+        try:
+            after = Position.read(call.params.get("after", ""))
+        except ValueError:
+            raise wrong_parameter("after", "must be that of a nextLink") from None
+        indexed = {name: call.params[name] for name in ("function", "system", "target") if name in call.params}
+        return cls(day, choice(call, "state", State), indexed, number(call, "limit", PAGE, most=PAGE), after)
+
+    def lists(self, one: IndexedRun) -> bool:
+        """Return whether a run may be one of these, as far as the index knows."""
+        return all(getattr(one, name) == value for name, value in self.indexed.items())
+
+
+def _with_page(store: Store, spec: RunSpec, head: Run, call: Call) -> Run:
+    outcome, recovery = choice(call, "outcome", Ending), choice(call, "recovery", Recovery)
     after, limit = number(call, "after", 0), number(call, "limit", PAGE, most=records.PAGE)
-    head = view.present(store, head)
-    items = view.filtered(view.shown(store, head, records.all_items(store, head.id)), outcome)
+    head = view.present(store, head).model_copy(update={"links": spec.links(planned=head.state is State.PLANNED)})
+    items = view.filtered(view.shown(store, head, records.all_items(store, head.id)), outcome, recovery)
     page = list(islice(items, after, after + limit + 1))
-    query = "".join(f"&{name}={call.params[name]}" for name in ("outcome", "limit") if name in call.params)
-    return view.with_page(head, page[:limit], more=len(page) > limit, after=after + limit, query=query)
+    query = {name: call.params[name] for name in ("outcome", "recovery", "limit") if name in call.params}
+    return view.with_page(head, page[:limit], more=len(page) > limit, after=after + limit, query=urlencode(query))
 
 
-async def _some_runs(call: Call, engine: Engine, prefix: str, limit: int) -> tuple[list[Run], str | None]:
+async def _some_runs(call: Call, engine: Engine, wanted: _Wanted) -> tuple[list[Run], Position | None]:
     """Return a page of runs that match, and where the next page begins."""
-    after = call.params.get("after")
+    base, position, read = creation.base_url(call, app_settings()), wanted.after, 0
     found: list[Run] = []
     for _ in range(_MOST_PAGES):
-        page = await asyncio.to_thread(app_store().list, prefix, after, limit - len(found))
-        for key in page.keys:
-            one = await _read_run(key.rpartition("/")[2].partition("-")[2], engine)
-            if one and _matches(call, one):
-                found.append(one.model_copy(update={"items": [], "links": {"self": one.links["self"]}}))
-        after = page.after
-        if after is None or len(found) >= limit:
-            break
-    return found, after
+        page = await asyncio.to_thread(index.page_at, app_store(), wanted.day, position)
+        listed = [one for one in page.runs if wanted.lists(one)]
+        for place, entry in enumerate(listed):
+            one, read = await _read_run(entry.run, engine), read + 1
+            if wanted.state in (None, one.state):
+                found.append(_listed(one, base))
+            if len(found) >= wanted.limit or read >= _MOST_READ:
+                is_last = place == len(listed) - 1 and page.token is None
+                return found, None if is_last else Position(position.token, entry.key)
+        if page.token is None:
+            return found, None
+        position = Position(page.token)
+    return found, position
 
 
-async def _read_run(run_id: str, engine: Engine) -> Run | None:
+async def _read_run(run_id: str, engine: Engine) -> Run:
     store = app_store()
     head = await asyncio.to_thread(records.read_report, store, run_id)
     if head:
@@ -94,6 +129,7 @@ async def _read_run(run_id: str, engine: Engine) -> Run | None:
     return view.run_of(spec, OpenRunState(await engine.phase(spec.run)).state)
 
 
-def _matches(call: Call, one: Run) -> bool:
-    values = {"state": one.state, "system": one.system, "target": one.target, "function": one.function}
-    return all(call.params.get(name) in (None, value) for name, value in values.items())
+def _listed(one: Run, base: str) -> Run:
+    """Return a run as the list shows it: without its items, and without the ticket of its result."""
+    links = Links.of(base, one.id, planned=one.state is State.PLANNED)
+    return one.model_copy(update={"items": [], "links": links})

@@ -11,7 +11,7 @@ from shared.core.targets import app_targets
 from shared.durable import open_runs
 from shared.durable.engine import Engine, Phase
 from shared.reports import responses
-from shared.runs import idempotency, records
+from shared.runs import creation, idempotency, records
 from shared.runs.creation import StartedRun, actor, create_or_join, items_with_cap, spec_of_call
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec
@@ -24,6 +24,8 @@ _SHORTEST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
 _SHARE = 0.1
 """A pause as a share of the time waited so far: a call waits a tenth too long at most."""
+
+RESULT_PARAMETERS = ("ticket",)
 
 
 async def start_and_answer(call: Call, request: RunRequest, engine: Engine) -> Response:
@@ -62,7 +64,7 @@ async def get_result(call: Call, engine: Engine) -> Response:
     spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
     if not hmac.compare_digest(spec.ticket.encode(), call.params.get("ticket", "").encode()):
         raise UnknownRun("There is no run with this id, or the ticket is wrong.")
-    return await _wait_for_response(engine, spec, 0)
+    return await _wait_for_response(engine, spec.seen_at(creation.base_url(call, app_settings())), 0)
 
 
 def _create(store: Store, settings: Settings, call: Call, request: RunRequest) -> StartedRun:

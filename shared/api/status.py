@@ -21,25 +21,26 @@ from shared.transport.connection import connection
 from shared.validation.request import Call
 
 _STATES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
+_OFF = "Correct the settings of this target."
 _HEALTHY = 4.0
 """Seconds within which the engine and the store must answer."""
 
 
 async def get_systems(_: Call, engine: Engine) -> Response:
     """Return the state of each target, the stop switches, the notices, and the number of open runs."""
-    stopped = (await asyncio.to_thread(switches.stops, app_store())).stopped
+    stops = await asyncio.to_thread(switches.stops, app_store())
     raised = await asyncio.to_thread(lambda: list(notices.current(app_store())))
     targets = app_targets()
     with ThreadPoolExecutor(max_workers=8) as threads:
         loop = asyncio.get_running_loop()
         on = await asyncio.gather(*(loop.run_in_executor(threads, _probed, target) for target in targets.on))
-    off = [{"target": name, "state": "off", "reason": reason} for name, reason in targets.off.items()]
+    off = [_entry(name, None, "off", reason, _OFF) for name, reason in targets.off.items()]
     return Response.of(
         200,
         {
             "systems": [*on, *off],
-            "stopped": {name: switch.model_dump(mode="json") for name, switch in stopped.items()},
-            "needsPerson": [one.model_dump(mode="json", exclude_none=True) for one in raised],
+            "stopped": stops.content(),
+            "needsPerson": [one.model_dump(mode="json", exclude={"v"}) for one in raised],
             "openRuns": await _open_runs(engine),
         },
     )
@@ -85,10 +86,15 @@ async def _open_runs(engine: Engine) -> int:
 
 def _probed(target: Target) -> dict[str, Any]:
     """Read one record of a target, and return its state; the read needs a token and a permission."""
-    entry: dict[str, Any] = {"target": target.name, "system": target.system, "state": "ok"}
     try:
         definition_of(target.system).probe(connection(target))
     except ItemProblem as problem:
         state = _STATES.get(type(problem), "not reachable")
-        return {**entry, "state": state, "reason": problem.detail, "next": problem.next_step}
-    return entry
+        return _entry(target.name, target.system, state, problem.detail, problem.next_step)
+    return _entry(target.name, target.system, "ok")
+
+
+def _entry(
+    target: str, system: str | None, state: str, reason: str | None = None, next_step: str | None = None
+) -> dict[str, Any]:
+    return {"target": target, "system": system, "state": state, "reason": reason, "next": next_step}

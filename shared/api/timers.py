@@ -26,13 +26,13 @@ from shared.durable.engine import Engine
 from shared.fanout import batch_records, resending
 from shared.fanout.creation import Again, again, selection_mark
 from shared.policy.rules import Initiator
-from shared.runs import creation, records
+from shared.runs import creation, index, records
 from shared.runs.creation import StartedRun, Wanted
 from shared.runs.handed_on import Follow
 from shared.runs.report import Item, State
 from shared.runs.spec import RunSpec, Window
 from shared.storage.app import app_store
-from shared.storage.base import Store, keys
+from shared.storage.base import Store
 from shared.systems.registry import definition_of
 from shared.validation.request import Call
 
@@ -96,11 +96,11 @@ def _last_batches(store: Store, target: Target, night: Night) -> Iterator[RunSpe
     """Yield the batches of a target that were created in the day before a night."""
     since = night.start - _DAY
     for day in sorted({since.date(), night.start.date()}):
-        for key in keys(store, records.index_prefix(f"{day:%Y-%m-%d}")):
-            spec = records.read_spec(store, key.rpartition("/")[2].partition("-")[2])
-            performed = spec.is_batch and spec.target == target.name and spec.mode == "perform"
-            if performed and spec.function == "batch" and since <= spec.created < night.start:
-                yield spec
+        for one in index.of_day(store, f"{day:%Y-%m-%d}"):
+            if (one.function, one.target) == ("batch", target.name):
+                spec = records.read_spec(store, one.run)
+                if spec.mode == "perform" and since <= spec.created < night.start:
+                    yield spec
 
 
 def _retryable(store: Store, former: RunSpec) -> list[Item]:

@@ -12,6 +12,7 @@ from shared.core.problems import Failed, ItemProblem, NotAttempted, Rejected, Ro
 class Ending(StrEnum):
     """How one item ended."""
 
+    PLANNED = "planned"
     DONE = "done"
     SKIPPED = "skipped"
     REJECTED = "rejected"
@@ -113,6 +114,6 @@ def broken_outcome(*, sent: bool) -> Outcome:
     return Outcome.of(problem).model_copy(update={"ending": ending, "sent": sent})
 
 
-def planned(rule: str) -> Outcome:
-    """Return the outcome of an item in a plan that `rule` allows."""
-    return Outcome(ending=Ending.NOT_ATTEMPTED, reason="It would be done.", sent=False, rule=rule)
+def planned(rule: str | None = None) -> Outcome:
+    """Return the outcome of an item in a plan that may be applied; `rule` allows it, or none forbids it (None)."""
+    return Outcome(ending=Ending.PLANNED, reason="Nothing is sent until the plan is applied.", sent=False, rule=rule)

@@ -98,15 +98,14 @@ class Mistake:
     header: str | None = None
     parameter: str | None = None
 
-    def content(self) -> dict[str, str]:
+    def content(self) -> dict[str, str | None]:
         """Return the mistake as an element of `errors` (RFC 9457, section 3)."""
-        found = {
+        return {
             "detail": self.detail,
             "pointer": self.pointer,
             "header": self.header,
             "parameter": self.parameter,
         }
-        return {name: value for name, value in found.items() if value is not None}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
@@ -142,19 +141,16 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
 
     def content(self) -> dict[str, Any]:
         """Return the problem's members (RFC 9457, section 3); `next` is the next step for the caller."""
-        found: dict[str, Any] = {
+        return {
             "type": PREFIX + self.slug,
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
             "next": self.next_step,
+            "run": self.run,
+            "errors": [mistake.content() for mistake in self.mistakes],
             **self.members,
         }
-        if self.run:
-            found["run"] = self.run
-        if self.mistakes:
-            found["errors"] = [mistake.content() for mistake in self.mistakes]
-        return found
 
     def answer(self) -> Response:
         """Return the problem as an HTTP response."""

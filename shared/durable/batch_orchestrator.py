@@ -356,7 +356,7 @@ def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     cancelled = bool(work["cancelled"]) or switches.is_cancelled(store, spec.run)
     head = batch_report.finish(store, spec, retention(), batch_report.stopped_rest(spec, cancelled=cancelled))
-    counts = {str(ending): count for ending, count in head.counts.outcome.items()}
+    counts = {str(ending): count for ending, count in head.counts.outcome.items() if count}
     _log.info("run %s ended: %s", spec.run, counts)
     return {"outcome": counts}
 

@@ -221,7 +221,7 @@ def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     head = finish.finish(store, spec, retention(), bindings.candidate_of)
     closing.after_response(store, spec, head)
-    counts = {str(ending): count for ending, count in head.counts.outcome.items()}
+    counts = {str(ending): count for ending, count in head.counts.outcome.items() if count}
     _log.info("run %s answered: %s", spec.run, counts)
     return {"outcome": counts, **({"follow": True} if head.state is State.WATCHING else {})}
 
@@ -248,7 +248,7 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     head = finish.finish_recovery(store, spec)
     notices.of_sendings(store, spec, read_progress(store, spec.run)[0].sendings)
-    counts = {str(recovery): count for recovery, count in head.counts.recovery.items()}
+    counts = {str(recovery): count for recovery, count in head.counts.recovery.items() if count}
     _log.info("run %s ended: %s", spec.run, counts)
     return {"recovery": counts}
 

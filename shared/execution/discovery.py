@@ -29,6 +29,8 @@ from shared.transport.deadline import with_deadline
 
 OVERLAP = timedelta(hours=1)
 LONGEST_LOOK_BACK = timedelta(hours=72)
+_NO_MATCH = "No item in the system matches the selection."
+_NO_FAILURE = "The system shows no failure."
 
 
 def look_back(now: datetime, last: datetime | None) -> datetime:
@@ -96,7 +98,8 @@ def _swept_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[s
     found = known.find(connected(spec.target), since, until, spec.run)
     policy = document.current_policy(store.read)
     run_items = [judged_item(store, spec, policy, ref) for ref in found.items]
-    return [*_capped(spec, run_items), *_refused(found)], found.notes
+    all_items = [*_capped(spec, run_items), *_refused(found)]
+    return all_items, [*([] if all_items else [_NO_FAILURE]), *found.notes]
 
 
 def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[str]]:
@@ -104,7 +107,7 @@ def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequenc
 
     Raises:
         OverCap: more items match than the cap allows; a plan lists them instead.
-        ItemNotFound: no item matches.
+        ItemNotFound: no item matches; a plan is empty then.
     """
     choose = items_of(spec.system).select
     if choose is None:
@@ -114,7 +117,9 @@ def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequenc
     if found.over and spec.mode == "perform":
         raise found.over
     if not (found.items or found.refused):
-        raise ItemNotFound("No item in the system matches the selection.", members={"sent": False})
+        if spec.mode == "plan":
+            return [], [_NO_MATCH, *found.notes]
+        raise ItemNotFound(_NO_MATCH, members={"sent": False})
     return [*_matching(store, spec, found), *_refused(found)], found.notes
 
 

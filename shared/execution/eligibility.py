@@ -20,7 +20,7 @@ def judge(
     `planned` is the failure for which the item was planned; None allows any failure.
     """
 
-    def judged(seen: Snapshot, claim: ClaimRecord) -> str:
+    def judged(seen: Snapshot, claim: ClaimRecord) -> str | None:
         if planned is not None and seen.episode != planned:
             raise ItemChanged(f"The item was planned for failure {planned}; it now shows {seen.episode}.")
         return permitted(spec, policy(), seen, lambda: claim)
@@ -28,8 +28,8 @@ def judge(
     return judged
 
 
-def permitted(spec: RunSpec, policy: PolicyDocument, seen: Snapshot, claim: Callable[[], ClaimRecord]) -> str:
-    """Return the rule that allows an item, as `rule@version` of the policy.
+def permitted(spec: RunSpec, policy: PolicyDocument, seen: Snapshot, claim: Callable[[], ClaimRecord]) -> str | None:
+    """Return the rule that allows an item, as `rule@version` of the policy; None if no rule speaks of it.
 
     Raises:
         PolicyDenied: a rule denies the item, or no rule allows it.
@@ -38,7 +38,7 @@ def permitted(spec: RunSpec, policy: PolicyDocument, seen: Snapshot, claim: Call
         LeftToSweep: events have made all their attempts.
     """
     decision = decide(policy.rules, seen.facts, spec.by)
-    rule = f"{decision.rule or 'no rule'}@{policy.version}"
+    rule = f"{decision.rule}@{policy.version}" if decision.rule else None
     if not (decision.allowed or (spec.override and decision.rule is None)):
         # A rule that denies it was written by a person; only where no rule speaks of it, one may be missing.
         members = {"rule": rule, "wouldAllow": suggested_rule(seen.facts) if decision.rule is None else None}
@@ -49,7 +49,7 @@ def permitted(spec: RunSpec, policy: PolicyDocument, seen: Snapshot, claim: Call
     return rule
 
 
-def _refuse_attempts(spec: RunSpec, cap: int | None, decision: Decision, claim: ClaimRecord, rule: str) -> None:
+def _refuse_attempts(spec: RunSpec, cap: int | None, decision: Decision, claim: ClaimRecord, rule: str | None) -> None:
     now = clock.now()
     attempts, last = claim.in_a_row(now), _last_sent(claim)
     if cap is not None and attempts >= cap:

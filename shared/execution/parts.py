@@ -228,7 +228,7 @@ def _perform_or_plan(context: PartContext, run_item: RunItem, tries: int, seen: 
         if context.cancelled:
             raise Cancelled("The run was cancelled before it reached this item.")
         claim = Claim(context.store, spec.target, action.item, spec.run, action.hold)
-        return planned(judge_item(look_at(action.look, claim), claim.record) or "")
+        return planned(judge_item(look_at(action.look, claim), claim.record))
     if spec.event_waits is not None and (wait := _event_wait(context, action, judge_item)):
         return wait
     return perform(context.store, spec.target, context.claimant, action, _rules(context, judge_item, tries))

@@ -18,6 +18,7 @@ from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationR
 from shared.fanout.rendering import Rendered, rendered
 from shared.reports import finish as reports_finish
 from shared.reports import view
+from shared.reports.responses import status_of
 from shared.runs import records
 from shared.runs.records import ItemResult, PartResult
 from shared.runs.report import Item, Note, Run
@@ -52,9 +53,9 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> 
     if not store.read(f"runs/{spec.run}/response"):
         body, media_type = rendered(batch, spec.run, list(_rendered(store, spec, batch, plan.chunks, ended)))
         sent = any(one.outcome.sent for one in ended)
-        reports_finish.keep(
-            store, spec.run, _answer(spec, head, body, media_type), sent=sent, retention=retention, apart=True
-        )
+        answered = any(_is_answered(one.outcome) for one in ended)
+        answer = _answer(spec, head, body, media_type, answered=answered)
+        reports_finish.keep(store, spec.run, answer, sent=sent, retention=retention, apart=True)
     _forget(store, spec, plan.chunks, ended)
     reports_finish.close_run(store, head)
     return head
@@ -85,7 +86,7 @@ def end_chunk(store: Store, spec: RunSpec, chunk: int, rest: Outcome, sent: Outc
 def stopped_rest(spec: RunSpec, *, cancelled: bool) -> Outcome:
     """Return the outcome of operations that a batch did not reach."""
     if spec.mode == "plan":
-        return planned("")
+        return planned()
     if cancelled:
         return Outcome.of(Cancelled("The run was cancelled before it reached this operation."))
     return Outcome.of(BatchStopped("An earlier operation was not done, and the batch runs in order."))
@@ -128,10 +129,16 @@ def _response(one: ItemResult, answer: StoredOperationResponse | None) -> Render
     return Rendered(one.id, HTTPStatus.FAILED_DEPENDENCY, {"content-type": "application/json"}, body)
 
 
-def _answer(spec: RunSpec, head: Run, body: bytes, media_type: str) -> Response:
+def _answer(spec: RunSpec, head: Run, body: bytes, media_type: str, *, answered: bool) -> Response:
+    """Return the response; a batch that the system has answered is 200, as it is there, even if all were refused."""
     overall = view.overall_outcome(head)
-    status = 422 if spec.strict and overall != "complete" else 200
+    status = 200 if answered and not spec.strict else status_of(overall, strict=spec.strict)
     return Response(status, body, media_type, headers={"Nightshift-Outcome": overall, "OData-Version": "4.0"})
+
+
+def _is_answered(outcome: Outcome) -> bool:
+    """Return whether the system's own response counts."""
+    return outcome.ending in _OWN and outcome.upstream_status is not None
 
 
 def _forget(store: Store, spec: RunSpec, chunks: list[ChunkLayout], ended: list[ItemResult]) -> None:

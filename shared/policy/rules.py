@@ -94,7 +94,7 @@ class Decision:
 def suggested_rule(facts: Facts) -> dict[str, object] | None:
     """Return the narrowest rule that would allow an item, as members of JSON; None as `allowing`."""
     rule = allowing(facts)
-    return rule.model_dump(exclude_defaults=True) if rule else None
+    return rule.model_dump() if rule else None
 
 
 def decide(rules: Rules, facts: Facts, by: Initiator) -> Decision:

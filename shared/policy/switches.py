@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -56,6 +56,13 @@ class Stops(Stored):
     """The stops by the target's name; `*` stops all targets."""
 
     stopped: dict[str, Switch] = Field(default={})
+
+    def content(self) -> list[dict[str, Any]]:
+        """Return the stops as callers see them; `target` is null for the stop of all targets."""
+        return [
+            {"target": None if name == _EVERYTHING else name, **one.model_dump(mode="json", exclude={"v"})}
+            for name, one in self.stopped.items()
+        ]
 
 
 def refuse_stopped(read: Callable[[str], Record | None], target: str, run: str) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from shared.core import clock
 from shared.core.outcome import Ending, RecoveryResult, planned
 from shared.core.response import Response
+from shared.core.settings import app_settings
 from shared.policy import switches
 from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
@@ -67,7 +68,7 @@ def _results(store: Store, spec: RunSpec, progress: Progress, candidate: Candida
     if spec.is_decided:
         yield from (
             ItemResult(
-                id=run_item.id, outcome=run_item.outcome or planned(""), episode=run_item.episode, about=run_item.about
+                id=run_item.id, outcome=run_item.outcome or planned(), episode=run_item.episode, about=run_item.about
             )
             for run_item in records.all_run_items(store, spec.run)
         )
@@ -115,7 +116,8 @@ def report_of(store: Store, spec: RunSpec, items: list[Item], notes: Sequence[No
     if halt:
         state = State.EXPIRED if halt.how == "never started" else state
         state = State.CANCELLED if halt.cancelled else state
-    return run_of(spec, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now)
+    expires = spec.created + timedelta(hours=app_settings().plan_ttl) if state is State.PLANNED else None
+    return run_of(spec, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now, expires=expires)
 
 
 def keep(

@@ -16,7 +16,7 @@ from shared.storage.base import Store
 
 def accepted(spec: RunSpec, state: State, headers: Mapping[str, str] | None = None) -> Response:
     """Return 202 with the location of the result."""
-    content = {"run": spec.run, "state": state, "links": spec.links}
+    content = {"run": spec.run, "state": state, "links": spec.links().model_dump()}
     fixed = {"Location": spec.location, "Retry-After": str(RETRY_AFTER), "Nightshift-Run": spec.run}
     return Response(202, to_json(content), headers={**fixed, **(headers or {})})
 
@@ -26,6 +26,12 @@ def response(store: Store, spec: RunSpec, head: Run, ended: list[ItemResult], it
     if spec.native and spec.selects and spec.mode == "perform":
         return _bulk(store, spec, head, ended, items)
     return _single(spec, ended[0].outcome) if spec.single else _many(spec, head, items)
+
+
+def status_of(overall: str, *, strict: bool) -> int:
+    """Return the status of a response about many items: 422 if nothing was done, or not all if that is `strict`."""
+    refused = {"failed", "partial"} if strict else {"failed"}
+    return 422 if overall in refused else 200
 
 
 def _bulk(store: Store, spec: RunSpec, head: Run, ended: list[ItemResult], items: list[Item]) -> Response:
@@ -54,5 +60,4 @@ def _many(spec: RunSpec, head: Run, items: list[Item]) -> Response:
     """Return the response to a call about a list: the run with its first page of items."""
     page = with_page(head, items[: records.PAGE], more=len(items) > records.PAGE)
     overall = overall_outcome(head)
-    status = 422 if spec.strict and overall != "complete" else 200
-    return Response(status, run_json(page), headers={"Nightshift-Outcome": overall})
+    return Response(status_of(overall, strict=spec.strict), run_json(page), headers={"Nightshift-Outcome": overall})

@@ -1,6 +1,5 @@
 """A run as callers see it: its state, its pages, and the recovery of its items as it is known now."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from shared.core import clock
@@ -9,7 +8,7 @@ from shared.policy import switches
 from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
 from shared.runs import listing, records
-from shared.runs.report import Counts, Item, Note, Run, State
+from shared.runs.report import Counts, Item, Note, Run, State, recoveries
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 
@@ -21,8 +20,8 @@ def present(store: Store, head: Run) -> Run:
     """Return a run; while it is watched, its counts show the recovery that is known now."""
     if head.state is not State.WATCHING:
         return head
-    known = Counter(one.recovery for one in read_progress(store, head.id)[0].known().values() if one.recovery)
-    return head.model_copy(update={"counts": head.counts.model_copy(update={"recovery": dict(known)})})
+    known = recoveries(one.recovery for one in read_progress(store, head.id)[0].known().values())
+    return head.model_copy(update={"counts": head.counts.model_copy(update={"recovery": known})})
 
 
 def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
@@ -34,28 +33,27 @@ def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
 def under_way(store: Store, spec: RunSpec, state: State, how: switches.How | None = None) -> Run:
     """Return a run that has no report yet; `how` is how it ended, unless a note says so already."""
     progress, _ = read_progress(store, spec.run)
-    known = Counter(one.became.recovery for one in progress.watched.values() if one.became.recovery)
+    known = recoveries(one.became.recovery for one in progress.watched.values())
     notes = notes_of(store, spec, progress)
     if how and not halt_notes(store, spec.run):
         notes.append(Note(at=clock.now(), text=switches.why(how)))
-    return run_of(spec, state, notes=notes, counts=Counts(recovery=dict(known)))
+    return run_of(spec, state, notes=notes, counts=Counts(recovery=known))
 
 
 def run_of(spec: RunSpec, state: State, **more: object) -> Run:
     """Return a run with the members of its spec; `more` has the other ones."""
     members = spec.model_dump(
-        include={"function", "system", "target", "origin", "actor", "reason", "override", "plan", "parent"}
+        include={"function", "system", "target", "origin", "actor", "reason", "override", "plan", "parent", "waves"}
     )
-    if spec.is_careful:
-        members["waves"] = spec.waves
+    links = spec.links(planned=state is State.PLANNED)
     return Run.model_validate(
-        {**members, "id": spec.run, "state": state, "created": spec.created, "links": spec.links} | more
+        {**members, "id": spec.run, "state": state, "created": spec.created, "links": links} | more
     )
 
 
 def run_json(run: Run) -> bytes:
-    """Return a run as JSON; members that are None are left out."""
-    return run.model_dump_json(exclude_none=True).encode()
+    """Return a run as JSON."""
+    return run.model_dump_json().encode()
 
 
 def with_recovery(item: Item, became: RecoveryResult | None) -> Item:
@@ -80,19 +78,24 @@ def halt_notes(store: Store, run: str) -> list[Note]:
 
 def with_page(head: Run, items: Iterable[Item], *, more: bool, after: int = records.PAGE, query: str = "") -> Run:
     """Return a run with one page of its items; if there are `more`, with a link to the next page."""
-    links = {**head.links, "next": f"{head.links['self']}?after={after}{query}"} if more else head.links
-    return head.model_copy(update={"items": list(items), "links": links})
+    following = f"{head.links.own}?after={after}{'&' if query else ''}{query}" if more and head.links.own else None
+    return head.model_copy(update={"items": list(items), "nextLink": following})
 
 
 def overall_outcome(head: Run) -> str:
-    """Return `complete` when all items are done (or planned), `failed` when none is, else `partial`."""
-    wanted = Ending.NOT_ATTEMPTED if head.state is State.PLANNED else Ending.DONE
-    good = head.counts.outcome.get(wanted, 0)
+    """Return `planned` for a plan; else `complete` when all items are done, `failed` when none is, or `partial`.
+
+    A plan is `failed` if the system could not be read.
+    """
+    counts = head.counts.outcome
+    if head.state is State.PLANNED:
+        return "failed" if counts[Ending.FAILED] and not counts[Ending.PLANNED] else "planned"
+    good = counts[Ending.DONE]
     if good == sum(head.counts.outcome.values()):
         return "complete"
     return "partial" if good else "failed"
 
 
-def filtered(items: Iterable[Item], outcome: str | None) -> Iterator[Item]:
-    """Yield the items with this outcome; all items if it is None."""
-    return (item for item in items if outcome is None or item.outcome == outcome)
+def filtered(items: Iterable[Item], outcome: str | None, recovery: str | None) -> Iterator[Item]:
+    """Yield the items with this outcome and this recovery; None stands for any."""
+    return (item for item in items if outcome in (None, item.outcome) and recovery in (None, item.recovery))

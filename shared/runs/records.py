@@ -17,7 +17,7 @@
     runs/{run}/halt               why the run may send nothing more (`policy/switches.py`)
     runs/{run}/handed-on          which runs send its items again (`handed_on.py`)
     open/{run}                    the run has not ended
-    index/{day}/{name}            the run in the list of runs, newest first
+    index/{day}/{name}            the run in the list of runs (`index.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
 `progress`, `waiting`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists the
@@ -38,6 +38,7 @@ from shared.core.model import Plain, Stored
 from shared.core.outcome import Outcome
 from shared.core.problems import Exists, Expired, UnknownRun
 from shared.core.response import Response
+from shared.runs import index
 from shared.runs.report import Item, Note, Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -86,6 +87,10 @@ class OpenRun(Stored):
     """The mark of a run that has not ended."""
 
     at: datetime
+
+
+class Indexed(Stored):
+    """The mark of a run in the list of runs; its key says everything."""
 
 
 class BegunRun(Stored):
@@ -173,7 +178,7 @@ def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None)
         create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=len(run_items)))
     create(store, f"{OPEN}{spec.run}", OpenRun(at=clock.now()))
     create(store, f"runs/{spec.run}/spec", spec)
-    create(store, _index_key(spec), spec)
+    create(store, index.key_of(spec), Indexed())
 
 
 def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]) -> None:
@@ -364,25 +369,13 @@ def refuse_expired(spec: RunSpec, kept: StoredResponse) -> None:
     """
     if clock.now() >= kept.expires:
         text = f"The result expired at {kept.expires:%Y-%m-%dT%H:%M:%SZ}."
-        raise Expired(text, run=spec.run, members={"links": {"self": spec.links["self"]}})
+        raise Expired(text, run=spec.run, members={"links": {"self": spec.links().own}})
 
 
 def create(store: Store, key: str, record: Stored) -> None:
     """Create a record; an existing one is kept."""
     with contextlib.suppress(Exists):
         store.create(key, record.data())
-
-
-def index_prefix(day: str | None) -> str:
-    """Return the key prefix of the runs of a day (`YYYY-MM-DD`), or of all runs (None); later days sort first."""
-    return f"index/{99999999 - int(day.replace('-', '')):08}/" if day else "index/"
-
-
-def _index_key(spec: RunSpec) -> str:
-    """Return the key of a run in the list of runs; newer runs sort first."""
-    begin = spec.created.replace(hour=0, minute=0, second=0, microsecond=0)
-    moment = 86_400_000 - int((spec.created - begin).total_seconds() * 1000)
-    return f"{index_prefix(f'{begin:%Y-%m-%d}')}{moment:08}-{spec.run}"
 
 
 def _is_id(run: str) -> bool:

@@ -1,12 +1,12 @@
-"""The report of a run, as callers read it."""
+"""The report of a run, as callers read it: every member is always there, and null if it is empty."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Ending, Outcome, Recovery, RecoveryResult
@@ -24,13 +24,39 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+class About(Plain):
+    """What people call an item. Each system has some of these."""
+
+    job: str | None = Field(default=None, description="Finance & Operations: the job's description.")
+    company: str | None = Field(default=None, description="Finance & Operations: the job's company.")
+    ended: str | None = Field(default=None, description="Finance & Operations: when the job ended.")
+    process: str | None = Field(default=None, description="Camunda: the key of the process definition.")
+    activity: str | None = Field(default=None, description="Camunda: the id of the failed activity.")
+    instance: str | None = Field(default=None, description="Camunda: the id of the process instance.")
+    tenant: str | None = Field(default=None, description="Camunda: the id of the tenant.")
+    cause: str | None = Field(default=None, description="Camunda: the exception, without what differs by job.")
+    ofBatch: str | None = Field(default=None, description="Camunda: the batch that the job belongs to.")  # noqa: N815 - as callers see it
+    batch: str | None = Field(default=None, description="Camunda: the batch that set the retries.")
+    operation: str | None = Field(default=None, description="Business Central: the operation's method and URL.")
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str] | None) -> "About":
+        """Build it from the members that are there."""
+        return cls.model_validate(dict(texts or {}))
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The members that are there."""
+        return self.model_dump(exclude_none=True)
+
+
 class Item(Plain):
     """One item in a run's report."""
 
     id: str
     outcome: Ending
     recovery: Recovery | None = Field(
-        default=None, description="Whether an item that is done recovered; absent while that is not known."
+        default=None, description="Whether an item that is done recovered; null while that is not known."
     )
     reason: str
     recoveryReason: str | None = Field(  # noqa: N815 - as callers see it
@@ -41,7 +67,7 @@ class Item(Plain):
     upstreamStatus: int | None = None  # noqa: N815 - as callers see it
     upstreamCode: str | None = None  # noqa: N815 - as callers see it
     attempt: int = 0
-    about: dict[str, str] = Field(default={}, description="What people call the item: its job, company, ...")
+    about: About = About()
     episode: str | None = Field(default=None, description="The failure of the item: how and when it ended.")
     wouldAllow: dict[str, Any] | None = Field(  # noqa: N815 - as callers see it
         default=None, description="The rule that would allow an item that the policy does not allow."
@@ -52,7 +78,7 @@ class Item(Plain):
         cls,
         item: str,
         outcome: Outcome,
-        about: dict[str, str] | None = None,
+        about: Mapping[str, str] | None = None,
         episode: str | None = None,
         became: "RecoveryResult | None" = None,
     ) -> "Item":
@@ -69,26 +95,33 @@ class Item(Plain):
             upstreamStatus=outcome.upstream_status,
             upstreamCode=outcome.upstream_code,
             attempt=outcome.attempt,
-            about=about or {},
+            about=About.of(about),
             episode=episode,
             wouldAllow=outcome.would_allow,
         )
 
 
 class Counts(Plain):
-    """Number of items by outcome and by recovery; zeros are left out."""
+    """Number of items by outcome and by recovery, zeros included."""
 
-    outcome: dict[Ending, int] = Field(default={})
-    recovery: dict[Recovery, int] = Field(default={})
+    outcome: dict[Ending, int] = Field(default=dict.fromkeys(Ending, 0))
+    recovery: dict[Recovery, int] = Field(default=dict.fromkeys(Recovery, 0))
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> "Counts":
         """Count the items."""
         listed = list(items)
-        return cls(
-            outcome=dict(Counter(item.outcome for item in listed)),
-            recovery=dict(Counter(item.recovery for item in listed if item.recovery)),
-        )
+        outcomes = _counted(Ending, (item.outcome for item in listed))
+        return cls(outcome=outcomes, recovery=recoveries(one.recovery for one in listed))
+
+
+def recoveries(found: Iterable[Recovery | None]) -> dict[Recovery, int]:
+    """Count the recoveries that are known."""
+    return _counted(Recovery, (one for one in found if one))
+
+
+def _counted[Kind: StrEnum](kinds: type[Kind], found: Iterable[Kind]) -> dict[Kind, int]:
+    return dict.fromkeys(kinds, 0) | Counter(found)
 
 
 class Note(Plain):
@@ -97,6 +130,25 @@ class Note(Plain):
     at: datetime
     cause: str | None = Field(default=None, description="The cause that it is about, if items have different ones.")
     text: str
+
+
+class Links(Plain):
+    """Absolute URLs of a run; null where the app's own URL is unknown."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    own: str | None = Field(default=None, alias="self", description="The report.")
+    result: str | None = Field(default=None, description="The response, without a function key.")
+    apply: str | None = Field(default=None, description="Where to POST to apply a plan.")
+
+    @classmethod
+    def of(cls, base: str, run: str, *, ticket: str | None = None, planned: bool = False) -> "Links":
+        """Build the links of a run; without the app's URL (`base`) there are none."""
+        if not base:
+            return cls()
+        own = f"{base}/api/runs/{run}"
+        result = f"{own}/result?ticket={ticket}" if ticket else None
+        return cls(own=own, result=result, apply=f"{own}/apply" if planned else None)
 
 
 class Run(Stored):
@@ -113,11 +165,13 @@ class Run(Stored):
     override: bool = Field(default=False, description="A person overrode the caps and the allow list, with a reason.")
     plan: str | None = Field(default=None, description="The plan that it applies.")
     parent: str | None = Field(default=None, description="The run that it retries or checks.")
-    waves: str | None = Field(default=None, description="How many items are sent at once: `careful` or `all`.")
+    waves: str = Field(default="all", description="How many items are sent at once: `careful` or `all`.")
     counts: Counts = Counts()
     notes: list[Note] = Field(default=[], description="What happened, such as when and why careful waves stopped.")
     items: list[Item] = Field(default=[])
     created: datetime
     answered: datetime | None = Field(default=None, description="When every item had its outcome.")
     ended: datetime | None = Field(default=None, description="When it was also known whether the items recovered.")
-    links: dict[str, str] = Field(default={})
+    expires: datetime | None = Field(default=None, description="Until when a plan can be applied.")
+    links: Links = Links()
+    nextLink: str | None = Field(default=None, description="The next page of items.")  # noqa: N815 - as callers see it

@@ -6,6 +6,7 @@ from shared.core.model import Plain, Stored
 from shared.core.settings import Preset
 from shared.core.targets import System
 from shared.policy.rules import Initiator
+from shared.runs.report import Links
 from shared.systems.requests import Mode, Shape
 
 
@@ -80,12 +81,15 @@ class RunSpec(Stored):
     @property
     def location(self) -> str:
         """The URL of the result; absolute, because flows don't resolve a relative one."""
-        return f"{self.base}/api/runs/{self.run}/result?ticket={self.ticket}"
+        return self.links().result or ""
 
-    @property
-    def links(self) -> dict[str, str]:
-        """The URLs of the run's report and result."""
-        return {"self": f"{self.base}/api/runs/{self.run}", "result": self.location}
+    def links(self, *, planned: bool = False) -> Links:
+        """Return the URLs of the run; `planned`: it is a plan that can be applied."""
+        return Links.of(self.base, self.run, ticket=self.ticket, planned=planned)
+
+    def seen_at(self, base: str) -> "RunSpec":
+        """Return the spec with the app's URL by which a caller reached it, unless it has one: a timer knows none."""
+        return self if self.base else self.model_copy(update={"base": base})
 
 
 class Window(Plain):

@@ -1,24 +1,42 @@
 """Run a handler, and return its response or its problem. Of `shared`, only this package imports azure.functions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import azure.functions as func
 
-from shared.core.problems import NotReady, Problem
+from shared.core.problems import Mistake, NotReady, NotValid, Problem
 from shared.core.response import Response
 from shared.validation.request import Call
 
+_KEY = ("code", "clientid")
+"""Azure takes a function key and its name in these parameters."""
+
 
 async def serve(
-    request: func.HttpRequest, function: str, work: Callable[[Call], Awaitable[Response]]
+    request: func.HttpRequest,
+    function: str,
+    work: Callable[[Call], Awaitable[Response]],
+    parameters: Collection[str] | None = (),
 ) -> func.HttpResponse:
-    """Return the response of `work`, or the problem that it raises."""
+    """Return the response of `work`, or the problem that it raises.
+
+    `parameters` are the names of the query parameters that the function knows; None if `work` judges them.
+    """
+    call = Call.of(request, function)
     try:
-        response = await work(Call.of(request, function))
+        _check_parameters(call, parameters)
+        response = await work(call)
     except Problem as problem:
         retry = {"Retry-After": "10"} if isinstance(problem, NotReady) else {}
         response = problem.answer().with_headers(retry)
     return _to_azure(response)
+
+
+def _check_parameters(call: Call, known: Collection[str] | None) -> None:
+    unknown = [] if known is None else [name for name in call.params if name not in known and name.lower() not in _KEY]
+    if unknown:
+        text = f"is unknown; this function takes {', '.join(known or ()) or 'none'}"
+        raise NotValid.of(*(Mistake(f"the parameter {name} {text}", parameter=name) for name in unknown))
 
 
 def _to_azure(response: Response) -> func.HttpResponse:

@@ -11,7 +11,7 @@ from local.extension import Extension
 from local.stack import Machine
 from tests.engine.peer import terminate
 from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued, sent
-from tests.functions.calling import Caller, allow_all, get, problem, together, unpushed, wait_for
+from tests.functions.calling import Caller, allow_all, counted, get, problem, together, unpushed, wait_for
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_batch import Batcher
 
@@ -68,7 +68,7 @@ def test_plan_apply_retry_and_check(caller: Caller) -> None:
     plan = caller.post("finance-operations/requeue", {"batchJobIds": jobs, "reason": "x", "dryRun": True}).json()
     assert plan["state"] == "planned"
     applied = caller.post(f"runs/{plan['id']}/apply", {"reason": "looks right", "only": [str(jobs[0])]})
-    assert applied.json()["counts"]["outcome"] == {"done": 1}
+    assert counted(applied.json()) == {"done": 1}
     assert [caller.actions(job) for job in jobs] == [1, 0, 0]
     nothing = caller.post(f"runs/{applied.json()['id']}/check", {"reason": "look"})
     problem(nothing, 422, "not-valid")
@@ -80,14 +80,14 @@ def test_stop_in_the_middle_of_a_run_and_a_retry_of_the_rest(caller: Caller) -> 
     wait_for(lambda: sent(caller, jobs)[1] >= 20)
     assert caller.post("stop", {"reason": "wrong company"}).status_code == 200
     answer = unpushed(accepted)
-    told = answer.json()["counts"]["outcome"]
+    told = counted(answer.json())
     assert set(told) == {"done", "not_attempted"}
     assert told["done"] == sum(caller.actions(job) for job in jobs)
     assert caller.post("resume", {"reason": "it was right"}).status_code == 200
     time.sleep(1)
     run = answer.headers["Nightshift-Run"]
     rest = unpushed(caller.post(f"runs/{run}/retry", {"reason": "the rest"}, headers=LATER))
-    assert rest.json()["counts"]["outcome"] == {"done": told["not_attempted"]}
+    assert counted(rest.json()) == {"done": told["not_attempted"]}
     assert {caller.actions(job) for job in jobs} == {1}
 
 
@@ -98,7 +98,7 @@ def test_an_event_starts_one_run(caller: Caller) -> None:
     url = f"{caller.url}/finance-operations/events?code={caller.machine.host.key_of('batch_job_event')}"
     answers = [requests.post(url, json={**body, "JobStatus": "Error"}, timeout=60) for _ in range(2)]
     assert {answer.status_code for answer in answers} <= {200, 202}
-    found = get(caller, "runs", function="batch_job_event")["runs"]
+    found = get(caller, "runs", function="batch_job_event")["value"]
     assert len(found) == 1
 
 
@@ -187,7 +187,7 @@ def test_a_night_by_its_timer_once(extension: Extension) -> None:
 
 
 def nights(caller: Caller) -> list[dict[str, Any]]:
-    return list(get(caller, "runs", function="nightly_requeue")["runs"])
+    return list(get(caller, "runs", function="nightly_requeue")["value"])
 
 
 def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller: Caller, real: Machine) -> None:
@@ -201,7 +201,7 @@ def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller
     caller.system.faults.release()
     wait_for(lambda: state_of(caller, accepted) == "ended")
     told = caller.run(accepted)
-    assert sum(told["counts"]["outcome"].values()) == 45
+    assert sum(counted(told).values()) == 45
     assert told["counts"]["outcome"]["done"] == sum(caller.actions(job) for job in jobs)
     assert outcomes(requeued(caller, jobs[20:]))["done"] == 25
     needed = get(caller, "systems")

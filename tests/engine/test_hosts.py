@@ -10,7 +10,7 @@ from local.extension import Extension
 from local.host.host import Host
 from local.stack import Machine
 from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued, sent
-from tests.functions.calling import Caller, unpushed, wait_for
+from tests.functions.calling import Caller, counted, unpushed, wait_for
 from tests.functions.test_batch import Batcher
 
 pytestmark = pytest.mark.engine
@@ -66,7 +66,7 @@ def test_a_host_that_dies_with_its_workers_is_made_good_by_the_next(machine: Mac
         told = unpushed(accepted, MADE_GOOD)
         answer = unpushed(several, MADE_GOOD)
         assert time.monotonic() - began < MADE_GOOD
-        assert told.json()["counts"]["outcome"] == {"done": 120}, told.text[:500]
+        assert counted(told.json()) == {"done": 120}, told.text[:500]
         assert sent(caller, jobs) == {1: 120}
         all_there_once(batcher, answer, names)
 
@@ -104,7 +104,7 @@ def test_of_two_hosts_one_is_killed_in_the_middle(machine: Machine) -> None:
         wait_for(lambda: len(caller.system.book.calls(kind="action")) >= 60)
         machine.host.crash()
         for one in accepted:
-            told = unpushed(one, 300).json()["counts"]["outcome"]
+            told = counted(unpushed(one, 300).json())
             assert told == {"done": 100}
         here = several.headers["Location"].replace(machine.host.url, other.url)
         several.headers["Location"] = here

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -160,6 +160,12 @@ def unpushed(accepted: requests.Response, seconds: float = 100) -> requests.Resp
 
     wait_for(ready, seconds, longest=1)
     return answers[-1]
+
+
+def counted(run: Mapping[str, Any], kind: str = "outcome") -> dict[str, int]:
+    """Return the counts of a run's report that are not 0."""
+    counts: dict[str, int] = run["counts"][kind]
+    return {name: count for name, count in counts.items() if count}
 
 
 def wait_for(look: Callable[[], bool], seconds: float = 100, longest: float = 0.1) -> None:

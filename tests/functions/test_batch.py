@@ -10,16 +10,7 @@ import requests
 
 from local.simulators.common.exact_json import Number
 from local.stack import Machine
-from tests.functions.calling import (
-    Caller,
-    allow_all,
-    get,
-    problem,
-    put_rules,
-    unpushed,
-    wait_for,
-    without,
-)
+from tests.functions.calling import Caller, allow_all, counted, get, problem, put_rules, unpushed, wait_for, without
 from tests.functions.test_night import pass_night, wait_for_day
 
 BATCH = "business-central/api/v2.0/$batch"
@@ -72,7 +63,7 @@ def statuses(answer: requests.Response) -> dict[str, int]:
 
 
 def counts(batcher: Batcher, answer: requests.Response) -> dict[str, int]:
-    told: dict[str, int] = batcher.run(answer)["counts"]["outcome"]
+    told: dict[str, int] = counted(batcher.run(answer))
     return told
 
 
@@ -222,7 +213,7 @@ def test_a_snapshot_is_all_or_nothing_and_says_so(batcher: Batcher) -> None:
 def test_a_dry_run_sends_nothing_and_is_applied_once(batcher: Batcher) -> None:
     plan = batcher.batch([batcher.line("1"), batcher.line("2")], {"dryRun": True, "reason": "look"})
     told = batcher.run(plan)
-    assert (told["state"], told["counts"]["outcome"]) == ("planned", {"not_attempted": 2})
+    assert (told["state"], counted(told)) == ("planned", {"planned": 2})
     assert not batcher.central.book.batches()
     headers = {"Nightshift-Target": None}
     applied = batcher.post(f"runs/{told['id']}/apply", {"reason": "go"}, headers=headers)
@@ -352,11 +343,11 @@ def test_a_night_retries_what_the_day_left_and_never_what_is_unknown() -> None:
         pass_night(machine)
         # In order, the third line was not to go on without the second: that is a person's.
         assert sorted(batcher.documents()) == ["1", "2", "3", "4", "a"]
-        [night] = get(batcher, "runs", function="nightly_batch")["runs"]
+        [night] = get(batcher, "runs", function="nightly_batch")["value"]
         assert (night["parent"], night["origin"]) == (continued.headers["Nightshift-Run"], "timer")
-        assert night["counts"]["outcome"] == {"done": 1}
+        assert counted(night) == {"done": 1}
         pass_night(machine)
-        assert len(get(batcher, "runs", function="nightly_batch")["runs"]) == 1
+        assert len(get(batcher, "runs", function="nightly_batch")["value"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -379,7 +370,7 @@ def test_by_default_a_night_leaves_batches_alone() -> None:
         batcher.batch([batcher.line("1")])
         batcher.central.faults.clear()
         pass_night(machine)
-        assert not get(batcher, "runs", function="nightly_batch")["runs"]
+        assert not get(batcher, "runs", function="nightly_batch")["value"]
         assert batcher.documents() == []
 
 

@@ -9,7 +9,7 @@ import requests
 from local.simulators.camunda.behaviour import PASSWORD, TOKEN, USER
 from local.simulators.camunda.store import Store
 from local.stack import Machine
-from tests.functions.calling import NO_TIMERS, TWICE, problem, unpushed, wait_for
+from tests.functions.calling import NO_TIMERS, TWICE, counted, problem, unpushed, wait_for
 from tests.functions.camunda_calling import Retrier, items_of
 from tests.functions.test_workers import kill_durable_workers
 
@@ -152,7 +152,7 @@ def test_a_check_can_be_checked_and_retried(retrier: Retrier) -> None:
     again = retrier.checked(look["id"])
     assert {item["type"] for item in again["items"]} == {"not-taken"}
     told = retrier.post(f"runs/{again['id']}/retry", {"reason": "go"}, headers={"Nightshift-Target": None}).json()
-    assert (told["counts"]["outcome"], told["function"]) == ({"done": 3}, "set_retries")
+    assert (counted(told), told["function"]) == ({"done": 3}, "set_retries")
     assert (made(retrier), executions(retrier, body)) == ([3], {1})
 
 
@@ -276,7 +276,7 @@ def test_an_engine_that_bounds_its_lists_is_asked_for_less(retrier: Retrier) -> 
     retrier.camunda.book.clear()
     answer = retrier.retries(body | {"nightshift": {"target": "bounded", "followUp": True}})
     assert answer.json()["totalJobs"] == len(jobs)
-    assert retrier.ended(answer)["counts"]["recovery"] == {"recovered": len(jobs)}
+    assert counted(retrier.ended(answer), "recovery") == {"recovered": len(jobs)}
     # Every list is asked for in pages, also those that have one row.
     assert {call.status for call in retrier.camunda.book.calls()} == {200}
 

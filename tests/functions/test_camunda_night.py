@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from local.stack import Machine
-from tests.functions.calling import allow_all, get, problem, put_rules, without
+from tests.functions.calling import allow_all, counted, get, problem, put_rules, without
 from tests.functions.camunda_calling import RETRIES, Retrier, items_of
 from tests.functions.test_night import pass_night, push_to, wait_for_day
 
@@ -38,14 +39,14 @@ def retrier(sleepy_engine: Machine) -> Retrier:
 def last_night(retrier: Retrier) -> dict[str, Any]:
     """Let a night pass, and return its report."""
     pass_night(retrier.machine)
-    run = get(retrier, "runs", function="nightly_retries")["runs"][0]["id"]
+    run = get(retrier, "runs", function="nightly_retries")["value"][0]["id"]
     return get(retrier, f"runs/{run}", limit="1000")
 
 
 def test_a_night_gives_failed_jobs_one_retry_and_tells_what_became_of_each(retrier: Retrier) -> None:
     well, bad = retrier.engine.add_job(), retrier.engine.add_job(outcomes=["fail"])
     told = last_night(retrier)
-    assert (told["state"], told["counts"]["outcome"]) == ("ended", {"done": 2})
+    assert (told["state"], counted(told)) == ("ended", {"done": 2})
     found = items_of(told)
     assert (found[well]["recovery"], found[bad]["recovery"]) == ("recovered", "failed_again")
     # Half of those that ended failed again, so the cause stopped; what failed is probed until its attempts are used up.
@@ -146,8 +147,8 @@ def a_storm_in_waves(retrier: Retrier, number: int, names: int) -> None:
     machine.clock.advance(2 * 3600)
     assert not [job for job in jobs if engine.job(job)]
     told = last_night(retrier)
-    assert told["counts"]["outcome"] == {"done": number}
-    assert told["counts"]["recovery"] == {"recovered": number}
+    assert counted(told) == {"done": number}
+    assert counted(told, "recovery") == {"recovered": number}
     assert [note["text"].split(":")[0] for note in told["notes"]] == ["Stopped", "Went on"]
     went_on = datetime.fromisoformat(told["notes"][1]["at"])
     assert mended <= went_on <= mended + timedelta(minutes=35)
@@ -174,11 +175,11 @@ def test_a_sweep_by_hand_plans_and_is_applied_in_waves(retrier: Retrier) -> None
     jobs = [retrier.engine.add_job() for _ in range(7)]
     headers = {"Nightshift-Target": "camunda"}
     plan = retrier.post("sweeps", {"reason": "look"}, headers=headers).json()
-    assert (plan["system"], plan["counts"]["outcome"]) == ("camunda", {"not_attempted": 7})
+    assert (plan["system"], counted(plan)) == ("camunda", {"planned": 7})
     assert retrier.posts() == 0
     body = {"reason": "go", "waves": "careful"}
     accepted = retrier.post(f"runs/{plan['id']}/apply", body, headers={"Nightshift-Target": None, "Prefer": "wait=0"})
-    assert retrier.result(accepted).json()["counts"]["outcome"] == {"done": 7}
+    assert counted(retrier.result(accepted).json()) == {"done": 7}
     assert [len(batch.job_ids) for batch in retrier.engine.batches()] == [5, 2]
     assert {retrier.engine.executions(job) for job in jobs} == {1}
 
@@ -197,7 +198,7 @@ def test_failures_are_listed_with_what_the_policy_says(retrier: Retrier) -> None
     retrier.engine.make_batch(["gone"], 1)
     retrier.machine.clock.advance(60)
     told = get(retrier, "failures", target="camunda")
-    found = {item["id"]: item for item in told["items"]}
+    found = {item["id"]: item for item in told["value"]}
     assert {one: item["allowed"] for one, item in found.items()} == {invoice: True, payroll: False}
     assert found[payroll]["wouldAllow"]["process"] == "payroll"
     assert found[invoice]["about"]["cause"] == "SMTP server mail.example.com does not answer"
@@ -206,10 +207,10 @@ def test_failures_are_listed_with_what_the_policy_says(retrier: Retrier) -> None
 def test_failures_come_in_pages(retrier: Retrier) -> None:
     jobs = {retrier.engine.add_job() for _ in range(5)}
     told = get(retrier, "failures", target="camunda", limit="3")
-    assert "after=3" in told["links"]["next"]
+    assert "after=3" in told["nextLink"]
     rest = get(retrier, "failures", target="camunda", limit="3", after="3")
-    assert {item["id"] for item in [*told["items"], *rest["items"]]} == jobs
-    assert rest["links"] == {}
+    assert {item["id"] for item in [*told["value"], *rest["value"]]} == jobs
+    assert rest["nextLink"] is None
 
 
 def test_systems_tell_whether_the_engine_lets_us_in(retrier: Retrier) -> None:
@@ -233,5 +234,36 @@ def test_retries_of_a_run_are_sent_again_by_a_retry(retrier: Retrier) -> None:
     retrier.camunda.faults.clear()
     run = answer.headers["Nightshift-Run"]
     again = retrier.post(f"runs/{run}/retry", {"reason": "again"}, headers={"Nightshift-Target": None})
-    assert again.json()["counts"]["outcome"] == {"done": 1}
+    assert counted(again.json()) == {"done": 1}
     assert [batch.retries for batch in retrier.engine.batches()] == [2]
+
+
+def test_f10_a_stop_ends_a_night_that_waits_for_its_probe(retrier: Retrier) -> None:
+    retrier.engine.break_cause(CAUSE)
+    jobs = [retrier.engine.add_job(cause=CAUSE) for _ in range(30)]
+    push_to(retrier.machine, 2, 0)
+    retrier.machine.clock.advance(15 * 60)
+    [night] = [one for one in get(retrier, "runs", function="nightly_retries")["value"] if one["state"] == "running"]
+    executed = sum(retrier.engine.executions(job) for job in jobs)
+    headers = {"Nightshift-Target": None}
+    retrier.post("stop", {"target": "camunda", "reason": "wrong night"}, headers=headers)
+    retrier.machine.clock.advance(70)
+    retrier.post("resume", {"target": "camunda", "reason": "it is over"}, headers=headers)
+    told = get(retrier, f"runs/{night['id']}", limit="1000")
+    left = [item for item in told["items"] if item["outcome"] == "not_attempted"]
+    assert (told["state"] in ("ended", "watching"), {item["type"] for item in left}) == (True, {"stopped"})
+    assert len(left) == len(jobs) - executed
+    retrier.engine.mend(CAUSE)
+    retrier.machine.clock.advance(3600)
+    assert sum(retrier.engine.executions(job) for job in jobs) == executed
+
+
+def test_f9_the_links_of_a_night_can_be_called(retrier: Retrier) -> None:
+    retrier.engine.add_job()
+    links = last_night(retrier)["links"]
+    key = {"x-functions-key": retrier.machine.host.function_key}
+    assert links["self"].startswith(retrier.url)
+    assert requests.get(links["self"], headers=key, timeout=30).status_code == 200
+    assert requests.get(links["result"], timeout=30).status_code == 200
+    [listed] = get(retrier, "runs", function="nightly_retries", limit="1")["value"]
+    assert requests.get(listed["links"]["self"], headers=key, timeout=30).json()["id"] == listed["id"]

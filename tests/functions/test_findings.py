@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from shared.storage.sqlite import SqliteStore
-from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, get, many, problem, put_rules, wait_for
+from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, many, problem, put_rules, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_a_retry_of_an_applied_plan_means_the_planned_failure(caller: Caller) ->
     plan = many(caller, "sweeps", {"reason": "morning"}).json()["id"]
     caller.system.faults.add("status", status=403, kind="action", job=job, times=1)
     applied = many(caller, f"runs/{plan}/apply", {"reason": "go"}).json()
-    assert applied["counts"]["outcome"] == {"failed": 1}
+    assert counted(applied) == {"failed": 1}
     caller.system.jobs.set_status(job, "Waiting")
     caller.machine.clock.advance(3600)
     assert caller.job(job).status == "Error"
@@ -65,7 +65,7 @@ def test_a_window_may_be_in_any_zone(caller: Caller) -> None:
     now = caller.machine.clock.now().astimezone(zone)
     since = (now - timedelta(minutes=5)).isoformat()
     assert str(job) in by_id(many(caller, "sweeps", {"reason": "x", "since": since}))
-    assert [item["id"] for item in get(caller, "failures", target="fo", since=since)["items"]] == [str(job)]
+    assert [item["id"] for item in get(caller, "failures", target="fo", since=since)["value"]] == [str(job)]
 
 
 @pytest.mark.parametrize("until", ["0001-01-01T00:00:00Z", "2199-01-01T00:00:00Z"])
@@ -108,7 +108,7 @@ def test_a_plan_of_a_slow_system_ends(caller: Caller) -> None:
 def test_a_sweep_that_could_not_look_is_not_retried(caller: Caller) -> None:
     caller.system.faults.add("status", status=403, kind="list", times=1)
     run = many(caller, "sweeps", {"reason": "x", "apply": True}).json()
-    assert run["counts"]["outcome"] == {"failed": 1}
+    assert counted(run) == {"failed": 1}
     told = problem(caller.post(f"runs/{run['id']}/retry", {"reason": "x"}), 422, "not-valid")
     assert "repeat the original call" in told["errors"][0]["detail"]
 
@@ -130,7 +130,7 @@ def test_a_filtered_list_of_runs_is_no_longer_than_it_may_be(caller: Caller) -> 
     for _ in range(5):
         many(caller, "sweeps", {"reason": "x"})
         caller.requeue(caller.failed_job())
-    assert len(get(caller, "runs", function="sweep", limit="4")["runs"]) == 4
+    assert len(get(caller, "runs", function="sweep", limit="4")["value"]) == 4
 
 
 def test_f8_a_refusal_by_a_rule_names_it_and_offers_no_other(caller: Caller) -> None:

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, by_id, get, problem, put_rules, together, without
+from tests.functions.calling import Caller, allow_all, by_id, counted, get, problem, put_rules, together, without
 from tests.functions.test_batch import Batcher
 from tests.functions.test_night import pass_night, wait_for_day
 
@@ -106,7 +106,7 @@ def test_a2_and_a3_a_night_retries_only_the_end_of_a_line_of_retries() -> None:
         assert retry(batcher, runs[0]).status_code == 200
         assert len(batcher.documents()) == 12
         pass_night(machine)
-        assert len(get(batcher, "runs", function="nightly_batch")["runs"]) == 1
+        assert len(get(batcher, "runs", function="nightly_batch")["value"]) == 1
         assert len(batcher.documents()) == len(set(batcher.documents())) == 24
         pass_night(machine)
         assert len(batcher.documents()) == 24
@@ -171,7 +171,7 @@ def test_b5_and_b6_an_apply_keeps_what_its_plan_was_asked_for(caller: Caller) ->
     applied = caller.post(f"runs/{plan.headers['Nightshift-Run']}/apply", {"reason": "go"}, headers=NO_TARGET)
     assert caller.run(applied)["state"] == "watching"
     caller.machine.clock.advance(600)
-    assert caller.run(applied)["counts"]["recovery"] == {"recovered": 8}
+    assert counted(caller.run(applied), "recovery") == {"recovered": 8}
 
 
 def test_b1_a_retry_bypasses_the_policy_only_if_it_says_so(caller: Caller) -> None:

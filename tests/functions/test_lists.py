@@ -6,7 +6,19 @@ from typing import Any
 import pytest
 import requests
 
-from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, get, many, problem, put_rules, unpushed, wait_for
+from tests.functions.calling import (
+    REQUEUE,
+    Caller,
+    allow_all,
+    by_id,
+    counted,
+    get,
+    many,
+    problem,
+    put_rules,
+    unpushed,
+    wait_for,
+)
 
 LIST = {"reason": "after the outage"}
 
@@ -32,7 +44,7 @@ def test_a_list_tells_for_every_job_how_it_ended(caller: Caller) -> None:
     assert [items[str(job)]["outcome"] for job in failed] == ["done"] * 45
     assert items[str(running)]["type"] == "item-running"
     assert items["4711"]["type"] == "item-not-found"
-    assert answer.json()["counts"]["outcome"] == {"done": 45, "skipped": 1, "rejected": 1}
+    assert counted(answer.json()) == {"done": 45, "skipped": 1, "rejected": 1}
     assert [caller.actions(job) for job in failed] == [1] * 45
 
 
@@ -70,7 +82,7 @@ def test_a_list_with_mistakes_is_refused(caller: Caller, body: dict[str, Any], p
 def test_a_cap_leaves_the_rest_alone(caller: Caller) -> None:
     jobs = [caller.failed_job() for _ in range(5)]
     answer = many(caller, REQUEUE, {"batchJobIds": jobs, "cap": 2, **LIST})
-    assert answer.json()["counts"]["outcome"] == {"done": 2, "skipped": 3}
+    assert counted(answer.json()) == {"done": 2, "skipped": 3}
     assert [item["type"] for item in answer.json()["items"][2:]] == ["over-cap"] * 3
     assert [caller.actions(job) for job in jobs] == [1, 1, 0, 0, 0]
 
@@ -79,11 +91,11 @@ def test_a_dry_run_sends_nothing_and_can_be_applied(caller: Caller) -> None:
     good, running = caller.failed_job(), caller.failed_job(status="Executing", outcomes=["stuck"])
     plan = many(caller, REQUEUE, {"batchJobIds": [good, running], "dryRun": True, **LIST})
     assert plan.json()["state"] == "planned"
-    assert by_id(plan)[str(good)]["outcome"] == "not_attempted"
+    assert by_id(plan)[str(good)]["outcome"] == "planned"
     assert by_id(plan)[str(running)]["type"] == "item-running"
     assert caller.actions(good) == 0
     applied = many(caller, f"runs/{plan.json()['id']}/apply", {"reason": "looks right"})
-    assert applied.json()["counts"]["outcome"] == {"done": 1}
+    assert counted(applied.json()) == {"done": 1}
     assert applied.json()["plan"] == plan.json()["id"]
     assert caller.actions(good) == 1
 
@@ -94,7 +106,7 @@ def test_a_sweep_plans_what_the_policy_allows(caller: Caller) -> None:
     put_rules(caller, [{"name": "payroll", "action": "allow", "job": "*PAYROLL*"}])
     plan = many(caller, "sweeps", {"reason": "morning"})
     items = by_id(plan)
-    assert (items[str(payroll)]["outcome"], items[str(payroll)]["rule"][:8]) == ("not_attempted", "payroll@")
+    assert (items[str(payroll)]["outcome"], items[str(payroll)]["rule"][:8]) == ("planned", "payroll@")
     assert items[str(other)]["type"] == "policy-denied"
     assert items[str(other)]["wouldAllow"]["job"] == "Vendor payment proposal"
     assert caller.actions(payroll) == caller.actions(other) == 0
@@ -104,20 +116,22 @@ def test_the_rule_that_a_plan_offers_allows_it(caller: Caller) -> None:
     job = caller.failed_job(description="Odd [name] * of a job")
     offered = by_id(many(caller, "sweeps", {"reason": "morning"}))[str(job)]["wouldAllow"]
     put_rules(caller, [offered])
-    assert by_id(many(caller, "sweeps", {"reason": "morning"}))[str(job)]["outcome"] == "not_attempted"
+    assert by_id(many(caller, "sweeps", {"reason": "morning"}))[str(job)]["outcome"] == "planned"
 
 
 def test_failures_shows_what_a_sweep_would_see(caller: Caller) -> None:
     payroll = caller.failed_job(description="Post payroll journal")
     other = caller.failed_job(description="Vendor payment proposal")
     put_rules(caller, [{"name": "payroll", "action": "allow", "job": "*payroll*"}])
-    found = {item["id"]: item for item in get(caller, "failures", target="fo")["items"]}
+    found = {item["id"]: item for item in get(caller, "failures", target="fo")["value"]}
     assert set(found) == {str(payroll), str(other)}
     assert (found[str(payroll)]["allowed"], found[str(payroll)]["rule"]) == (True, "payroll")
-    assert found[str(other)]["allowed"] is False
+    assert (found[str(other)]["allowed"], found[str(other)]["rule"]) == (False, None)
+    assert found[str(other)]["wouldAllow"]["action"] == "allow"
+    assert found[str(payroll)].keys() == found[str(other)].keys()
     page = get(caller, "failures", target="fo", limit="1")
-    assert len(page["items"]) == 1
-    assert "after=1" in page["links"]["next"]
+    assert len(page["value"]) == 1
+    assert "after=1" in page["nextLink"]
 
 
 def test_a_plan_touches_nothing_that_changed(caller: Caller) -> None:
@@ -144,7 +158,7 @@ def test_a_plan_is_applied_once_and_in_part(caller: Caller) -> None:
     plan = many(caller, "sweeps", {"reason": "morning"}).json()
     path = f"runs/{plan['id']}/apply"
     first = many(caller, path, {"reason": "two of them", "only": jobs[:2]})
-    assert first.json()["counts"]["outcome"] == {"done": 2}
+    assert counted(first.json()) == {"done": 2}
     again = many(caller, path, {"reason": "again", "only": jobs[:2]})
     assert again.json()["id"] == first.json()["id"]
     told = problem(many(caller, path, {"reason": "the others", "except": jobs[:2]}), 422, "plan-applied")
@@ -218,7 +232,19 @@ def test_the_policy_is_changed_from_the_version_that_was_seen(caller: Caller) ->
     problem(missing, 428, "version-required")
     told = problem(put_rules(caller, [{"name": "a", "action": "maybe"}]), 422, "not-valid")
     assert told["errors"][0]["pointer"] == "/rules/0/action"
-    assert get(caller, "policy")["rules"] == [{"name": "a", "action": "allow"}]
+    [rule] = get(caller, "policy")["rules"]
+    assert rule == {
+        "name": "a",
+        "action": "allow",
+        "target": "*",
+        "job": "*",
+        "company": "*",
+        "process": "*",
+        "cap": None,
+        "waits": [],
+    }
+    # As it was read, it can be written.
+    assert put_rules(caller, [rule]).status_code == 200
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
@@ -230,19 +256,20 @@ def test_stop_takes_effect_at_once_and_retry_finishes_the_rest(caller: Caller, c
     wait_for(lambda: sum(caller.actions(job) for job in jobs[:20]) > 10)
     began = caller.machine.clock.now()
     stopped = caller.post("stop", {"target": "fo", "reason": "wrong night"})
-    assert stopped.json()["stopped"]["fo"]["reason"] == "wrong night"
+    [switch] = stopped.json()["stopped"]
+    assert (switch["target"], switch["reason"]) == ("fo", "wrong night")
     ended = unpushed(accepted)
     actions = [call for job in jobs for call in caller.system.book.calls(kind="action", job=job)]
     assert [call for call in actions if (call.time - began).total_seconds() > 1.0] == []
-    counts = ended.json()["counts"]["outcome"]
+    counts = counted(ended.json())
     assert counts["done"] + counts["not_attempted"] == count
     assert counts["not_attempted"] > 0
     problem(caller.requeue(jobs[-1]), 409, "stopped")
-    assert caller.post("resume", {"target": "fo", "reason": "right again"}).json()["stopped"] == {}
+    assert caller.post("resume", {"target": "fo", "reason": "right again"}).json()["stopped"] == []
     caller.machine.clock.advance(1)
     assert len(actions) == counts["done"]
     rest = many(caller, f"runs/{ended.json()['id']}/retry", {"reason": "the rest"})
-    assert rest.json()["counts"]["outcome"] == {"done": counts["not_attempted"]}
+    assert counted(rest.json()) == {"done": counts["not_attempted"]}
     assert rest.json()["parent"] == ended.json()["id"]
     assert [caller.actions(job) for job in jobs] == [1] * count
 
@@ -261,7 +288,7 @@ def test_cancel_waits_for_what_is_sent_and_leaves_the_rest(caller: Caller) -> No
     caller.system.faults.release()
     ended = unpushed(accepted)
     assert ended.json()["state"] == "cancelled"
-    assert ended.json()["counts"]["outcome"] == {"done": 1, "not_attempted": 59}
+    assert counted(ended.json()) == {"done": 1, "not_attempted": 59}
     assert ended.json()["items"][1]["type"] == "cancelled"
     problem(caller.post(f"runs/{run}/cancel", {"reason": "no"}), 409, "run-ended")
     assert sum(caller.actions(job) for job in jobs) == 1
@@ -309,7 +336,7 @@ def test_a_retry_takes_what_failed_or_what_is_named(caller: Caller) -> None:
     rest = many(caller, f"runs/{run}/retry", {"reason": "again"})
     assert [(item["id"], item["outcome"]) for item in rest.json()["items"]] == [(str(failed), "done")]
     named = many(caller, f"runs/{run}/retry", {"reason": "and this", "only": [str(refused)]})
-    assert named.json()["counts"]["outcome"] == {"done": 1}
+    assert counted(named.json()) == {"done": 1}
     problem(caller.post(f"runs/{run}/retry", {"reason": "no", "only": [str(good)]}), 422, "not-valid")
 
 
@@ -320,9 +347,9 @@ def test_a_report_is_paged_and_filtered(caller: Caller) -> None:
     first = get(caller, f"runs/{run}", limit="20")
     assert len(first["items"]) == 20
     key = {"x-functions-key": caller.machine.host.function_key}
-    rest = requests.get(first["links"]["next"], headers=key, timeout=30).json()
+    rest = requests.get(first["nextLink"], headers=key, timeout=30).json()
     assert [item["id"] for item in first["items"] + rest["items"]] == [*map(str, jobs), "4711"]
-    assert "next" not in rest["links"]
+    assert rest["nextLink"] is None
     wrong = requests.get(f"{caller.url}/runs/{run}?outcome=good", headers=key, timeout=30)
     assert problem(wrong, 422, "not-valid")["errors"][0]["parameter"] == "outcome"
 
@@ -330,11 +357,11 @@ def test_a_report_is_paged_and_filtered(caller: Caller) -> None:
 def test_runs_are_listed_the_newest_first(caller: Caller) -> None:
     mine = [caller.requeue(caller.failed_job()).headers["Nightshift-Run"] for _ in range(3)]
     found = get(caller, "runs", limit="3")
-    assert [run["id"] for run in found["runs"]] == mine[::-1]
+    assert [run["id"] for run in found["value"]] == mine[::-1]
     day = f"{caller.machine.clock.now():%Y-%m-%d}"
-    assert {run["id"] for run in get(caller, "runs", day=day)["runs"]} >= set(mine)
-    assert get(caller, "runs", day="2001-01-01")["runs"] == []
-    assert all(run["state"] == "ended" for run in get(caller, "runs", state="ended", limit="5")["runs"])
+    assert {run["id"] for run in get(caller, "runs", day=day)["value"]} >= set(mine)
+    assert get(caller, "runs", day="2001-01-01")["value"] == []
+    assert all(run["state"] == "ended" for run in get(caller, "runs", state="ended", limit="5")["value"])
 
 
 def test_systems_tells_what_works_and_what_is_missing(caller: Caller) -> None:

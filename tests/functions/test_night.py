@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, get, problem, put_rules, without
+from tests.functions.calling import Caller, allow_all, counted, get, problem, put_rules, without
 
 NIGHT = {
     "SWEEP_AT": "02:00,04:30",
@@ -26,7 +26,7 @@ def machine_at_night(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 def nights(caller: Caller) -> list[dict[str, Any]]:
-    return list(get(caller, "runs", function="nightly_requeue")["runs"])
+    return list(get(caller, "runs", function="nightly_requeue")["value"])
 
 
 def wait_for_day(machine: Machine) -> None:
@@ -120,7 +120,7 @@ def test_by_default_a_night_leaves_a_plan_to_approve() -> None:
         applied = caller.post(
             f"runs/{plan['id']}/apply", {"reason": "good morning", "waves": "all"}, headers={"Nightshift-Target": None}
         )
-        assert applied.json()["counts"]["outcome"] == {"done": 1}
+        assert counted(applied.json()) == {"done": 1}
         assert caller.actions(job) == 1
 
 

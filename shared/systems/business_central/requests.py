@@ -52,8 +52,6 @@ def batch_of(written: Written, call: Call, target: Target, root: str) -> Operati
         api = service_root(root)
     except ValueError as error:
         raise NotValid(f"The root {error}.", mistakes=(Mistake(str(error)),)) from None
-    for parameter in call.params:
-        written.mistakes.add(Mistake("is not a parameter of $batch", parameter=parameter))
     prefers = preferences(call.headers.get("prefer", ""))
     in_order = not _continues(prefers)
     snapshot = _is_snapshot(call, written.mistakes, in_order=in_order)

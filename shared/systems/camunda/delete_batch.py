@@ -36,16 +36,11 @@ def delete_batch(call: Call) -> RunRequest:
     """Return the request in a call of `DELETE /batch/{id}`.
 
     Raises:
-        NotValid: it has a parameter such as `cascade`, which would delete the history as well, or no valid id.
+        NotValid: it has no valid id.
     """
     batch = call.route_params.get("id", "")
-    mistakes = [
-        Mistake("is not supported: the history is kept", parameter=name) for name in call.params if name != "code"
-    ]
     if not batch.strip() or len(batch) > _LONGEST_ID:
-        mistakes.append(Mistake("the batch's id is blank or too long", pointer(("id",))))
-    if mistakes:
-        raise NotValid.of(*mistakes)
+        raise NotValid.of(Mistake("the batch's id is blank or too long", pointer(("id",))))
     target = named_target(call, None, "")
     return RunRequest("camunda", target, None, [ItemRef(batch, {"delete": batch})], single=True, native=True)
 
