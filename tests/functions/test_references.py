@@ -116,6 +116,28 @@ def test_c5_what_cannot_be_retried_is_named_and_does_not_spoil_the_rest(batcher:
     assert nothing["errors"][0]["pointer"] == "/only/0"
 
 
+def test_c5_a_group_is_refused_as_a_whole_and_does_not_spoil_the_rest(batcher: Batcher) -> None:
+    """Its first operation was rejected, so the second one has nothing to refer to, and the third one not its group."""
+    bad = {**journal(batcher, 0), "body": {"code": 5}}
+    grouped = [{**one, "atomicityGroup": "g"} for one in (bad, child(batcher, 0), batcher.line("x"))]
+    batcher.central.faults.add("throttle", kind="operation", operation="1", times=None, retry_after=60)
+    answer = batcher.batch([*grouped, batcher.line("1")], {"giveUpAfter": 0}, **CONTINUED)
+    batcher.central.faults.clear()
+    assert outcomes(batcher, answer)["j0"] == "rejected"
+    told = problem(retry(batcher, answer, only=["c0", "x"]), 422, "not-valid")
+    assert [one["pointer"] for one in told["errors"]] == ["/only/0", "/only/1"]
+    assert "no known URL" in told["errors"][0]["detail"]
+    assert "group" in told["errors"][1]["detail"]
+    rest = retry(batcher, answer)
+    assert statuses(rest) == {"1": 201}
+    notes = " ".join(note["text"] for note in batcher.run(rest)["notes"])
+    assert all(f"Operation {one} was left out" in notes for one in ("c0", "x"))
+    assert batcher.documents() == ["1"]
+    whole = retry(batcher, answer, only=["j0", "c0", "x"], replace={"j0": {"code": "J0"}})
+    assert statuses(whole) == {"j0": 201, "c0": 201, "x": 201}
+    assert lines_by_journal(batcher)["j0"] == ["c0"]
+
+
 def test_c5_what_was_lost_is_looked_for_under_its_parent(batcher: Batcher) -> None:
     """A child in doubt has the URL of its parent, so that `settleBy` can find it."""
     batcher.central.faults.add("throttle", kind="operation", operation="c0", retry_after=1)
