@@ -86,15 +86,17 @@ async def _open_runs(engine: Engine) -> int:
 
 def _probed(target: Target) -> dict[str, Any]:
     """Read one record of a target, and return its state; the read needs a token and a permission."""
+    definition = definition_of(target.system)
     try:
-        definition_of(target.system).probe(connection(target))
+        connected = connection(target)
+        definition.probe(connected)
+        return {**_entry(target.name, target.system, "ok"), "limits": list(definition.limits(connected))}
     except ItemProblem as problem:
         state = _STATES.get(type(problem), "not reachable")
         return _entry(target.name, target.system, state, problem.detail, problem.next_step)
-    return _entry(target.name, target.system, "ok")
 
 
 def _entry(
     target: str, system: str | None, state: str, reason: str | None = None, next_step: str | None = None
 ) -> dict[str, Any]:
-    return {"target": target, "system": system, "state": state, "reason": reason, "next": next_step}
+    return {"target": target, "system": system, "state": state, "reason": reason, "next": next_step, "limits": []}

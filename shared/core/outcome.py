@@ -37,6 +37,8 @@ class RecoveryResult(Plain):
 
     recovery: Recovery | None = None
     reason: str | None = None
+    hidden: bool = False
+    """The item is gone, and the system's history, which would show why, can't be read."""
 
 
 NOT_WATCHED = RecoveryResult(recovery=Recovery.NOT_WATCHED)

@@ -264,7 +264,8 @@ def _judged(progress: Progress, now: datetime) -> Progress:
     tracks, notes = dict(progress.tracks), list(progress.notes)
     for cause, track in progress.tracks.items():
         sent = [one for one in progress.watched.values() if one.wave == track.wave and one.cause == cause and one.done]
-        tracks[cause], text = waves.judged(track, CauseView([one.became.recovery for one in sent]), now)
+        seen = CauseView([one.became.recovery for one in sent], sum(one.became.hidden for one in sent))
+        tracks[cause], text = waves.judged(track, seen, now)
         if text:
             notes.append(Note(at=now, cause=cause or None, text=text))
     return progress.model_copy(update={"tracks": tracks, "notes": notes})

@@ -3,7 +3,8 @@
 Each cause has its own waves. The first one has 5 items. When a wave has settled, the next one is 4 times as large,
 unless at least half of its ended items failed again: then the cause stops, and one item every 30 minutes probes it. If
 the probe recovers, the waves start again with 5 items. Only recovery counts, not that the system accepted a call: a
-wave of which no item has ended is waited for. Items that are gone count for neither side.
+wave of which no item has ended is waited for. Items that are gone count for neither side, unless the system's history
+can't be read: then an item that is gone has not failed, and the next wave shows whether the cause persists.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ FIRST = 5
 GROWTH = 4
 SETTLE = timedelta(minutes=10)
 PROBE = timedelta(minutes=30)
+_WENT_ON_BLINDLY = "Went on: the probe item is gone; the history that would show whether it ran can't be read."
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,13 @@ class CauseState(Plain):
 
 @dataclass(frozen=True)
 class CauseView:
-    """The recovery of each item of the wave in progress that the system accepted; None if it is unknown yet."""
+    """The recovery of each item of the wave in progress that the system accepted; None if it is unknown yet.
+
+    `hidden` is how many of them are gone, while the history that would show why can't be read.
+    """
 
     recoveries: Sequence[Recovery | None]
+    hidden: int = 0
 
     @property
     def counts(self) -> Counter[Recovery | None]:
@@ -59,7 +65,7 @@ class CauseView:
 def judged(track: CauseState, seen: CauseView, now: datetime) -> tuple[CauseState, str | None]:
     """Return the state of a cause after its wave was checked, and a note for the report, if any."""
     counts = seen.counts
-    good, bad, pending = counts[Recovery.RECOVERED], counts[Recovery.FAILED_AGAIN], counts[None]
+    good, bad, pending = counts[Recovery.RECOVERED] + seen.hidden, counts[Recovery.FAILED_AGAIN], counts[None]
     if track.wave is None:
         return track, None
     free = {"wave": None, "sent": None}
@@ -68,7 +74,7 @@ def judged(track: CauseState, seen: CauseView, now: datetime) -> tuple[CauseStat
         due = probe_due(track)
         return (track.model_copy(update=free) if due and track.sent and now >= due else track), None
     if track.stopped and good > bad:
-        text = "Went on: the probe item has recovered."
+        text = _WENT_ON_BLINDLY if seen.hidden else "Went on: the probe item has recovered."
         return track.model_copy(update={**free, "stopped": None, "size": FIRST, "went_on": True}), text
     if track.stopped:
         return track.model_copy(update=free), None

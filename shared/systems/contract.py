@@ -246,6 +246,10 @@ class EventSource:
     item: Callable[[int], ItemRef]
 
 
+def _no_limits(_: Connection) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class SystemDefinition:
     """One system, as the rest of the app sees it.
@@ -254,6 +258,7 @@ class SystemDefinition:
         name: Its name in settings, requests and reports.
         shape: How its runs send.
         probe: Reads one record, to test the URL, the credential and the permission; raises ItemProblem.
+        limits: Returns what the app's user can't see in a system that answers, as sentences; raises ItemProblem.
         items: The actions on items, for the shapes `items` and `bulk`.
         failures: How its failures are listed; None if it lists none.
         fan_out: How lists of operations are processed, for the shape `operations`.
@@ -267,3 +272,4 @@ class SystemDefinition:
     failures: FailureSource | None = None
     fan_out: FanOut | None = None
     events: EventSource | None = None
+    limits: Callable[[Connection], Sequence[str]] = _no_limits

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.simulators.camunda.behaviour import PASSWORD, TOKEN, USER
+from local.simulators.camunda.behaviour import CHANGES, PASSWORD, TOKEN, USER
 from local.simulators.camunda.store import Store
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, TWICE, counted, problem, unpushed, wait_for
@@ -250,7 +250,7 @@ def test_what_the_engine_refuses_is_told_and_never_repeated(retrier: Retrier, ve
 
 
 def test_a_user_without_the_right_is_told_which(retrier: Retrier) -> None:
-    retrier.camunda.behaviour.forbidden = True
+    retrier.camunda.behaviour.lacks = frozenset(CHANGES)
     told = problem(retrier.patient(body_of(retrier)), 424, "access-denied")
     assert "on Batch" in told["detail"]
     assert made(retrier) == []

@@ -61,7 +61,7 @@ def test_a_problem_has_the_same_members_whatever_it_is(caller: Caller) -> None:
 
 def test_systems_and_policy_leave_nothing_out(caller: Caller) -> None:
     told = get(caller, "systems")
-    assert {frozenset(one) for one in told["systems"]} == {frozenset({"target", "system", "state", "reason", "next"})}
+    assert {frozenset(one) for one in told["systems"]} == {frozenset({"target", "system", "state", "reason", "next", "limits"})}
     assert isinstance(told["stopped"], list)
     assert get(caller, "policy").keys() == {"version", "rules", "reason", "actor", "changed"}
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from local.simulators.camunda import json, rows, searches
 from local.simulators.camunda.answers import RefusedError, answer, engine_error, forbidden, invalid, no_content, routing
 from local.simulators.camunda.batch import Batch
-from local.simulators.camunda.behaviour import CamundaBehaviour
+from local.simulators.camunda.behaviour import CamundaBehaviour, Right
 from local.simulators.camunda.engine import Engine
 from local.simulators.camunda.history import Instance, Log
 from local.simulators.camunda.job import Job
@@ -23,6 +23,7 @@ from local.simulators.common.faults import Kind
 
 _WHOLE = re.compile(r"[+-]?\d{1,10}")
 _RETRIES = json.whole_number(32)
+_JOBS_AND_INCIDENTS: Right = "READ_INSTANCE on ProcessDefinition"
 _MAPPER_IS_NULL = (
     'Cannot invoke "com.fasterxml.jackson.databind.ObjectMapper.readValue(String, java.lang.Class)"'
     ' because "this.objectMapper" is null'
@@ -54,11 +55,12 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class _Things[T]:
-    """Things that can be listed and counted."""
+    """Things that can be listed and counted; without the right `needs`, there seem to be none."""
 
     search: Callable[[Store], Search[T]]
     items: Callable[[Store, Mapping[str, Any]], Iterable[T]]
     row: Callable[[Store, T], Row]
+    needs: Right
 
 
 class CamundaApi:
@@ -105,10 +107,10 @@ class CamundaApi:
     ) -> list[tuple[str, Kind, dict[str, Handler]]]:
         def listed(asked: Asked) -> Response:
             self._refuse_too_many(asked)
-            return answer(self._engine.look(lambda store: _rows(asked, store, things, self._unknown())))
+            return answer(self._engine.look(lambda store: _rows(asked, store, self._seen(things), self._unknown())))
 
         def counted(asked: Asked) -> Response:
-            return answer(self._engine.look(lambda store: _count(asked, store, things, self._unknown())))
+            return answer(self._engine.look(lambda store: _count(asked, store, self._seen(things), self._unknown())))
 
         return [(path, kind, dict.fromkeys(methods, listed)), (f"{path}/count", kind, dict.fromkeys(methods, counted))]
 
@@ -122,6 +124,13 @@ class CamundaApi:
         if most > limit:
             raise invalid(f"Max results limit of {limit} exceeded!")
 
+    def _seen[T](self, things: _Things[T]) -> _Things[T]:
+        """Return the things that the user may see: all of them, or none."""
+        return replace(things, items=lambda _store, _body: ()) if self._lacks(things.needs) else things
+
+    def _lacks(self, right: Right) -> bool:
+        return right in self._behaviour().lacks
+
     def _unknown(self) -> frozenset[str]:
         return frozenset() if self._behaviour().knows(24) else frozenset({"acquired"})
 
@@ -130,6 +139,7 @@ class CamundaApi:
             search=lambda _store: searches.jobs(self._now()),
             items=lambda store, _body: store.jobs.values(),
             row=lambda _store, job: self._job_row(job),
+            needs=_JOBS_AND_INCIDENTS,
         )
 
     def _job_row(self, job: Job) -> Row:
@@ -137,7 +147,7 @@ class CamundaApi:
 
     def _job(self, asked: Asked) -> Response:
         job = self._engine.job(asked.ident)
-        if job is None:
+        if job is None or self._lacks(_JOBS_AND_INCIDENTS):
             raise invalid(f"Job with id {asked.ident} does not exist", 404)
         return answer(self._job_row(job))
 
@@ -155,7 +165,7 @@ class CamundaApi:
         selected = self._selected(job_ids or [], query)
         if retries < 0:
             raise engine_error("Retries count is not greater than or equal to 0")
-        self._allow(("CREATE", "Batch"), ("CREATE_BATCH_SET_JOB_RETRIES", "Batch"))
+        self._allow("CREATE_BATCH_SET_JOB_RETRIES on Batch", "CREATE")
         return answer(rows.batch_row(self._engine.make_batch(selected, retries, due, asked.user)))
 
     def _due_in(self, body: dict[str, Any]) -> tuple[datetime | None] | None:
@@ -177,7 +187,8 @@ class CamundaApi:
         if not self._behaviour().knows(19) and (body.get("dueDates") or body.get("createTimes")):
             raise RefusedError(500, "NullPointerException", _MAPPER_IS_NULL, 0)
         query = searches.jobs(self._now()).from_json(body, self._unknown())
-        return self._engine.look(lambda store: [job.id for job in query.sorted(store.jobs.values())])
+        jobs = self._seen(self._jobs())
+        return self._engine.look(lambda store: [job.id for job in query.sorted(jobs.items(store, {}))])
 
     def _set_retries(self, asked: Asked) -> Response:
         """Camunda 7 REST API, Set Job Retries; but an unknown job is answered 500, whatever that says."""
@@ -189,27 +200,30 @@ class CamundaApi:
         if retries < 0:
             text = f"The number of job retries must be a non-negative Integer, but '{retries}' has been provided."
             raise invalid(f"ENGINE-13054 {text}" if numbered else text, 500)
-        self._allow(("UPDATE", "ProcessInstance"), ("RETRY_JOB", "ProcessInstance"))
+        self._allow("RETRY_JOB on ProcessInstance", "UPDATE")
         try:
             self._engine.set_retries(asked.ident, retries, due)
         except KeyError:
             raise invalid(self._engine.no_job(asked.ident), 500) from None
         return no_content()
 
-    def _allow(self, *permissions: tuple[str, str]) -> None:
-        if self._behaviour().forbidden:
-            raise forbidden(self._behaviour().user, *permissions)
+    def _allow(self, right: Right, *broader: str) -> None:
+        """Refuse a user who lacks a right; a broader permission on the same resource would do as well."""
+        if self._lacks(right):
+            permission, _, resource = right.partition(" on ")
+            raise forbidden(self._behaviour().user, *((one, resource) for one in (*broader, permission)))
 
     def _batch(self, asked: Asked) -> Response:
         return self._one(
             lambda store: store.running.get(asked.ident),
             rows.batch_row,
             f"Batch with id '{asked.ident}' does not exist",
+            _BATCHES.needs,
         )
 
     def _delete_batch(self, asked: Asked) -> Response:
         """Camunda 7 REST API, Delete Batch."""
-        self._allow(("DELETE", "Batch"))
+        self._allow("DELETE on Batch")
         try:
             self._engine.delete_batch(asked.ident, cascade=asked.params.get("cascade") == "true")
         except KeyError:
@@ -221,6 +235,7 @@ class CamundaApi:
             lambda store: next((one for one in _recorded(store) if one.id == asked.ident), None),
             rows.historic_batch_row,
             f"Historic batch with id '{asked.ident}' does not exist",
+            _HISTORIC_BATCHES.needs,
         )
 
     def _instance(self, asked: Asked) -> Response:
@@ -228,6 +243,7 @@ class CamundaApi:
             lambda store: store.history.instances.get(asked.ident),
             rows.instance_row,
             f"Historic process instance with id {asked.ident} does not exist",
+            _INSTANCES.needs,
         )
 
     def _incident(self, asked: Asked) -> Response:
@@ -235,11 +251,14 @@ class CamundaApi:
             lambda store: store.incidents.get(asked.ident),
             rows.incident_row,
             f"No matching incident with id {asked.ident}",
+            _INCIDENTS.needs,
         )
 
-    def _one[T](self, find: Callable[[Store], T | None], row: Callable[[T], Row], missing: str) -> Response:
+    def _one[T](
+        self, find: Callable[[Store], T | None], row: Callable[[T], Row], missing: str, needs: Right
+    ) -> Response:
         def found(store: Store) -> Row | None:
-            one = find(store)
+            one = None if self._lacks(needs) else find(store)
             return None if one is None else row(one)
 
         shown = self._engine.look(found)
@@ -307,29 +326,35 @@ _BATCHES: _Things[Batch] = _Things(
     search=lambda _store: searches.BATCHES,
     items=lambda store, _body: store.running.values(),
     row=lambda _store, batch: rows.batch_row(batch),
+    needs="READ on Batch",
 )
 _STATISTICS: _Things[Batch] = _Things(
     search=lambda store: searches.statistics(store.failed_in),
     items=lambda store, _body: store.running.values(),
     row=lambda store, batch: rows.statistics_row(batch, store.failed_in(batch)),
+    needs="READ on Batch",
 )
 _HISTORIC_BATCHES: _Things[Batch] = _Things(
     search=lambda _store: searches.HISTORIC_BATCHES,
     items=lambda store, _body: _recorded(store),
     row=lambda _store, batch: rows.historic_batch_row(batch),
+    needs="READ_HISTORY on Batch",
 )
 _LOGS: _Things[Log] = _Things(
     search=lambda _store: searches.LOGS,
     items=_logs,
     row=lambda _store, log: rows.log_row(log),
+    needs="READ_HISTORY on ProcessDefinition",
 )
 _INSTANCES: _Things[Instance] = _Things(
     search=lambda _store: searches.INSTANCES,
     items=lambda store, _body: store.history.instances.values(),
     row=lambda _store, instance: rows.instance_row(instance),
+    needs="READ_HISTORY on ProcessDefinition",
 )
 _INCIDENTS: _Things[Incident] = _Things(
     search=lambda _store: searches.INCIDENTS,
     items=lambda store, _body: store.incidents.values(),
     row=lambda _store, incident: rows.incident_row(incident),
+    needs=_JOBS_AND_INCIDENTS,
 )

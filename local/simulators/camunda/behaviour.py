@@ -8,6 +8,22 @@ from local.simulators.common.behaviour import Choices
 
 USER = "demo"
 PASSWORD = "demo-secret-of-camunda"  # noqa: S105 - of a simulated system
+type Right = Literal[
+    "READ_INSTANCE on ProcessDefinition",
+    "READ_HISTORY on ProcessDefinition",
+    "RETRY_JOB on ProcessInstance",
+    "CREATE_BATCH_SET_JOB_RETRIES on Batch",
+    "READ on Batch",
+    "READ_HISTORY on Batch",
+    "DELETE on Batch",
+]
+"""A permission on a resource (Camunda 7 Manual, Authorization Service)."""
+CHANGES: tuple[Right, ...] = (
+    "RETRY_JOB on ProcessInstance",
+    "CREATE_BATCH_SET_JOB_RETRIES on Batch",
+    "DELETE on Batch",
+)
+"""The rights to change something. Without one, a call is answered 403; without another right, lists are empty."""
 TOKEN = "token-of-a-gateway-before-camunda"  # noqa: S105 - of a simulated system
 
 
@@ -31,7 +47,7 @@ class CamundaBehaviour(Choices):
         password: The password of `basic`.
         token: The token of `static`.
         audience: The audience of `bearer`.
-        forbidden: The caller may look, but change nothing: 403.
+        lacks: The rights that the user does not have.
     """
 
     version: str = Field(default="7.24.0", pattern=r"^\d+\.\d+\.\d+")
@@ -50,7 +66,7 @@ class CamundaBehaviour(Choices):
     password: str = PASSWORD
     token: str = TOKEN
     audience: str = "api://camunda"
-    forbidden: bool = False
+    lacks: frozenset[Right] = frozenset()
 
     def knows(self, minor: int) -> bool:
         """Tell whether the engine has what came with 7.`minor`."""

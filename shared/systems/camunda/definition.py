@@ -1,6 +1,7 @@
 """The definition of Camunda 7."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from shared.core.outcome import RecoveryResult
@@ -8,15 +9,23 @@ from shared.systems.camunda import recovery
 from shared.systems.camunda.actions import SettingRetries
 from shared.systems.camunda.batches import state_of
 from shared.systems.camunda.delete_batch import Deleting
-from shared.systems.camunda.failures import cause_and_group, failures, failures_page
-from shared.systems.camunda.jobs import Change, facts
+from shared.systems.camunda.failures import cause_and_group, failures, failures_page, limits
+from shared.systems.camunda.jobs import Change, facts, failed_page
 from shared.systems.camunda.selection import chosen
 from shared.systems.contract import BulkAction, BulkState, FailureSource, ItemActions, SystemDefinition, WatchRequest
 from shared.transport.connection import Connection
 
+_LOOKED_AT = 10
+"""Failed jobs of which the first one of a process is looked for in the history."""
+
 
 def _probe(connection: Connection) -> None:
     failures_page(connection, None, None, 0, 1)
+
+
+def _limits(connection: Connection) -> list[str]:
+    own = (job for job in failed_page(connection, 0, _LOOKED_AT, "systems") if job.is_of_process)
+    return limits(connection, list(islice(own, 1)), "systems")
 
 
 def _recovered(connection: Connection, request: WatchRequest) -> Iterable[tuple[str, RecoveryResult]]:
@@ -47,6 +56,7 @@ CAMUNDA = SystemDefinition(
     name="camunda",
     shape="bulk",
     probe=_probe,
+    limits=_limits,
     items=ItemActions(
         action=Deleting,
         recovered=_recovered,

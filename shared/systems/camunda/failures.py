@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from shared.systems.camunda.actions import refusal_of
 from shared.systems.camunda.client import objects, read
 from shared.systems.camunda.failure_times import failed_at, instant_of
+from shared.systems.camunda.history import HIDDEN, shows
 from shared.systems.camunda.jobs import FAILED, MOST_JOBS, Change, Job, failed_page, item, jobs_of
 from shared.systems.requests import ItemRef, Selection
 from shared.transport.connection import Connection
@@ -41,6 +42,7 @@ def failures(connection: Connection, since: datetime | None, until: datetime | N
     refused = [(named[job.id], problem) for job in own if (problem := refusal_of(job))]
     items = _with_few_causes([named[job.id] for job in own if not refusal_of(job)])
     notes = _of_batches(connection, [job for job in jobs if not job.is_of_process], run)
+    notes += limits(connection, own[-1:], run)
     if len(jobs) > _MOST_FAILED:
         notes.append(f"More than {_MOST_FAILED} jobs have no retries left; the others were not read.")
     return Selection(items, refused, notes)
@@ -62,6 +64,16 @@ def failures_page(
     named = {job.id: item(job, change, failed.get(job.id)) for job in shown}
     refused = [(named[job.id], problem) for job in shown if (problem := refusal_of(job))]
     return Selection([named[job.id] for job in shown if not refusal_of(job)], refused), len(jobs) > top
+
+
+def limits(connection: Connection, failed: Sequence[Job], run: str) -> list[str]:
+    """Return a sentence for each failed job of which the history should show something, and shows nothing.
+
+    Raises:
+        Failed: it cannot be read.
+    """
+    seen = (job for job in failed if job.exceptionMessage is not None)
+    return [HIDDEN.format(job=job.id) for job in seen if not shows(connection, job.id, job.processInstanceId, run)]
 
 
 def _is_within(failed: str | None, since: datetime | None, until: datetime | None) -> bool:

@@ -10,14 +10,21 @@ from typing import Any
 
 from shared.core.outcome import Recovery, RecoveryResult
 from shared.core.problems import AccessDenied, AnswerNotUnderstood
-from shared.systems.camunda.client import NAME, objects, read
+from shared.systems.camunda.client import NAME
 from shared.systems.camunda.failure_times import WITHOUT_TIME, failed_at, is_newer, logs_of
+from shared.systems.camunda.history import shows, states_of
 from shared.systems.camunda.jobs import Job, jobs_by_id
 from shared.transport.connection import Connection
 
 _RAN = frozenset({"COMPLETED", "ACTIVE"})
 _UNKNOWN = RecoveryResult(
     recovery=Recovery.GONE, reason=f"It no longer exists in {NAME}, which keeps too little history to show why."
+)
+_HIDDEN = RecoveryResult(
+    recovery=Recovery.GONE,
+    reason=f"It no longer exists in {NAME}, which keeps too little history to show why, or doesn't show it to the "
+    "app's user.",
+    hidden=True,
 )
 
 
@@ -71,10 +78,11 @@ def became_of(
 
 def _gone(connection: Connection, job: str, instance: str | None, run: str) -> RecoveryResult:
     try:
-        return _by_log(connection, job, run) or _by_instance(connection, instance, run) or _UNKNOWN
+        found = _by_log(connection, job, run) or _by_instance(connection, instance, run)
     except (AccessDenied, AnswerNotUnderstood):
         # The history needs its own permissions. Without them, the cause of the deletion stays unknown.
-        return _UNKNOWN
+        return _HIDDEN
+    return found or (_UNKNOWN if shows(connection, job, None, run) else _HIDDEN)
 
 
 def _by_log(connection: Connection, job: str, run: str) -> RecoveryResult | None:
@@ -89,11 +97,7 @@ def _by_log(connection: Connection, job: str, run: str) -> RecoveryResult | None
 
 
 def _by_instance(connection: Connection, instance: str | None, run: str) -> RecoveryResult | None:
-    if instance is None:
-        return None
-    query = {"processInstanceIds": [instance]}
-    path = "/history/process-instance?firstResult=0&maxResults=1"
-    found = objects(read(connection, path, run, query), "reading an instance's history")
+    found = states_of(connection, instance, run)
     state = str(found[0].get("state")) if found else None
     if state in _RAN:
         text = f"It no longer exists, and its process instance is {state}."

@@ -61,6 +61,18 @@ def test_a_probe_goes_on_only_where_it_recovered(recoveries: list[Recovery | Non
     assert after.size == 5
 
 
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_f4_where_the_history_is_hidden_what_is_gone_has_not_failed(gone: int, bad: int) -> None:
+    seen = CauseView([Recovery.GONE] * gone + [Recovery.FAILED_AGAIN] * bad, hidden=gone)
+    after, text = waves.judged(out(5), seen, NOW)
+    assert (after.stopped is not None) == bool(gone + bad and bad * 2 >= gone + bad)
+    if after.stopped is None:
+        assert (after.size, text) == (20 if gone else 5, None)
+    after, text = waves.judged(out(5, stopped=NOW), seen, NOW)
+    assert (after.stopped is None) == (gone > bad)
+    assert ("can't be read" in str(text)) == (gone > bad)
+
+
 @given(st.lists(st.integers(0, 6)), st.integers(1, 40))
 def test_a_wave_is_spread_over_as_many_groups_as_there_are(groups: list[int], size: int) -> None:
     candidates = [Candidate(str(place), "", (str(group),)) for place, group in enumerate(groups)]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from local.simulators.camunda.behaviour import CHANGES
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import (
     AccessDenied,
@@ -96,7 +97,7 @@ def test_jacksons_plain_text_is_a_refusal_that_is_not_quoted(rig: Rig) -> None:
 
 
 def test_the_missing_right_is_named(rig: Rig) -> None:
-    rig.behaviour.forbidden = True
+    rig.behaviour.lacks = frozenset(CHANGES)
     problem = refused(rig, AccessDenied)
     assert problem.detail == "Camunda returned 403 for the app's credential (CREATE on Batch)."
     assert problem.members == {"upstreamStatus": 403, "upstreamCode": "AuthorizationException"}

@@ -19,6 +19,7 @@ OPEN, GONE = None, Recovery.GONE
 AGAIN, RECOVERED = Recovery.FAILED_AGAIN, Recovery.RECOVERED
 LEVELS = pytest.mark.parametrize("history", ["full", "activity", "none"])
 INCIDENTS = pytest.mark.parametrize("incidents", [True, False], ids=["incidents", "no incidents"])
+HIDDEN = "which keeps too little history to show why, or doesn't show it to the app's user."
 OLDER, OLD, NEAR, NEW = (f"2026-11-23T07:00:{second}.000+0000" for second in ("00", "01", "02", "09"))
 
 
@@ -76,8 +77,8 @@ def test_what_became_of_each_job(
         ("full", True, "It ran at 2026-11-23T07:00:01.200+0000."),
         ("full", False, "It ran at 2026-11-23T07:00:01.200+0000."),
         ("activity", True, "It no longer exists, and its process instance is COMPLETED."),
-        ("activity", False, "It no longer exists in Camunda, which keeps too little history to show why."),
-        ("none", True, "It no longer exists in Camunda, which keeps too little history to show why."),
+        ("activity", False, f"It no longer exists in Camunda, {HIDDEN}"),
+        ("none", True, f"It no longer exists in Camunda, {HIDDEN}"),
     ],
 )
 def test_the_reason_tells_what_showed_it(rig: Rig, history: str, text: str, *, known: bool) -> None:
