@@ -248,7 +248,10 @@ def _join(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 def _is_local(headers: Mapping[str, str]) -> bool:
     # A page of another site whose name was made to point here still says that name.
     sites = [f"//{headers.get('host', '')}", *([headers["origin"]] if "origin" in headers else [])]
-    return all(urlsplit(site).hostname in {"127.0.0.1", "localhost", "::1"} for site in sites)
+    try:
+        return all(urlsplit(site).hostname in {"127.0.0.1", "localhost", "::1"} for site in sites)
+    except ValueError:
+        return False
 
 
 def _reply(answer: Answer) -> Reply:

@@ -7,13 +7,14 @@ created once. If more than STORM_LIMIT events of a target arrive within 10 minut
 import asyncio
 import contextlib
 import hashlib
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 
 from shared.api import start
 from shared.core import clock
 from shared.core.model import Stored
-from shared.core.problems import Exists
+from shared.core.problems import Exists, HeaderNotValid
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
 from shared.core.targets import System, Target, app_targets
@@ -60,8 +61,14 @@ async def receive_events(call: Call, system: System, engine: Engine) -> Response
 
 
 def _allow_origin(call: Call) -> Response:
-    """Allow the origin (CloudEvents 1.0, HTTP Webhook, 4); the function key has authorized the request."""
+    """Allow the origin (CloudEvents 1.0, HTTP Webhook, 4); the function key has authorized the request.
+
+    Raises:
+        HeaderNotValid: the origin can't be repeated in a header.
+    """
     origin = call.headers.get("webhook-request-origin", "*")
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", origin):
+        raise HeaderNotValid("The header WebHook-Request-Origin is empty, too long or not visible ASCII.")
     return Response(200, headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
 
 

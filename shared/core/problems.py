@@ -9,6 +9,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- NotJson              400  fix the JSON
     |   |-- NotMultipart         400  fix the boundaries
     |   |-- KeyNotValid          400  send a shorter or plainer Idempotency-Key
+    |   |-- HeaderNotValid       400  send a header that can be read
     |   |-- UnknownTarget        404  name a target from the settings
     |   |-- UnknownRun           404  check the run's id and ticket
     |   |-- NotAPlan             409  apply a plan: a run that a dry run or a sweep returned
@@ -188,6 +189,13 @@ class KeyNotValid(Refused):
 
     slug, status, title = "idempotency-key-not-valid", 400, "The Idempotency-Key cannot be used"
     next_step = "Send 1 to 255 visible ASCII characters, such as a UUID, with or without double quotes."
+
+
+class HeaderNotValid(Refused):
+    """A header of the request cannot be used."""
+
+    slug, status, title = "header-not-valid", 400, "A header cannot be used"
+    next_step = "Send the header as its specification defines it, in visible ASCII."
 
 
 class UnknownTarget(Refused):

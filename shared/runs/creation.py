@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from shared.core.outcome import Outcome
 from shared.core.problems import HandedOn, OverCap
@@ -283,10 +282,7 @@ def actor(call: Call, settings: Settings) -> str:
 
 def base_url(call: Call, settings: Settings) -> str:
     """Return the app's public URL, without a slash at its end."""
-    if settings.public_url:
-        return settings.public_url
-    parts = urlsplit(call.url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return settings.public_url or call.origin
 
 
 def _run_item(one: ItemRef, outcome: Outcome | None) -> RunItem:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared.core.problems import KeyNotValid
+from shared.core.problems import HeaderNotValid, KeyNotValid
 
 LONGEST_WAIT = 100
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ class Call:
             dict(request.route_params),
             request.get_body(),
         )
+
+    @property
+    def origin(self) -> str:
+        """Return the scheme and the host of the request's URL, which comes from the header Host.
+
+        Raises:
+            HeaderNotValid: it is no host; the answer and stored links would have it.
+        """
+        found = re.match(rf"(https?://{_HOST})(?:[/?]|$)", self.url)
+        if found is None or not re.fullmatch(_HOST, self.headers.get("host", "localhost")):
+            raise HeaderNotValid("The header Host has no host name, or an address with another form.")
+        return found[1]
 
     @property
     def preference(self) -> "Preference":

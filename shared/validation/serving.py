@@ -16,14 +16,16 @@ async def serve(
     request: func.HttpRequest,
     function: str,
     work: Callable[[Call], Awaitable[Response]],
-    parameters: Collection[str] | None = (),
+    parameters: Collection[str] = (),
 ) -> func.HttpResponse:
     """Return the response of `work`, or the problem that it raises.
 
-    `parameters` are the names of the query parameters that the function knows; None if `work` judges them.
+    `parameters` are the names of the query parameters that the function knows.
     """
     call = Call.of(request, function)
     try:
+        # Refuses a Host that can't be a part of a link.
+        _ = call.origin
         _check_parameters(call, parameters)
         response = await work(call)
     except Problem as problem:
@@ -32,10 +34,10 @@ async def serve(
     return _to_azure(response)
 
 
-def _check_parameters(call: Call, known: Collection[str] | None) -> None:
-    unknown = [] if known is None else [name for name in call.params if name not in known and name.lower() not in _KEY]
+def _check_parameters(call: Call, known: Collection[str]) -> None:
+    unknown = [name for name in call.params if name not in known and name.lower() not in _KEY]
     if unknown:
-        text = f"is unknown; this function takes {', '.join(known or ()) or 'none'}"
+        text = f"is unknown; this function takes {', '.join(known) or 'none'}"
         raise NotValid.of(*(Mistake(f"the parameter {name} {text}", parameter=name) for name in unknown))
 
 
