@@ -7,7 +7,16 @@ from dataclasses import replace
 from pydantic import Field
 
 from shared.api import start
-from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, mistakes_in, request_of
+from shared.api.run_actions import (
+    Ids,
+    RunOptions,
+    batch_options,
+    item_refs,
+    kept_options,
+    minutes_of,
+    mistakes_in,
+    request_of,
+)
 from shared.core import clock
 from shared.core.outcome import Ending
 from shared.core.problems import KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired
@@ -62,9 +71,11 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
     spec = records.read_spec(store, plan.id)
     mark = fanout_creation.selection_mark(chosen)
     if spec.is_batch:
-        some = chosen[: body.cap]
-        options = batch_options(body, {"plan": plan.id, "reason": body.reason})
-        again = fanout_creation.again(store, call, spec, {item.id for item in some}, {}, options)
+        # A plan is applied once, so its operations over the cap are items of the run, too.
+        options = batch_options(body, {"plan": plan.id, "reason": body.reason, "cap": body.cap})
+        if options.give_up_after is None:
+            options = replace(options, give_up_after=minutes_of(spec))
+        again = fanout_creation.again(store, call, spec, {item.id for item in chosen}, {}, options)
         return _once(plan, lambda: creation.create_or_join(store, _apply_key(plan.id), mark, again))
     asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform")
     request = replace(kept_options(asked, body, spec, body.waves), override=body.override or spec.override)

@@ -42,7 +42,7 @@ async def check_run(call: Call) -> Response:
     """Record a new run with the unknown items of another one, and the outcomes that the system shows now.
 
     Raises:
-        NotValid: the run has no unknown items.
+        NotValid: the run has no unknown items, or `settleBy` is not for its system.
         RunOpen: the run has not ended.
     """
     body = checked(CheckBody, read_json(call))
@@ -54,6 +54,8 @@ def _check(store: Store, call: Call, body: CheckBody) -> Response:
     former = records.read_spec(store, call.route_params.get("id", ""))
     if records.read_report(store, former.run) is None:
         raise RunOpen("The run has not ended.", run=former.run)
+    if body.settleBy and not former.is_batch:
+        raise NotValid.of(Mistake("is only for batches of operations", "/settleBy"))
     unknown = [item for item in records.all_items(store, former.run) if item.outcome is Ending.UNKNOWN][:_MOST]
     if not unknown:
         raise NotValid("The run has no unknown items.", mistakes=(Mistake("names a run without unknown items"),))

@@ -38,10 +38,17 @@ class RunOptions(Strict):
 
 
 def request_of(body: RunOptions, system: System, target: str | None, items: Sequence[ItemRef], mode: str) -> RunRequest:
-    """Build the request of a run with these options."""
+    """Build the request of a run with these options.
+
+    Raises:
+        NotValid: an option has no meaning for the system.
+    """
+    shape = definition_of(system).shape
+    if shape == "bulk" and "maxParallel" in body.model_fields_set:
+        raise NotValid.of(Mistake(f"is not for {system}: one call is about many items", "/maxParallel"))
     return RunRequest(
         system=system,
-        shape=definition_of(system).shape,
+        shape=shape,
         target=target,
         reason=body.reason,
         items=items,
@@ -59,15 +66,25 @@ def kept_options(request: RunRequest, body: RunOptions, former: RunSpec, waves: 
     Not `override`: whoever bypasses the policy says so each time, but for a plan that was made with it.
     """
     parallel = body.maxParallel if "maxParallel" in body.model_fields_set else former.max_parallel
-    minutes = round((former.give_up - former.created).total_seconds() / 60)
+    waves = waves or former.waves
     return replace(
         request,
-        waves=waves or former.waves,
+        waves=waves,
         follow_up=bool(former.follow_up) if body.followUp is None else body.followUp,
         max_parallel=parallel,
         # A night's own time is not that of a person who applies its plan.
-        give_up_after=minutes if body.giveUpAfter is None and not former.is_night else body.giveUpAfter,
+        give_up_after=minutes_of(former, waves)
+        if body.giveUpAfter is None and not former.is_night
+        else body.giveUpAfter,
     )
+
+
+def minutes_of(former: RunSpec, waves: Preset = "all") -> int:
+    """Return after how many minutes an earlier run would have given up; careful waves that it had not take longer."""
+    until = former.give_up
+    if waves == "careful" and former.waves != "careful" and former.waves_until:
+        until = max(until, former.waves_until)
+    return round((until - former.created).total_seconds() / 60)
 
 
 def batch_options(body: RunOptions, changes: Mapping[str, Any]) -> Again:

@@ -20,6 +20,7 @@ from shared.core.problems import (
     NoAnswer,
     NotTaken,
     OutcomeUnknown,
+    OverCap,
     PolicyDenied,
     RefusedBySystem,
     RolledBack,
@@ -141,7 +142,7 @@ def _decided(context: ChunkContext, history: ChunkHistory) -> dict[int, Outcome]
             # It may be done already, although it would be refused now.
             continue
         problem = _denial(context, policy, one) or _dependency(context, history, found, one) or _reference(history, one)
-        problem = _after_failure(context, history, found, one) or problem
+        problem = _over_cap(context.spec, one) or _after_failure(context, history, found, one) or problem
         if problem:
             found[one.place] = Outcome.of(problem)
     if found and context.batch.snapshot:
@@ -157,6 +158,11 @@ def _refusal(context: ChunkContext) -> ItemProblem | None:
     except ItemProblem as problem:
         return problem
     return None
+
+
+def _over_cap(spec: RunSpec, one: BatchOperation) -> ItemProblem | None:
+    over = spec.cap is not None and one.place >= spec.cap
+    return OverCap(f"The cap of the run is {spec.cap}.") if over else None
 
 
 def _denial(context: ChunkContext, policy: PolicyDocument, one: BatchOperation) -> ItemProblem | None:

@@ -53,7 +53,7 @@ def spec_of_call(call: Call, request: RunRequest, settings: Settings, record: id
     watched = timedelta(hours=settings.follow_up_hours)
     minutes = settings.give_up_minutes if request.give_up_after is None else request.give_up_after
     patience = timedelta(minutes=minutes)
-    if request.waves == "careful":
+    if request.waves == "careful" and request.give_up_after is None:
         # Waves retry a throttling system until their time is over.
         patience = max(patience, watched)
     return RunSpec(

@@ -73,6 +73,8 @@ class RetriesBody(Sent):
         options = _options(value)
         if options.get("override") is True and options.get("reason") is None:
             yield ("nightshift", "reason"), "override needs a reason"
+        if options.get("followUp") is True and value.get("retries") == 0:
+            yield ("nightshift", "followUp"), "there is nothing to watch: a job without retries does not run"
 
 
 def _options(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -166,8 +168,7 @@ def set_retries(call: Call) -> RunRequest:
         mode="plan" if options.dryRun else "perform",
         override=options.override,
         cap=options.cap,
-        # A job without retries does not run, so there is no recovery to watch.
-        follow_up=options.followUp and found.selection.retries > 0,
+        follow_up=options.followUp,
         give_up_after=options.giveUpAfter,
         selection=found.selection.model_dump(mode="json"),
     )
