@@ -12,8 +12,8 @@ from local.simulators.camunda.behaviour import CHANGES, CamundaBehaviour, Right
 from local.stack import Machine
 from tests.functions.calling import allow_all, get
 from tests.functions.camunda_calling import Retrier, items_of
-from tests.functions.test_camunda_night import CAUSE, NIGHT, last_night, push_to
-from tests.functions.test_night import wait_for_day
+from tests.functions.test_camunda_night import CAUSE, NIGHT, last_night
+from tests.functions.test_night import push_to, wait_for_day
 
 READS = tuple(sorted(set(get_args(Right.__value__)) - set(CHANGES)))
 PAGE = Path(__file__).parents[2] / "docs" / "functions" / "set-retries.md"

@@ -115,6 +115,7 @@ def test_a_problem_as_an_answer_is_that_of_rfc_9457() -> None:
         "next": RefusedBySystem.next_step,
         "upstreamStatus": 500,
         "run": "20261123-ab",
+        "errors": [],
     }
 
 
@@ -122,7 +123,7 @@ def test_a_problem_as_an_answer_is_that_of_rfc_9457() -> None:
 def test_every_answer_has_the_members_of_rfc_9457(kind: type[Problem]) -> None:
     answer = kind("What happened.").answer()
     told = json.loads(answer.body)
-    assert list(told) == ["type", "title", "status", "detail", "next"]
+    assert list(told) == ["type", "title", "status", "detail", "next", "run", "errors"]
     assert told["status"] == answer.status == kind.status
     assert told["type"] == f"urn:nightshift:problem:{kind.slug}"
     assert answer.headers == {}
@@ -131,11 +132,12 @@ def test_every_answer_has_the_members_of_rfc_9457(kind: type[Problem]) -> None:
 def test_mistakes_are_members_of_errors_with_pointer_or_header() -> None:
     mistakes = (Mistake("at the root", ""), Mistake("here", "/a/0"), Mistake("there", header="Prefer"), Mistake("oh"))
     told = problems.NotValid("Wrong.", mistakes=mistakes).content()["errors"]
+    nowhere = {"pointer": None, "header": None, "parameter": None}
     assert told == [
-        {"detail": "at the root", "pointer": ""},
-        {"detail": "here", "pointer": "/a/0"},
-        {"detail": "there", "header": "Prefer"},
-        {"detail": "oh"},
+        {**nowhere, "detail": "at the root", "pointer": ""},
+        {**nowhere, "detail": "here", "pointer": "/a/0"},
+        {**nowhere, "detail": "there", "header": "Prefer"},
+        {**nowhere, "detail": "oh"},
     ]
 
 

@@ -103,6 +103,9 @@ def test_a_machine_needs_a_rule_that_allows_it() -> None:
         "target": "fo",
         "job": "Invoice posting",
         "company": "USMF",
+        "process": "*",
+        "cap": None,
+        "waits": [],
     }
     allowing = Rules(rules=[Rule.model_validate(told)])
     assert decide(allowing, SEEN.facts, Initiator.MACHINE).allowed

@@ -104,6 +104,9 @@ def test_the_rule_that_would_allow_an_item_is_told_as_it_is_written() -> None:
         "target": "fo",
         "job": "Post ?",
         "company": "USMF",
+        "process": "*",
+        "cap": None,
+        "waits": [],
     }
 
 

@@ -672,21 +672,6 @@ def test_e6_a_header_that_repeats_the_calls_own_is_not_sent() -> None:
     assert places(one(headers={"X-Functions-Key": "other"}), **own) == ["/requests/0/headers/X-Functions-Key"]
 
 
-def test_e4_a_parameter_of_the_batch_is_refused_by_its_name() -> None:
-    request = Call(
-        "POST",
-        "batch",
-        "u",
-        {"content-type": "application/json"},
-        {"tenant": "acme"},
-        {},
-        json.dumps({"requests": [one()]}).encode(),
-    )
-    with pytest.raises(NotValid) as caught:
-        batch(request, TARGET, ROOT)
-    assert [mistake.parameter for mistake in caught.value.mistakes] == ["tenant"]
-
-
 def test_e7_a_byte_order_mark_is_skipped_and_an_encoding_is_named() -> None:
     data = b"\xef\xbb\xbf" + json.dumps({"requests": [one()]}).encode()
     assert len(batch(call(data), TARGET, ROOT).operations) == 1
