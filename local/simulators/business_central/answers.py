@@ -13,11 +13,15 @@ from local.simulators.common.exact_json import dumps
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The answer to one operation, under an id; and the name of its group, if it has one."""
+    """The answer to one operation, under an id; and the name of its group, if it has one.
+
+    One that is not `readable` is no JSON.
+    """
 
     id: str | None
     answered: Answered
     group: str | None = None
+    readable: bool = True
 
 
 def single(found: Answered) -> Response:
@@ -38,6 +42,7 @@ def _json(one: Given) -> str:
     found = one.answered
     group = f'"atomicityGroup":{dumps(one.group)},' if one.group else ""
     body = f', "body" :{dumps(found.body)}' if found.has_body else ""
+    body = body if one.readable else ', "body" : '
     return f'{{"id":{dumps(one.id)},{group}"status":{found.status},"headers":{dumps(dict(found.headers))}{body}}}'
 
 

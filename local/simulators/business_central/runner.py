@@ -169,7 +169,8 @@ class _Run:
         effect = fault.effect if fault else None
         named = f"{operation.id}-{uuid.uuid4().hex[:8]}" if effect == "foreign-id" else operation.id
         # A group comes back under a name that the library makes up.
-        one = Given(named, found, str(uuid.uuid4()) if operation.group is not None else None)
+        group = str(uuid.uuid4()) if operation.group is not None else None
+        one = Given(named, found, group, effect != "unreadable")
         self.given += [one] * {"drop": 0, "double": 2}.get(effect or "", 1)
 
     def mark_rolled_back(self) -> None:

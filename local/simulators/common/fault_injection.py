@@ -1,11 +1,14 @@
 """Carries faults out: between a call's arrival and its answer, for any of the simulated systems."""
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from urllib.parse import urlencode, urlsplit
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from local.simulators.common.faults import Fault, Faults, Occasion
 from local.simulators.common.server import Cut
@@ -23,7 +26,10 @@ _LIMIT_TEXTS = {
     " utilization.",
 }
 _PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
-_NEED_THE_TRUE_ANSWER = {"malformed", "foreign-next-link", "reversed", "shuffled"}
+LOGIN = "/login"
+"""Where a person could sign in."""
+_MEGABYTE = bytes(1024 * 1024)
+_NEED_THE_TRUE_ANSWER = {"malformed", "foreign-next-link", "reversed", "shuffled", "bom", "drip"}
 
 
 class Misbehaviour:
@@ -60,6 +66,11 @@ class Misbehaviour:
             "malformed": _malformed,
             "cut": _cut,
             "redirect": self._redirect,
+            "login": self._login,
+            "empty": _empty,
+            "bom": _with_bom,
+            "drip": _drip,
+            "bomb": _bomb,
             "foreign-next-link": self._foreign_next_link,
             **(more or {}),
         }
@@ -99,6 +110,11 @@ class Misbehaviour:
     def _redirect(self, fault: Fault, call: Occasion, _answer: Response | None) -> Response:
         return Response(status_code=302, headers={"Location": self._at(fault, call)})
 
+    def _login(self, fault: Fault, call: Occasion, _answer: Response | None) -> Response:
+        origin = urlsplit(fault.to or self._elsewhere())
+        page = f"{origin.scheme}://{origin.netloc}{LOGIN}?{urlencode({'ReturnUrl': call.path})}"
+        return Response(status_code=302, headers={"Location": page})
+
     def _foreign_next_link(self, fault: Fault, call: Occasion, answer: Response | None) -> Response:
         content = json.loads(_body(answer) or b"{}")
         return _json(200, {**content, "@odata.nextLink": self._at(fault, call)})
@@ -120,6 +136,49 @@ def _html(fault: Fault, _call: Occasion, _answer: Response | None) -> Response:
 def _malformed(_fault: Fault, _call: Occasion, answer: Response | None) -> Response:
     body = _body(answer)
     return Response(body[: len(body) // 2] or b"{", media_type="application/json")
+
+
+def login_page() -> Response:
+    """Return the page where a person could sign in."""
+    return HTMLResponse(_PAGE.format("Sign in to your account"))
+
+
+def _empty(fault: Fault, _call: Occasion, _answer: Response | None) -> Response:
+    return Response(status_code=fault.status or 404)
+
+
+def _with_bom(_fault: Fault, _call: Occasion, answer: Response | None) -> Response:
+    return _like(answer, b"\xef\xbb\xbf" + _body(answer))
+
+
+def _drip(fault: Fault, _call: Occasion, answer: Response | None) -> Response:
+    body = _body(answer)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        for at in range(len(body)):
+            await asyncio.sleep(fault.pause)
+            yield body[at : at + 1]
+
+    return StreamingResponse(dripping(), answer.status_code if answer else 200, dict(answer.headers) if answer else {})
+
+
+def _bomb(fault: Fault, _call: Occasion, _answer: Response | None) -> Response:
+    headers = {"Content-Encoding": "gzip"}
+    return StreamingResponse(_zeros(fault.megabytes), 200, headers, media_type="application/json")
+
+
+def _zeros(megabytes: int) -> Iterator[bytes]:
+    """Yield zeros as gzip, made as they are sent."""
+    packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
+    for _ in range(megabytes):
+        yield packer.compress(_MEGABYTE)
+    yield packer.flush()
+
+
+def _like(answer: Response | None, body: bytes) -> Response:
+    """Return an answer with another body."""
+    headers = {name: value for name, value in answer.headers.items() if name != "content-length"} if answer else {}
+    return Response(body, answer.status_code if answer else 200, headers)
 
 
 def _cut(_fault: Fault, _call: Occasion, _answer: Response | None) -> Response:

@@ -16,6 +16,11 @@ type Effect = Literal[
     "malformed",  # acts and answers half of the JSON
     "cut",  # closes the connection without an answer
     "redirect",  # answers 302 to another origin
+    "login",  # answers 302 to a page of another origin, where a person could sign in
+    "empty",  # answers `status`, 404 unless given, without a body
+    "bom",  # acts and answers with a byte order mark before the body
+    "drip",  # acts and answers byte by byte, with `pause` between them
+    "bomb",  # answers `megabytes` of zeros, which are small on the way (gzip)
     "hold",  # answers only after release()
     "foreign-next-link",  # acts and adds an @odata.nextLink to another origin
     "not-successful",  # answers the action with 200 and IsSuccess false
@@ -24,6 +29,7 @@ type Effect = Literal[
     "shuffled",  # acts and answers a batch's operations in an order drawn by `seed`
     "drop",  # acts on an operation and leaves its answer out
     "double",  # acts on an operation and answers it twice
+    "unreadable",  # acts on an operation and answers it with what is no JSON
     "foreign-id",  # acts on an operation and answers it under an id that nobody asked for
     "conflict",  # answers 500 with the engine's OptimisticLockingException
 ]
@@ -42,7 +48,7 @@ type Kind = Literal[
 ]
 type Limit = Literal["requests", "time", "concurrent", "resources"]
 
-_OF_OPERATIONS = ("drop", "double", "foreign-id")
+_OF_OPERATIONS = ("drop", "double", "unreadable", "foreign-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,9 @@ class Fault(BaseModel):
         times: How many calls it strikes; null for always.
         after: The system acts on the call first, and only the answer suffers (cut, hold, status, html, redirect ...).
         operations: The system acts on so many operations of the batch first, and on no more.
-        status: The HTTP status of `status` and `html`.
+        status: The HTTP status of `status`, `html` and `empty`.
+        pause: How many seconds are between two bytes of a `drip`.
+        megabytes: How large the answer of a `bomb` is.
         retry_after: Seconds for a Retry-After header; none is sent while null.
         retry_after_as_date: Send Retry-After as an HTTP date.
         limit: Which limit a `throttle` names.
@@ -100,6 +108,8 @@ class Fault(BaseModel):
     after: bool = False
     operations: int | None = Field(default=None, ge=0)
     status: int | None = Field(default=None, ge=200, le=599)
+    pause: float = Field(default=1, ge=0)
+    megabytes: int = Field(default=300, ge=1)
     retry_after: int | None = Field(default=None, ge=0)
     retry_after_as_date: bool = False
     limit: Limit = "resources"

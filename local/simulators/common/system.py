@@ -7,10 +7,10 @@ from typing import ClassVar
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from local.simulators.common.call_log import CallLog
-from local.simulators.common.fault_injection import Misbehaviour
+from local.simulators.common.fault_injection import LOGIN, Misbehaviour, login_page
 from local.simulators.common.faults import Faults, Occasion
 from local.simulators.common.server import Cut, Server
 
@@ -63,8 +63,9 @@ class SimulatedSystem:
         raise NotImplementedError
 
     def serve(self, *routes: BaseRoute) -> None:
-        """Serve these routes."""
-        self._server.start(Starlette(routes=routes))
+        """Serve these routes, and a page to sign in."""
+        login = Route(LOGIN, lambda _request: login_page(), methods=["GET"])
+        self._server.start(Starlette(routes=[login, *routes]))
 
     def ask_to_stop(self) -> None:
         """Cut what is held and let the server end, without waiting."""

@@ -1,6 +1,5 @@
 """The one way out: what is repeated, how often, after which pause; and where no call ever goes."""
 
-import contextlib
 import gzip
 import http.server
 import socket
@@ -497,28 +496,18 @@ def test_f3_a_redirect_ran_nothing_and_is_not_followed(scripted: Scripted, repea
 
 
 @KINDS
-def test_d4_an_answer_that_drips_is_none(turned: TurnedClock, repeats: Repeats) -> None:
+def test_d4_an_answer_that_drips_is_none(
+    landscape: Landscape, fo: FinanceOperations, job: int, turned: TurnedClock, repeats: Repeats
+) -> None:
     assert turned.slept == []
-    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(4) as threads:
-
-        def drip() -> None:
-            peer, _ = server.accept()
-            with peer, contextlib.suppress(OSError):
-                peer.recv(65536)
-                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
-                for _ in range(10_000):
-                    peer.sendall(b"x")
-                    threading.Event().wait(0.02)
-
-        drips = [threads.submit(drip) for _ in range(repeats.no_answer + 1)]
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        slow = Connection(target(url, connect_timeout=0.05, read_timeout=0.2), Unsigned())
-        began = time.monotonic()
-        with pytest.raises(NoAnswer, match="did not end in time"):
-            called(slow, 1, repeats)
-        assert time.monotonic() - began < 5
-        for one in drips:
-            one.result(10)
+    fo.faults.add("drip", pause=0.02, times=None)
+    known = Targets(landscape.settings).named("fo")
+    slow = Connection(known.model_copy(update={"connect_timeout": 0.05, "read_timeout": 0.2}))
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="did not end in time"):
+        called(slow, job, repeats)
+    assert time.monotonic() - began < 5
+    assert len(fo.book.calls(job=job)) == repeats.no_answer + 1
 
 
 PACKED = gzip.compress(b'{"a":' + b"1" * 1000 + b"}")
@@ -537,11 +526,13 @@ def test_an_answer_in_chunks_is_read_to_its_end_or_is_none(scripted: Scripted, p
             called(scripted.connection(), 1, WRITE)
 
 
-def test_d4_an_answer_that_is_too_large_when_unpacked_is_none(scripted: Scripted) -> None:
-    bomb = gzip.compress(bytes(50_000_000))
-    scripted.answers = [(200, {"Content-Encoding": "gzip"}, bomb)]
+def test_d4_an_answer_that_is_too_large_when_unpacked_is_none(
+    landscape: Landscape, fo: FinanceOperations, job: int
+) -> None:
+    fo.faults.add("bomb")
+    known = Targets(landscape.settings).named("fo")
     with pytest.raises(NoAnswer, match=r"more than TARGETS__FO__ANSWER_BYTES \(1000000\)"):
-        called(scripted.connection(answer_bytes=1_000_000), 1, WRITE)
+        called(Connection(known.model_copy(update={"answer_bytes": 1_000_000})), job, WRITE)
 
 
 def test_d2_a_target_has_its_share_of_the_threads(turned: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> None:
