@@ -114,7 +114,7 @@ class World:
         """Return a run that waits."""
         self.fo.faults.add("throttle", kind="action", times=None, retry_after=60)
         answer = self.batcher.post(
-            REQUEUE, {"batchJobIds": self.jobs(1), "reason": "r", "target": "fo"}, headers={"Prefer": "respond-async"}
+            REQUEUE, {"batchJobId": self.jobs(1)[0], "target": "fo"}, headers={"Prefer": "respond-async"}
         )
         return answer.headers["Nightshift-Run"]
 
