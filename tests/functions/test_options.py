@@ -345,6 +345,7 @@ def called(machine: Machine, name: str, option: str, row: Row, value: object) ->
     return seen(world, world.send(path, surface.with_option(body, option, value)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "option"), [(name, option) for name, rows in ROWS.items() for option in rows])
 def test_b1_an_option_has_an_effect(machine: Machine, name: str, option: str) -> None:
     """B1: on what the row names."""
