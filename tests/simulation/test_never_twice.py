@@ -6,7 +6,7 @@ sending. The book of the simulated system is the judge.
 
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import PROFILE
@@ -18,8 +18,12 @@ from tests.simulation.judge import judge
 from tests.simulation.plays import QUARREL, Move, Story, play, stories, tell
 from tests.simulation.world import App
 
+_QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
+"""To shrink a play takes minutes; the thorough profile takes up the one that failed, and shrinks it."""
 MANY = settings(
-    max_examples=1500 if PROFILE == "thorough" else 60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=1500 if PROFILE == "thorough" else 20,
+    phases=(*_QUICK, Phase.shrink) if PROFILE == "thorough" else _QUICK,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 RETRIES = ("retry", "other retry", "some", "newest", "keyed", "check", "cancel", "housekeeping")
 
