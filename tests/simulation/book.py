@@ -28,13 +28,14 @@ Fault = Literal[
     "late",
     "very late",
     "broken",
+    "broken after",
     "killed before",
     "killed after",
     "killed late",
 ]
 """What becomes of a call that changes something. Cut: it never arrived, and nobody knows; lost: its answer is; late: it
-takes effect when nobody waits for it any more; broken: the system answers 500 when it has done a part of it; killed:
-its sender dies."""
+takes effect when nobody waits for it any more; broken: the system answers 500 when it has done a part of it, or all of
+it; killed: its sender dies."""
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 _LATE = {"late": 40, "very late": 590, "killed late": 590}
 """Seconds after which it takes effect; a target's time for late effects is ten minutes."""
@@ -123,7 +124,7 @@ class System:
         """Let all that was done fail anew, where there is such a thing."""
 
     def meddle(self) -> None:
-        """Let somebody else do what a run may take for its own doing."""
+        """Let somebody else change what a run looks at to find out what its call did."""
 
     def change(self, act: Callable[[], Answer], part: Callable[[], object]) -> Answer:
         """Do what a call asks for, unless it goes wrong; `part` does only some of it."""
@@ -134,8 +135,8 @@ class System:
             raise requests.exceptions.ConnectTimeout(ConnectTimeoutError("nobody is there"))
         if fault in _LATE:
             self._pending.append((clock.now() + timedelta(seconds=_LATE[fault]), act))
-        elif fault == "broken":
-            part()
+        elif fault.startswith("broken"):
+            act() if fault == "broken after" else part()
             return Answer(500, {"error": {"code": "Unknown", "message": "The connection was lost."}})
         elif fault in ("well", "lost", "killed after"):
             answer = act()

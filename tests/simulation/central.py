@@ -16,23 +16,30 @@ class Central(System):
 
     Attributes:
         busy: How many of its next calls are throttled inside: each second operation of them.
+        others: Records of somebody else.
     """
 
     def __init__(self, items: Sequence[str], bad: Iterable[str] = ()) -> None:
         super().__init__(items)
         self.bad = set(bad)
         self.busy = 0
+        self.others: list[str] = []
 
     def answer(self, message: Message) -> Answer:
         if message.method == "GET":
             number = re.search(r"documentNumber eq '(\w+)'", unquote(message.query))
-            rows: list[Operation] = [{} for one in self.book if number and one.item == number[1]]
+            written = [one.item for one in self.book] + self.others
+            rows: list[Operation] = [{} for one in written if number and one == number[1]]
             return Answer(200, {"value": rows[:2]})
         operations: list[Operation] = message.content["requests"]
         some = operations[: len(operations) // 2 + 1]
         return self.change(
             lambda: Answer(200, {"responses": self._run(operations, message)}), lambda: self._run(some, message)
         )
+
+    def meddle(self) -> None:
+        """Let somebody write two records that look like one of ours."""
+        self.others += [self.items[0]] * 2
 
     def _run(self, operations: Sequence[Operation], message: Message) -> list[Operation]:
         """Run operations; without continue-on-error, the first that fails ends it."""

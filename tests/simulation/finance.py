@@ -47,6 +47,12 @@ class Finance(System):
                 job.status, job.failures = "Error", job.failures + 1
                 job.ended = f"{clock.now() + timedelta(seconds=job.failures):%Y-%m-%dT%H:%M:%SZ}"
 
+    def meddle(self) -> None:
+        """Let somebody cancel a failed job: a state that no requeue leads to."""
+        job = self.jobs[self.items[0]]
+        if job.status == "Error":
+            job.status = "Canceled"
+
     def _requeue(self, job: Job, run: str) -> Answer:
         self.book.append(Effect(run, job.number, job.failures, f"Error {job.ended}"))
         job.status = "Waiting"

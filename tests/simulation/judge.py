@@ -22,9 +22,23 @@ def judge(world: World) -> None:
     assert not twice, (twice, book)
     told = dict(_told(world))
     assert {one.run for one in book} <= {source.run for source, _ in told.values()}
+    _is_handed_on_once(world)
     for run, (source, items) in told.items():
         assert len(items) == len({item.id for item in items}), (run, items)
         _agrees(run, source, {item.id: item for item in items}, book)
+
+
+def _is_handed_on_once(world: World) -> None:
+    """Fail if two runs have come to an item that both took of one run, whatever stopped the second one there."""
+    specs = [spec for run in world.runs if (spec := records.known_spec(world.store, run)) and spec.taken_from]
+    come_to = [
+        (spec.taken_from, item.id)
+        for spec in specs
+        for item in records.all_items(world.store, spec.run)
+        if item.outcome is not Ending.NOT_ATTEMPTED
+    ]
+    twice = {one: count for one, count in Counter(come_to).items() if count > 1}
+    assert not twice, (twice, specs)
 
 
 def _told(world: World) -> Iterator[tuple[str, tuple[RunSpec, list[Item]]]]:

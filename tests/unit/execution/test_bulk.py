@@ -389,6 +389,7 @@ def test_what_nothing_tells_of_a_sender_that_is_gone_says_no_more_than_is_known(
 
 
 def test_a_person_is_told_from_when_a_check_can_tell(store: Store, engine: Engine) -> None:
+    """A6: a check that comes too early shows nothing."""
     engine.faults = ["killed before"]
     with pytest.raises(Killed):
         bulk.send(round_of(store, engine))
