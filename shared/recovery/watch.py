@@ -29,8 +29,6 @@ from shared.transport.deadline import with_deadline
 
 _FIRST_TICK = 15.0
 _LONGEST_TICK = 300.0
-_LONGEST_IDLE = 60.0
-"""Seconds between two steps of a run that waits for a probe: then it sees that its target was stopped."""
 _GROWTH = 1.5
 _BUDGET = timedelta(seconds=60)
 _MOST_WAVES = 400
@@ -334,7 +332,7 @@ def _until_next(progress: Progress, tries: int, now: datetime, until: datetime) 
     open_items = any(one.is_open for one in progress.watched.values())
     times = [until, *(due for track in progress.tracks.values() if (due := waves.probe_due(track)) and due > now)]
     pauses = [(time - now).total_seconds() for time in times if time > now]
-    return max(min([_pause(tries) if open_items else _LONGEST_IDLE, *pauses]), 1.0)
+    return max(min([_pause(tries) if open_items else _LONGEST_TICK, *pauses]), 1.0)
 
 
 def _pause(tries: int) -> float:

@@ -247,7 +247,7 @@ def test_f10_a_stop_ends_a_night_that_waits_for_its_probe(retrier: Retrier) -> N
     executed = sum(retrier.engine.executions(job) for job in jobs)
     headers = {"Nightshift-Target": None}
     retrier.post("stop", {"target": "camunda", "reason": "wrong night"}, headers=headers)
-    retrier.machine.clock.advance(70)
+    retrier.machine.clock.advance(310)
     retrier.post("resume", {"target": "camunda", "reason": "it is over"}, headers=headers)
     told = get(retrier, f"runs/{night['id']}", limit="1000")
     left = [item for item in told["items"] if item["outcome"] == "not_attempted"]

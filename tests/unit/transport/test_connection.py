@@ -142,7 +142,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
-        self.close_connection = int(more.get("Content-Length", "0")) > len(content)
+        is_cut = int(more.get("Content-Length", "0")) > len(content)
+        self.close_connection = is_cut or more.get("Connection") == "close"
 
     do_GET = do_POST = answer  # noqa: N815 - the library's names
 
