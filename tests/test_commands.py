@@ -52,7 +52,7 @@ def ran(folder: Path, *given: str, python: str = BARE) -> subprocess.CompletedPr
     )
 
 
-def test_help_names_each_command_in_a_line_before_anything_is_set_up(clone: Path) -> None:
+def test_g12_help_names_each_command_in_a_line_before_anything_is_set_up(clone: Path) -> None:
     done = ran(clone, "-m", "local", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     told = re.findall(r"^    (\w+) {2,}\w.+[\w)/]$", done.stdout, re.MULTILINE)
@@ -61,7 +61,7 @@ def test_help_names_each_command_in_a_line_before_anything_is_set_up(clone: Path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_a_command_runs_nothing(clone: Path, command: str) -> None:
+def test_g12_the_help_of_a_command_runs_nothing(clone: Path, command: str) -> None:
     done = ran(clone, "-m", "local", command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: python -m local {command} [-h]")
@@ -175,7 +175,7 @@ def test_coverage_is_told_and_demanded_where_it_is_asked_for(pytests: list[list[
         (["-m", "slow", "tests/engine"], True, True),
     ],
 )
-def test_some_tests_run_without_coverage(
+def test_g12_some_tests_run_without_coverage(
     pytests: list[list[str]], given: list[str], *, parallel: bool, quick: bool
 ) -> None:
     assert commands.run("test", given) == 0

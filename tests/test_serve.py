@@ -246,7 +246,7 @@ class Pasted:
 
 @pytest.mark.slow
 @with_curl
-def test_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path: Path) -> None:
+def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path: Path) -> None:
     with serving(tmp_path / "calls.http") as served:
         pasted = Pasted(served)
         for title in ("health", "systems", "failures", "policy", "put_policy", "put_policy"):
@@ -328,7 +328,7 @@ def test_the_http_file_holds_every_call(served: Served) -> None:
 @pytest.mark.slow
 @on_posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def test_g11_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path / "calls.http") as served:
         processes = served.processes()
         assert len(processes) > 3 or not Path("/proc").is_dir()
@@ -371,7 +371,7 @@ def test_sigterm_to_the_process_that_only_sets_up_ends_both(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_own_settings_are_used_and_their_system_is_not_simulated(tmp_path: Path) -> None:
+def test_g13_own_settings_are_used_and_their_system_is_not_simulated(tmp_path: Path) -> None:
     file = tmp_path / "own.json"
     with Landscape(lambda: datetime.now(UTC)) as theirs:
         job = theirs.finance_operations.jobs.add(description="Theirs")
@@ -411,7 +411,7 @@ VALUES = {
 }
 
 
-def test_settings_of_the_environment_count_and_those_of_the_file_go_before_them(tmp_path: Path) -> None:
+def test_g13_settings_of_the_environment_count_and_those_of_the_file_go_before_them(tmp_path: Path) -> None:
     file = tmp_path / "plain.json"
     file.write_text(json.dumps({"TARGETS__FO__URL": "https://other.example", "SWEEP_MODE": "off"}), "utf-8")
     own = own_settings.read(file, {**VALUES, "SWEEP_MODE": "apply", "PLAN_TTL": "3", "PATH": "/bin", "STORE": ""})
@@ -480,7 +480,7 @@ def fixed() -> Mapping[str, int]:
 
 
 @pytest.mark.slow
-def test_fixed_ports_and_a_key_can_be_relied_on(tmp_path: Path, fixed: Mapping[str, int]) -> None:
+def test_g13_fixed_ports_and_a_key_can_be_relied_on(tmp_path: Path, fixed: Mapping[str, int]) -> None:
     settings = {KEY_VARIABLE: "of-the-environment"}
     with serving(tmp_path / "calls.http", "--fixed-ports", "--key", "of-a-script", settings=settings) as served:
         jobs = requests.get(f"http://127.0.0.1:{fixed['finance-operations']}/local/jobs", timeout=PATIENCE)
@@ -522,7 +522,7 @@ def test_a_system_that_is_not_simulated_takes_no_fixed_port(fixed: Mapping[str, 
         assert landscape.settings == {}
 
 
-def test_the_http_file_asks_for_the_version_that_a_change_is_made_to() -> None:
+def test_g14_the_http_file_asks_for_the_version_that_a_change_is_made_to() -> None:
     policy = FunctionInfo("policy", "http", "policy", ("GET",), "FUNCTION")
     change = FunctionInfo("put_policy", "http", "policy", ("PUT",), "FUNCTION")
     host = Host(ROOT, {})

@@ -211,5 +211,7 @@ def _brief(answer: Any) -> str:  # noqa: ANN401 - JSON is any value
         return str(answer)
     if "next" not in answer:
         return json.dumps(answer)
-    errors = "".join(f"\n{one['pointer'] or one['parameter']}: {one['detail']}" for one in answer["errors"])
+    errors = "".join(
+        f"\n{one['pointer'] or one['header'] or one['parameter']}: {one['detail']}" for one in answer["errors"]
+    )
     return f"{answer['type'].rpartition(':')[2]}: {answer['detail']} {answer['next']}{errors}"

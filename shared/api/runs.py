@@ -1,15 +1,18 @@
 """`runs` and `run`: the list of runs, and one run with a page of its items."""
 
 import asyncio
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
+from typing import get_args
 from urllib.parse import urlencode
 
 from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
 from shared.core.outcome import Ending, Recovery
 from shared.core.response import Response
 from shared.core.settings import app_settings
+from shared.core.targets import System
 from shared.durable import open_runs
 from shared.durable.engine import Engine
 from shared.durable.open_runs import OpenRunState
@@ -24,9 +27,26 @@ from shared.validation.request import Call
 
 RUN_PARAMETERS = ("after", "limit", "outcome", "recovery")
 LIST_PARAMETERS = ("after", "day", "function", "limit", "state", "system", "target")
+RUN_FUNCTIONS = (
+    "requeue",
+    "requeue_native",
+    "batch_job_event",
+    "batch",
+    "set_retries",
+    "delete_batch",
+    "sweep",
+    "nightly_requeue",
+    "nightly_retries",
+    "nightly_batch",
+    "apply",
+    "retry",
+    "check",
+)
+"""The functions that begin runs."""
 _MOST_PAGES = 20
+"""How many pages of the index one call reads; it may return fewer runs than `limit`, and a link."""
 _MOST_READ = 200
-"""How many pages of the index, and how many runs, one call reads; it may return fewer runs than `limit`, and a link."""
+"""How many runs one call reads, to look for those in a state."""
 
 
 async def get_run(call: Call, engine: Engine) -> Response:
@@ -68,26 +88,42 @@ class _Wanted:
 
     day: str | None
     state: str | None
-    indexed: dict[str, str]
+    indexed: Mapping[str, str | None]
     """What the index knows: function, system and target."""
     limit: int
     after: Position
 
     @classmethod
     def read(cls, call: Call) -> "_Wanted":
-        day = call.params.get("day")
-        if day is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
-            raise wrong_parameter("day", "must be a date as YYYY-MM-DD")
         try:
             after = Position.read(call.params.get("after", ""))
         except ValueError:
             raise wrong_parameter("after", "must be that of a nextLink") from None
-        indexed = {name: call.params[name] for name in ("function", "system", "target") if name in call.params}
-        return cls(day, choice(call, "state", State), indexed, number(call, "limit", PAGE, most=PAGE), after)
+        indexed = {
+            "function": choice(call, "function", RUN_FUNCTIONS),
+            "system": choice(call, "system", get_args(System)),
+            # A target that is no longer in the settings has runs, too.
+            "target": call.params["target"].lower() if "target" in call.params else None,
+        }
+        return cls(_day(call), choice(call, "state", State), indexed, number(call, "limit", PAGE, most=PAGE), after)
 
     def lists(self, one: IndexedRun) -> bool:
         """Return whether a run may be one of these, as far as the index knows."""
-        return all(getattr(one, name) == value for name, value in self.indexed.items())
+        return all(value in (None, getattr(one, name)) for name, value in self.indexed.items())
+
+
+def _day(call: Call) -> str | None:
+    day = call.params.get("day")
+    if day is not None and not _is_date(day):
+        raise wrong_parameter("day", "must be a date as YYYY-MM-DD")
+    return day
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _with_page(store: Store, spec: RunSpec, head: Run, call: Call) -> Run:
@@ -124,7 +160,7 @@ async def _read_run(run_id: str, engine: Engine) -> Run:
     store = app_store()
     head = await asyncio.to_thread(records.read_report, store, run_id)
     if head:
-        return head
+        return await asyncio.to_thread(view.present, store, head)
     spec = await asyncio.to_thread(records.read_spec, store, run_id)
     return view.run_of(spec, OpenRunState(await engine.phase(spec.run)).state)
 

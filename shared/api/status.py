@@ -16,8 +16,9 @@ from shared.policy import switches
 from shared.runs import notices, records
 from shared.storage.app import app_store
 from shared.storage.base import Store
+from shared.systems.contract import SystemDefinition
 from shared.systems.registry import definition_of
-from shared.transport.connection import connection
+from shared.transport.connection import Connection, connection
 from shared.validation.request import Call
 
 _STATES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
@@ -90,10 +91,17 @@ def _probed(target: Target) -> dict[str, Any]:
     try:
         connected = connection(target)
         definition.probe(connected)
-        return {**_entry(target.name, target.system, "ok"), "limits": list(definition.limits(connected))}
     except ItemProblem as problem:
         state = _STATES.get(type(problem), "not reachable")
         return _entry(target.name, target.system, state, problem.detail, problem.next_step)
+    return {**_entry(target.name, target.system, "ok"), "limits": _limits(definition, connected)}
+
+
+def _limits(definition: SystemDefinition, connected: Connection) -> list[str]:
+    try:
+        return list(definition.limits(connected))
+    except ItemProblem as problem:
+        return [f"What the app's user can see is not known: {problem.detail}"]
 
 
 def _entry(

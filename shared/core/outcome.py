@@ -90,7 +90,7 @@ class Outcome(Plain):
             "rule": self.rule,
             "wouldAllow": self.would_allow,
         }
-        found = kind(self.reason, run=run, members={name: value for name, value in members.items() if value})
+        found = kind(self.reason, run=run, members=members)
         if not isinstance(found, ItemProblem):
             raise TypeError(f"{self.problem} is not a problem of an item")
         return found

@@ -38,7 +38,7 @@ def permitted(spec: RunSpec, policy: PolicyDocument, seen: Snapshot, claim: Call
         LeftToSweep: events have made all their attempts.
     """
     decision = decide(policy.rules, seen.facts, spec.by)
-    rule = f"{decision.rule}@{policy.version}" if decision.rule else None
+    rule = decision.named(policy.version)
     if not (decision.allowed or (spec.override and decision.rule is None)):
         # A rule that denies it was written by a person; only where no rule speaks of it, one may be missing.
         members = {"rule": rule, "wouldAllow": suggested_rule(seen.facts) if decision.rule is None else None}

@@ -169,7 +169,7 @@ def _denial(context: ChunkContext, policy: PolicyDocument, one: BatchOperation) 
     decision = decide(policy.rules, context.sender.facts(one), context.spec.by)
     if decision.allowed:
         return None
-    return PolicyDenied(decision.reason, members={"rule": f"{decision.rule or 'no rule'}@{policy.version}"})
+    return PolicyDenied(decision.reason, members={"rule": decision.named(policy.version)})
 
 
 def _dependency(

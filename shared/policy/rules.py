@@ -83,6 +83,10 @@ class Decision:
     cap: int | None = None
     waits: tuple[int, ...] = ()
 
+    def named(self, version: int) -> str | None:
+        """Return the rule as reports name it, `rule@version` of the policy; None if no rule matched."""
+        return f"{self.rule}@{version}" if self.rule else None
+
     @property
     def reason(self) -> str:
         """The decision as a sentence."""

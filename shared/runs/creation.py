@@ -201,10 +201,10 @@ def _record_of(
 def _keeps_its_items(store: Store, run: str) -> bool:
     """Return whether a run holds the items that it took, and no other run took what it left."""
     spec = records.known_spec(store, run)
-    return spec is not None and _holds(store, spec) and handed_on.is_whole(store, run)
+    return spec is not None and _confirms(store, spec) and handed_on.is_whole(store, run)
 
 
-def _holds(store: Store, spec: RunSpec) -> bool:
+def _confirms(store: Store, spec: RunSpec) -> bool:
     """Return whether a run holds the items that it took of another one."""
     return spec.taken_from is None or handed_on.confirm(store, spec.taken_from, spec.run)
 
@@ -230,7 +230,7 @@ def take_over(
         KeyReused: another request has the key.
     """
     source = records.known_spec(store, wanted.source)
-    if source and not _holds(store, source):
+    if source and not _confirms(store, source):
         text = f"Run {source.run} never started: it lost its items to another run. Retry run {source.taken_from}."
         raise HandedOn(text, run=source.taken_from)
     while True:

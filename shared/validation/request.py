@@ -38,6 +38,14 @@ class Call:
             request.get_body(),
         )
 
+    def check_host(self) -> None:
+        """Refuse a Host that can't be a part of a link.
+
+        Raises:
+            HeaderNotValid: see `origin`.
+        """
+        _ = self.origin
+
     @property
     def origin(self) -> str:
         """Return the scheme and the host of the request's URL, which comes from the header Host.

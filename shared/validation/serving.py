@@ -24,8 +24,7 @@ async def serve(
     """
     call = Call.of(request, function)
     try:
-        # Refuses a Host that can't be a part of a link.
-        _ = call.origin
+        call.check_host()
         _check_parameters(call, parameters)
         response = await work(call)
     except Problem as problem:

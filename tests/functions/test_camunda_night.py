@@ -107,6 +107,7 @@ def test_the_cap_takes_the_first_ones_and_how_many_retries_is_a_setting() -> Non
         assert [retrier.engine.executions(job) for job in jobs] == [0, 3, 3]
 
 
+@pytest.mark.slow
 def test_causes_are_tried_by_themselves_and_ids_make_no_other_cause(retrier: Retrier) -> None:
     retrier.engine.break_cause(CAUSE)
     bad = [

@@ -108,6 +108,15 @@ def test_an_unknown_body_is_answered_with_its_names_and_no_value(caller: Caller)
     assert "31337" not in caller.machine.host.log()
 
 
+def test_c4_a_foreign_event_spoils_no_other_of_its_delivery(caller: Caller) -> None:
+    first, second = caller.failed_job(), caller.failed_job()
+    foreign = {"BusinessEventId": "VendorInvoicePostedBusinessEvent", "EventId": "e-foreign", "ControlNumber": 1}
+    answer = send(caller, [failed(first, "e-first"), foreign, failed(second, "e-second")])
+    assert (answer.status_code, answer.json()) == (200, results(3, started=2, ignored=1))
+    caller.machine.clock.advance(600)
+    assert [caller.actions(job) for job in (first, second)] == [1, 1]
+
+
 def test_the_same_event_starts_nothing_twice(caller: Caller) -> None:
     job = caller.failed_job(outcomes=["stuck"])
     event = failed(job, "e-same")

@@ -55,6 +55,7 @@ def test_d5_a_selection_that_cannot_be_read_waits_and_says_why(retrier: Retrier)
     assert {item["id"] for item in told["items"]} == jobs
 
 
+@pytest.mark.slow
 def test_d5_a_sweep_that_gives_up_says_so_once(any_caller: Caller) -> None:
     allow_all(any_caller)
     any_caller.system.faults.add("status", status=503, kind="list", times=None)

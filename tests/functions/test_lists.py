@@ -134,6 +134,17 @@ def test_failures_shows_what_a_sweep_would_see(caller: Caller) -> None:
     assert "after=1" in page["nextLink"]
 
 
+def test_f2_a_page_of_failures_is_whole_although_the_system_pages_by_less(caller: Caller) -> None:
+    jobs = {str(caller.failed_job()) for _ in range(10)}
+    before, caller.system.behaviour.page_size = caller.system.behaviour.page_size, 3
+    page = get(caller, "failures", target="fo", limit="7")
+    key = {"x-functions-key": caller.machine.host.function_key}
+    rest = requests.get(page["nextLink"], headers=key, timeout=30).json()
+    caller.system.behaviour.page_size = before
+    assert (len(page["value"]), len(rest["value"]), rest["nextLink"]) == (7, 3, None)
+    assert {one["id"] for one in [*page["value"], *rest["value"]]} == jobs
+
+
 def test_a_plan_touches_nothing_that_changed(caller: Caller) -> None:
     allow_all(caller)
     jobs = [caller.failed_job() for _ in range(4)]

@@ -102,6 +102,22 @@ def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(
     assert not [one for one in get(night_caller, "systems")["needsPerson"] if one.get("item") == str(job)]
 
 
+@pytest.mark.slow
+def test_b5_a_retry_of_what_a_night_left_is_as_careful_and_is_watched(night_caller: Caller) -> None:
+    jobs = [night_caller.failed_job() for _ in range(7)]
+    for job in jobs:
+        night_caller.system.faults.add("status", status=403, kind="action", job=job, times=1)
+    told = last_night(night_caller)
+    night_caller.system.faults.clear()
+    headers = {"Nightshift-Target": None, "Prefer": "respond-async"}
+    retried = night_caller.post(f"runs/{told['id']}/retry", {"reason": "the right is back"}, headers=headers)
+    night_caller.machine.clock.advance(3600)
+    again = night_caller.run(retried)
+    assert (again["waves"], again["parent"]) == ("careful", told["id"])
+    assert counted(again, "recovery") == {"recovered": len(again["items"])}
+    assert len(again["items"]) >= 1
+
+
 def test_a_follow_up_does_not_delay_the_answer(caller: Caller) -> None:
     job = caller.failed_job()
     answer = caller.post(REQUEUE, {"batchJobId": job, "followUp": True})

@@ -1,12 +1,15 @@
 """Shapes that tools can read: a member is always there, and query parameters are as strict as bodies."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 
+from local.environment import ROOT
 from local.stack import Machine
+from shared.api.runs import RUN_FUNCTIONS
 from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, many, problem
 from tests.functions.camunda_calling import Retrier
 
@@ -118,6 +121,9 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("runs", {"state": "bogus"}),
     ("runs", {"status": "ended"}),
     ("runs", {"after": "bogus"}),
+    ("runs", {"function": "requeu"}),
+    ("runs", {"system": "bogus"}),
+    ("runs", {"day": "2026-13-99"}),
     ("failures", {"company": "USMF", "target": "fo"}),
     ("systems", {"target": "fo"}),
     ("policy", {"version": "1"}),
@@ -129,6 +135,17 @@ WRONG: list[tuple[str, dict[str, str]]] = [
 def test_g8_a_parameter_that_is_unknown_or_wrong_is_named(caller: Caller, path: str, params: dict[str, str]) -> None:
     told = problem(asked(caller, path, **params), 422, "not-valid")
     assert [one["parameter"] for one in told["errors"]] == [next(iter(params))]
+
+
+def test_g8_the_functions_that_runs_can_be_listed_of_exist() -> None:
+    source = (ROOT / "function_app.py").read_text()
+    assert set(RUN_FUNCTIONS) <= set(re.findall(r"^async def (\w+)\(", source, re.MULTILINE))
+    assert set(re.findall(r"^async def (nightly_\w+)\(", source, re.MULTILINE)) <= set(RUN_FUNCTIONS)
+
+
+def test_g8_a_target_is_found_in_any_case(caller: Caller) -> None:
+    run = caller.requeue(caller.failed_job()).headers["Nightshift-Run"]
+    assert [one["id"] for one in get(caller, "runs", target="FO", limit="1")["value"]] == [run]
 
 
 def test_g8_the_parameters_of_a_run_are_strict_and_useful(caller: Caller) -> None:

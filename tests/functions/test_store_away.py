@@ -44,7 +44,10 @@ def refusal() -> Iterator[int]:
     yield free_ports(1)[0]
 
 
-@pytest.fixture(scope="module", params=[refusal, silence], ids=["refused", "silent"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(refusal, id="refused"), pytest.param(silence, id="silent", marks=pytest.mark.slow)],
+)
 def lonely(request: pytest.FixtureRequest) -> Iterator[Caller]:
     with request.param() as port:
         storage = f"{ACCOUNT};BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1"

@@ -448,12 +448,12 @@ def test_what_is_judged_is_what_was_seen_and_what_is_known(store: Store, turned:
 
 def test_what_must_not_be_sent_is_not_sent_and_says_why(store: Store, turned: TurnedClock) -> None:
     system = System()
-    denied = PolicyDenied("No.", members={"rule": "no rule@3", "wouldAllow": {"name": "allow it"}})
+    denied = PolicyDenied("No.", members={"rule": "payroll@3", "wouldAllow": {"name": "allow it"}})
     outcome = until_ended(store, system, "r1", turned)
     system.fail_again()
     result = delivered(store, system, "r2", on=terms(judge=refusing(denied)))
     assert isinstance(result, Outcome)
-    assert (result.ending, result.problem, result.rule) == (Ending.SKIPPED, "policy-denied", "no rule@3")
+    assert (result.ending, result.problem, result.rule) == (Ending.SKIPPED, "policy-denied", "payroll@3")
     assert result.would_allow == {"name": "allow it"}
     assert (system.sent, outcome.ending, claimed(store).open) == (["r1"], Ending.DONE, None)
 

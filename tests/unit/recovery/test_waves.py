@@ -246,6 +246,14 @@ def test_each_cause_goes_by_itself(turned: TurnedClock, store: SqliteStore) -> N
     assert {note.cause for note in progress.notes} == {"broken"}
 
 
+def test_f6_two_causes_that_stop_in_one_wave_have_two_notes(turned: TurnedClock, store: SqliteStore) -> None:
+    items = {**alike(50, cause="no mail"), **alike(50, cause="no disk")}
+    progress = World(turned, store, items).run(hours=1)
+    stops = [note for note in progress.notes if note.text.startswith("Stopped")]
+    assert {note.cause for note in stops} == {"no mail", "no disk"}
+    assert len({note.at for note in stops}) == 1
+
+
 def test_a_single_job_that_fails_every_time_gets_no_more_than_its_attempts(
     turned: TurnedClock, store: SqliteStore
 ) -> None:

@@ -536,8 +536,7 @@ def test_d4_an_answer_that_is_too_large_when_unpacked_is_none(
         called(Connection(known.model_copy(update={"answer_bytes": 1_000_000})), job, WRITE)
 
 
-def test_d2_a_target_has_its_share_of_the_threads(turned: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert turned.slept == []
+def test_d2_a_target_has_its_share_of_the_threads(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.transport.bulkhead.share", lambda: 2)
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(4) as threads:
@@ -554,6 +553,7 @@ def test_d2_a_target_has_its_share_of_the_threads(turned: TurnedClock, monkeypat
         for repeats in (READ, WRITE):
             with pytest.raises(TargetBusy):
                 _eventually_busy(slow, repeats)
+        assert called(scripted.connection(), 1, READ).status == 200
         done.set()
         wait(pending, 10)
 
