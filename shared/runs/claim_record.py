@@ -86,10 +86,10 @@ class ClaimRecord(Stored):
         attempts = 0 if became.recovery is Recovery.RECOVERED else self.attempts
         return self.model_copy(update={"attempt": None, "attempts": attempts, "settled": tuple(settled)})
 
-    def doubt(self, now: datetime) -> Settled | None:
-        """Return the outcome of a call that may still take effect, and of which nobody knows; None if there is none."""
+    def doubt(self, now: datetime) -> tuple[str, datetime] | None:
+        """Return the run of a call that may still take effect, and until when; None if there is none."""
         unknown = (one for one in self.settled if one.outcome.ending is Ending.UNKNOWN)
-        return next((one for one in unknown if one.sure and now < one.sure), None)
+        return next(((one.run, one.sure) for one in unknown if one.sure and now < one.sure), None)
 
     def ended(self, run: str) -> Settled | None:
         """Return how `run` ended with the item, or None."""

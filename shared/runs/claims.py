@@ -348,8 +348,9 @@ def _refusal(record: ClaimRecord, now: datetime) -> ItemClaimed | None:
     if record.open and now < record.open.free:
         return ItemClaimed(f"Run {run_of(record.open.run)} is working on item {record.item}.")
     doubt = record.doubt(now)
-    if doubt is None or doubt.sure is None:
+    if doubt is None:
         return None
-    run, until = run_of(doubt.run), doubt.sure.astimezone(UTC) + timedelta(seconds=1)
-    when = f"{until:%Y-%m-%dT%H:%M:%SZ}"
-    return ItemClaimed(f"The call of run {run} for item {record.item} may still take effect until {when}.")
+    run, sure = doubt
+    # Rounded up to the second that is shown.
+    when = f"{sure.astimezone(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    return ItemClaimed(f"The call of run {run_of(run)} for item {record.item} may still take effect until {when}.")

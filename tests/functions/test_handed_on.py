@@ -89,6 +89,7 @@ def test_a1_a_retry_that_sent_nothing_may_be_repeated(batcher: Batcher) -> None:
     assert sorted(batcher.documents()) == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_a2_and_a3_a_night_retries_only_the_end_of_a_line_of_retries() -> None:
     settings = {"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00"}
     others = without("nightly_requeue", "nightly_retries", "housekeeping")
@@ -166,7 +167,7 @@ def test_b3_lines_of_a_journal_keep_their_order_when_some_are_throttled(batcher:
 
 def test_b5_and_b6_an_apply_keeps_what_its_plan_was_asked_for(caller: Caller) -> None:
     jobs = [caller.failed_job() for _ in range(8)]
-    body = {"batchJobIds": jobs, "reason": "x", "dryRun": True, "followUp": True, "maxParallel": 3}
+    body = {"batchJobIds": jobs, "reason": "x", "dryRun": True, "followUp": True}
     plan = caller.post("finance-operations/requeue", body)
     applied = caller.post(f"runs/{plan.headers['Nightshift-Run']}/apply", {"reason": "go"}, headers=NO_TARGET)
     assert caller.run(applied)["state"] == "watching"

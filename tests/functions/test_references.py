@@ -48,6 +48,7 @@ def outcomes(batcher: Batcher, answer: requests.Response) -> dict[str, str]:
     return {item["id"]: item["outcome"] for item in told["items"]}
 
 
+@pytest.mark.slow
 def test_c5_children_go_again_with_the_url_of_their_parent(batcher: Batcher) -> None:
     batcher.central.faults.add("throttle", kind="operation", share=0.03, seed=5, times=None)
     operations = pairs(batcher, 300)

@@ -167,7 +167,9 @@ def test_a_worker_that_dies_is_replaced(web: Caller) -> None:
     assert after != before
 
 
-@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Host": "["}, {"Origin": "https://evil.example"}, {"Origin": "null"}]
+)
 def test_the_clock_refuses_pages_of_other_sites(web: Caller, headers: dict[str, str]) -> None:
     answer = web("POST", "/local/clock", {"advance": 5}, headers)
     assert answer.status == 403

@@ -16,7 +16,10 @@ from shared.systems.contract import BulkAction, BulkState, FailureSource, ItemAc
 from shared.transport.connection import Connection
 
 _LOOKED_AT = 10
-"""Failed jobs of which the first one of a process is looked for in the history."""
+"""How many failed jobs are read to find one of a process, which is then looked for in the history.
+
+If all of them are jobs of batches, nothing is said of the history.
+"""
 
 
 def _probe(connection: Connection) -> None:

@@ -419,6 +419,7 @@ def test_where_no_event_is_known_the_first_is_pointed_at() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_c4_as_many_events_are_read_as_event_grid_sends() -> None:
     assert len(kinds([PAYLOAD] * 5000)) == 5000
     for body, place in (([TEST] * 5001, "/5000"), ([PAYLOAD, cloud(data=[PAYLOAD] * 5000)], "/1")):
