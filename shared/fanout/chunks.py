@@ -212,9 +212,9 @@ def _send(
     if refusal or not going:
         return _try([OperationVerdict(place=one.place, outcome=Outcome.of(refusal)) for one in going if refusal]), []
     stops = context.batch.in_order or payload.stops
+    texts = [history.text_of(one) for one in going]
     try:
         with finish_by(ends):
-            texts = [(history.resolved(one) or one).text for one in going]
             given = context.sender.send(texts, continues=not stops, snapshot=context.batch.snapshot)
     except NoAnswer as problem:
         return _without_response(context, history, going, problem), []
@@ -356,6 +356,8 @@ def _until_check(context: ChunkContext, history: ChunkHistory) -> float:
 def _check(context: ChunkContext, history: ChunkHistory, due: Sequence[BatchOperation]) -> Try | RetryLater:
     """Check in the system whether operations in doubt took effect; those that did not are sent by the next try."""
     try:
+        # An operation that was sent together with the one to which it refers may have its reference still. Without the
+        # URL it can't be looked for: `settle` returns None.
         return _try([_check_one(context, history.resolved(one) or one) for one in due])
     except ItemProblem as problem:
         wait = retry_later(problem, context.spec.give_up, history.stuck)

@@ -55,3 +55,14 @@ class ChunkHistory:
     def resolved(self, one: BatchOperation) -> BatchOperation | None:
         """Return an operation with URLs in place of its references; None if one is to an unknown entity."""
         return references.resolved(one, {other.id for other in self.left}, self.entities)
+
+    def text_of(self, one: BatchOperation) -> str:
+        """Return the JSON of an operation as it is sent now.
+
+        Raises:
+            ValueError: a reference is to an unknown entity; such an operation has an outcome before it is sent.
+        """
+        resolved = self.resolved(one)
+        if resolved is None:
+            raise ValueError(f"Operation {one.place} refers to an unknown entity.")
+        return resolved.text
