@@ -190,21 +190,19 @@ def _refuse_torn(stored: Sequence[BatchOperation], chosen: Collection[str]) -> N
         raise NotValid.of(Mistake(text, "/only"))
 
 
-def _again(one: BatchOperation, body: str | None, chosen: Collection[str]) -> str:
-    """Return the JSON of an operation that is sent again; its dependencies are done, or are sent again too."""
-    text = one.text if body is None else _with_body(one.text, body)
+def _again(one: BatchOperation, body: str | None, going: Collection[str]) -> str:
+    """Return the JSON of an operation that is sent again, with its dependencies on others that are sent again."""
+    changed = {} if body is None else {"body": body}
     if one.group:
-        text = f'{text[:-1]},"atomicityGroup":{json.dumps(one.group, ensure_ascii=False)}}}'
-    needed = [name for _, name in one.depends if name in chosen]
-    if not needed or '"dependsOn":' in text.partition('"body":')[0]:
-        return text
-    return f'{text[:-1]},"dependsOn":{json.dumps(needed, ensure_ascii=False)}}}'
-
-
-def _with_body(text: str, body: str) -> str:
-    members = {name: raw for name, _, raw in members_of(text) if name != "body"}
-    others = ",".join(f"{json.dumps(name)}:{raw}" for name, raw in members.items())
-    return f'{{{others},"body":{body}}}'
+        changed["atomicityGroup"] = json.dumps(one.group, ensure_ascii=False)
+    # The stored text names only those to which it refers by `$<id>`; the order of the others counts as well.
+    needed = [name for _, name in one.depends if name in going]
+    if needed:
+        changed["dependsOn"] = json.dumps(needed, ensure_ascii=False)
+    if not changed:
+        return one.text
+    members = {name: raw for name, _, raw in members_of(one.text)} | changed
+    return f"{{{','.join(f'{json.dumps(name)}:{raw}' for name, raw in members.items())}}}"
 
 
 def _headers_of(batch: BatchSpec) -> dict[str, str]:
