@@ -25,6 +25,7 @@ from shared.core.settings import Preset, app_settings
 from shared.core.targets import app_targets
 from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
+from shared.fanout import resending
 from shared.runs import creation, idempotency, records
 from shared.runs.creation import StartedRun
 from shared.runs.records import RunItem
@@ -75,7 +76,11 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
         options = batch_options(body, {"plan": plan.id, "reason": body.reason, "cap": body.cap})
         if options.give_up_after is None:
             options = replace(options, give_up_after=minutes_of(spec))
-        again = fanout_creation.again(store, call, spec, {item.id for item in chosen}, {}, options)
+        resent = resending.resent(store, plan.id, [item.id for item in chosen])
+        if resent.left_out:
+            where = "/only" if body.only else "/except" if body.but else ""
+            raise NotValid.of(*fanout_creation.mistakes_of(resent, where))
+        again = fanout_creation.again(store, call, spec, resent, {}, options)
         return _once(plan, lambda: creation.create_or_join(store, _apply_key(plan.id), mark, again))
     asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform")
     request = replace(kept_options(asked, body, spec, body.waves), override=body.override or spec.override)
@@ -124,8 +129,8 @@ def _chosen(items: list[Item], body: ApplyBody) -> list[Item]:
     mistakes = [*mistakes_in("only", body.only, known, text), *mistakes_in("except", body.but, known, text)]
     if mistakes:
         raise NotValid.of(*mistakes)
-    selected = known if body.only is None else set(body.only)
-    chosen = [item for item in items if item.id in selected - set(body.but or [])]
+    selected = (known if body.only is None else frozenset(body.only)).difference(body.but or [])
+    chosen = [item for item in items if item.id in selected]
     if not chosen:
         raise NotValid("The request selects no item of the plan.", mistakes=(Mistake("selects no item", "/only"),))
     return chosen

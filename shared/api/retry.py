@@ -5,8 +5,8 @@ continues with what that run left.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -21,6 +21,7 @@ from shared.core.targets import app_targets
 from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
 from shared.fanout import resending
+from shared.fanout.resending import Resent
 from shared.runs import creation, idempotency, records
 from shared.runs.creation import Make, StartedRun, Wanted
 from shared.runs.handed_on import Follow
@@ -93,36 +94,45 @@ def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: 
     # A retry of a check repeats the run that was checked.
     source = records.source_of(store, spec)
     named = body.only is not None or body.replace is not None
-    refused = resending.refused(store, source.run, [item.id for item in chosen]) if spec.is_batch else {}
-    chosen = _without(chosen, refused, body)
+    wanted = Wanted(source.run, [item.id for item in chosen], named)
+    key, mark = idempotency.key_of(call, creation.actor(call, settings)), idempotency.fingerprint(call)
     # Over the cap, jobs end as skipped; operations are left to the next retry.
-    wanted = Wanted(source.run, [item.id for item in chosen], named, body.cap if spec.is_batch else None)
+    resent = cache(partial(resending.resent, store, source.run, most=body.cap))
+    if spec.is_batch:
+        wanted = replace(wanted, select=lambda free: resent(free).ids)
 
-    def prepare(ids: Collection[str]) -> Make:
-        some = [item for item in chosen if item.id in ids]
+    def prepare(free: frozenset[str]) -> Make:
         if spec.is_batch:
-            left = [f"Operation {one} was left out: it {text}." for one, text in refused.items()]
-            options = replace(batch_options(body, {"parent": spec.run, "reason": body.reason}), notes=left)
-            new = fanout_creation.replaced_bodies(call)
-            return fanout_creation.again(store, call, source, ids, new, options)
+            return _operations_again(store, call, body, spec, source, resent(free))
+        some = [item for item in chosen if item.id in free]
         return _again(store, call, body, spec, source, some, settings)
 
-    key = idempotency.key_of(call, creation.actor(call, settings))
-    return creation.take_over(store, key, idempotency.fingerprint(call), wanted, prepare)
+    return creation.take_over(store, key, mark, wanted, prepare)
 
 
-def _without(chosen: list[Item], refused: Mapping[str, str], body: RetryBody) -> list[Item]:
-    """Return the operations that can be sent again.
+def _operations_again(
+    store: Store, call: Call, body: RetryBody, spec: RunSpec, source: RunSpec, resent: Resent
+) -> Make:
+    """Return what builds a run from operations of a batch."""
+    _refuse_left_out(resent, body)
+    options = batch_options(body, {"parent": spec.run, "reason": body.reason})
+    return fanout_creation.again(store, call, source, resent, fanout_creation.replaced_bodies(call), options)
+
+
+def _refuse_left_out(resent: Resent, body: RetryBody) -> None:
+    """Refuse a request that names an operation that can't be sent again, or of which none can.
 
     Raises:
-        NotValid: the request names one that can't, or there are none.
+        NotValid: with the reasons.
     """
-    mistakes = [Mistake(refused[one], f"/only/{place}") for place, one in enumerate(body.only or []) if one in refused]
-    mistakes += [Mistake(refused[one], pointer(("replace", one))) for one in body.replace or () if one in refused]
-    rest = [item for item in chosen if item.id not in refused]
-    if mistakes or not rest:
-        raise NotValid.of(*(mistakes or fanout_creation.mistakes_of(refused)))
-    return rest
+    left = resent.left_out
+    mistakes = [Mistake(left[one], f"/only/{place}") for place, one in enumerate(body.only or []) if one in left]
+    mistakes += [Mistake(left[one], pointer(("replace", one))) for one in body.replace or () if one in left]
+    if not resent.operations:
+        mistakes = mistakes or fanout_creation.mistakes_of(resent, "")
+        mistakes = mistakes or [Mistake("is less than a group has that takes effect as a whole", "/cap")]
+    if mistakes:
+        raise NotValid.of(*mistakes)
 
 
 def _again(
@@ -157,7 +167,8 @@ def _retried(run: str, items: list[Item], body: RetryBody) -> list[Item]:
     if mistakes:
         raise NotValid.of(*mistakes, run=run)
     if body.only is not None:
-        return [item for item in items if item.id in set(body.only)]
+        named = frozenset(body.only)
+        return [item for item in items if item.id in named]
     if body.recovery:
         chosen = [item for item in items if item.recovery == body.recovery]
     else:

@@ -12,7 +12,9 @@ go on without that one.
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from functools import cache, partial
 
 from shared.api import start
 from shared.core import clock
@@ -25,6 +27,7 @@ from shared.core.targets import System, Target, app_targets
 from shared.durable.engine import Engine
 from shared.fanout import batch_records, resending
 from shared.fanout.creation import Again, again, selection_mark
+from shared.fanout.resending import Resent
 from shared.policy.rules import Initiator
 from shared.runs import creation, index, records
 from shared.runs.creation import StartedRun, Wanted
@@ -112,9 +115,7 @@ def _retryable(store: Store, former: RunSpec) -> list[Item]:
     stopped = {item.outcome for item in items} - _RETRIED - {Ending.DONE}
     if stopped and (batch.in_order or batch.snapshot):
         return []
-    left = [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
-    refused = resending.refused(store, former.run, [item.id for item in left])
-    return [item for item in left if item.id not in refused]
+    return [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
 
 
 def _retry(
@@ -125,5 +126,16 @@ def _retry(
     more: dict[str, object] = {"parent": former.run, "reason": f"Night {night.name}", "by": Initiator.MACHINE}
     more |= {"origin": "timer", "function": function, "actor": function}
     more |= {"give_up": night.end, "sweep": Window(night=night.name)}
-    wanted = Wanted(former.run, [item.id for item in items], named=False)
-    return creation.take_over(store, key, mark, wanted, lambda ids: again(store, call, former, ids, {}, Again(more)))
+    resent = cache(partial(_resent, store, former))
+    wanted = Wanted(former.run, [item.id for item in items], named=False, select=lambda free: resent(free).ids)
+    options = Again(more)
+    return creation.take_over(
+        store, key, mark, wanted, lambda free: again(store, call, former, resent(free), {}, options)
+    )
+
+
+def _resent(store: Store, former: RunSpec, free: frozenset[str]) -> Resent:
+    """Return how operations are sent again; none, if one is left out and the rest must not go on without it."""
+    found, batch = resending.resent(store, former.run, free), batch_records.read_batch(store, former.run)
+    stops = batch is not None and (batch.in_order or batch.snapshot)
+    return replace(found, operations=()) if stops and found.left_out else found

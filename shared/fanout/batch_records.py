@@ -44,7 +44,7 @@ class OperationGroup(Plain):
 
 
 class BatchSpec(Stored):
-    """What a batch was asked for, beside the run's spec; `fixed` has the texts of corrections.
+    """What a batch was asked for, beside the run's spec; `notes` has sentences for the report.
 
     `form` is how the response is written, with `content_ids` for operations whose id is not their Content-ID.
     """
@@ -55,7 +55,7 @@ class BatchSpec(Stored):
     snapshot: bool = False
     failures_only: bool = False
     settle_by: list[str] = Field(default=[])
-    fixed: list[str] = Field(default=[])
+    notes: list[str] = Field(default=[])
     chunks: int = 0
     form: BatchForm = "json"
     groups: list[OperationGroup] = Field(default=[])

@@ -46,8 +46,8 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> 
     plan = batch_records.read_plan(store, spec.run)
     ended = _in_order(store, spec, batch, plan.chunks, rest)
     items = [Item.of(one.id, one.outcome, dict(one.about)) for one in ended]
-    fixed = [Note(at=spec.created, text=text) for text in batch.fixed]
-    head = reports_finish.report_of(store, spec, items, [*fixed, *view.halt_notes(store, spec.run)])
+    notes = [Note(at=spec.created, text=text) for text in batch.notes]
+    head = reports_finish.report_of(store, spec, items, [*notes, *view.halt_notes(store, spec.run)])
     records.write_report(store, head, items, "report")
     head = records.read_report(store, spec.run) or head
     if not store.read(f"runs/{spec.run}/response"):

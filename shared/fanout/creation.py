@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.settings import app_settings
 from shared.core.targets import app_targets
-from shared.fanout import batch_records, resending
+from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, OperationGroup, Payload
+from shared.fanout.resending import Resent
 from shared.runs import creation, idempotency
 from shared.runs.creation import Make
 from shared.runs.records import RunItem
@@ -35,20 +36,18 @@ class Again:
         changes: Fields of its spec that differ from the call's.
         max_parallel: How many chunks are in flight at the same time; None: as many as for the former run.
         give_up_after: In minutes; None: the app's setting.
-        notes: Sentences for the report.
     """
 
     changes: Mapping[str, Any]
     max_parallel: int | None = None
     give_up_after: int | None = None
-    notes: Sequence[str] = ()
 
 
 def again(
     store: Store,
     call: Call,
     former: RunSpec,
-    chosen: Collection[str],
+    resent: Resent,
     replaced: Mapping[str, str],
     options: Again,
 ) -> Make:
@@ -58,23 +57,19 @@ def again(
         store: The store.
         call: The call that asks for it.
         former: The former run.
-        chosen: The ids of the operations to be sent again.
+        resent: The operations to be sent again; what is left out is noted in the report.
         replaced: The JSON of new bodies, by the operations' ids.
         options: The options of the new run.
 
     Raises:
-        NotValid: an operation is no longer stored, or it refers to one that is not sent again.
+        NotValid: no operation can be sent again, or a new body is not valid.
     """
     settings, batch = app_settings(), batch_records.read_batch(store, former.run)
     target = app_targets().choose(former.system, former.target)
-    stored = batch_records.operations(store, former.run)
-    resent = resending.resent(store, former.run, chosen)
-    if resent.refused:
-        raise NotValid.of(*mistakes_of(resent.refused))
-    texts = [_again(one, replaced.get(one.id), chosen) for one in resent.operations]
-    if batch is None or len(texts) < len(chosen):
-        raise NotValid.of(Mistake("names operations that are no longer stored; those that are done are deleted"))
-    _refuse_torn(stored, chosen)
+    if batch is None or not resent.operations:
+        raise NotValid.of(*mistakes_of(resent, ""))
+    going = resent.ids
+    texts = [_again(one, replaced.get(one.id), going) for one in resent.operations]
     body = f'{{"requests":[{",".join(texts)}]}}'.encode()
     headers = {"content-type": "application/json", **_headers_of(batch)}
     fan_out = fan_out_of(former.system)
@@ -95,16 +90,15 @@ def again(
         )
         made = creation.spec_of_call(call, request, settings, record)
         spec = made.model_copy(update={"function": former.function, **options.changes})
-        noted = replace(operations, fixed=(*operations.fixed, *options.notes))
-        write_chunks(store, spec, noted, chunks, settle_by=batch.settle_by, referred=resent.referred)
+        write_chunks(store, spec, operations, chunks, settle_by=batch.settle_by, resent=resent)
         return spec, None
 
     return make
 
 
-def mistakes_of(refused: Mapping[str, str]) -> list[Mistake]:
-    """Return a mistake for each operation that can't be sent again."""
-    return [Mistake(f"operation {one} {text}", "/only") for one, text in refused.items()]
+def mistakes_of(resent: Resent, where: str) -> list[Mistake]:
+    """Return a mistake for each operation that can't be sent again; `where` is the pointer to the selection."""
+    return [Mistake(f"operation {one} {reason}", where) for one, reason in resent.left_out.items()]
 
 
 def replaced_bodies(call: Call) -> dict[str, str]:
@@ -120,7 +114,7 @@ def write_chunks(
     chunks: Sequence[Chunk],
     *,
     settle_by: Sequence[str] = (),
-    referred: Collection[str] = (),
+    resent: Resent = Resent(),  # noqa: B008 - it is frozen
 ) -> None:
     """Write a batch before the run's spec, so that the batch of every stored spec is complete."""
     where = {place: number for number, chunk in enumerate(chunks) for place in chunk.operations}
@@ -131,13 +125,13 @@ def write_chunks(
         snapshot=operations.snapshot,
         failures_only=operations.failures_only,
         settle_by=list(operations.options.settleBy or settle_by),
-        fixed=list(operations.fixed),
+        notes=[*operations.fixed, *resent.notes],
         chunks=len(chunks),
         form=operations.form,
         groups=list(_groups(operations.operations)),
         content_ids=dict(operations.content_ids),
         refers=any(one.op.refers for one in operations.operations),
-        referred=sorted(referred),
+        referred=sorted(resent.referred),
     )
     payloads = [
         Payload(
@@ -175,19 +169,6 @@ def _batch_operation(operations: OperationList, where: Mapping[int, int], place:
         group=one.op.group,
         text=one.text,
     )
-
-
-def _refuse_torn(stored: Sequence[BatchOperation], chosen: Collection[str]) -> None:
-    """Refuse to send a part of a group, which takes effect as a whole.
-
-    Raises:
-        NotValid: operations of a group are missing.
-    """
-    torn = {one.group for one in stored if one.group and one.id in chosen}
-    missing = [one.id for one in stored if one.group in torn and one.id not in chosen]
-    if missing:
-        text = f"lacks operations of a group that takes effect as a whole, such as {missing[0]}: list all of them"
-        raise NotValid.of(Mistake(text, "/only"))
 
 
 def _again(one: BatchOperation, body: str | None, going: Collection[str]) -> str:

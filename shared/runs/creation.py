@@ -28,12 +28,15 @@ type Make = Callable[[idempotency.KeyRecord], tuple[RunSpec, list[RunItem] | Non
 
 @dataclass(frozen=True)
 class Wanted:
-    """Items of a run that another run wants to send, at most `most`; `named`: it gets all of them or none."""
+    """Items of a run that another run wants to send.
+
+    `named`: it gets none that is free if another run took some. `select` says which of those that are free can be sent.
+    """
 
     source: str
     items: Sequence[str]
     named: bool
-    most: int | None = None
+    select: handed_on.Select = handed_on.every
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,8 @@ def take_over(
         key: The key of `idempotency.key_of`; None for a call whose repetition can't be recognized.
         mark: The fingerprint of the request: the same request joins the run that took the items.
         wanted: The items, and the run that left them.
-        prepare: Checks the items that the run gets, and returns what builds its spec.
+        prepare: Checks the items that are free, and returns what builds the spec of a run that sends those of them that
+            can be sent; it raises NotValid if there are none.
 
     Returns:
         The run; or the run that took all the items before, and may have left some.
@@ -234,9 +238,9 @@ def take_over(
         text = f"Run {source.run} never started: it lost its items to another run. Retry run {source.taken_from}."
         raise HandedOn(text, run=source.taken_from)
     while True:
-        found = handed_on.look(store, wanted.source, wanted.items, mark, named=wanted.named, most=wanted.most)
+        found = handed_on.look(store, wanted.source, wanted.items, mark, named=wanted.named, select=wanted.select)
         if isinstance(found, Take):
-            make = prepare(found.items)
+            make = prepare(found.free)
             record, joined = _record_of(store, key, mark, idempotency.always)
             known = records.known_spec(store, record.run) if joined else None
             if known:

@@ -3,14 +3,15 @@
 A run leaves items: failed, not attempted, failed again, or refused and mended by a new body. Retries by hand and by
 night may all want them, and so may a repeat of a call whose run sent nothing. The record `runs/{run}/handed-on` lists
 which run took which items; it is changed only by compare-and-set, so each item is taken once. Who comes second joins
-the run that took them if it asks for the same, and otherwise continues with what that run left.
+the run that took them if it asks for the same, and otherwise continues with what that run left. A run takes only what
+it sends: what it has to leave out stays free.
 
 A run takes its items before its spec is stored, and confirms it before the engine starts it. The items of a call that
 died in between are free again after `_CREATED_WITHIN`. So a run that can't confirm must not start, and what it left
 must not be handed on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,9 +49,13 @@ class HandedOnRecord(Stored):
 
 @dataclass(frozen=True)
 class Take:
-    """These items are free, and may be taken as long as the record of the handings has this ETag."""
+    """These items may be taken, as long as the record of the handings has this ETag.
+
+    `free` has all items that no run took, also those that can't be sent now; they stay free.
+    """
 
     items: frozenset[str]
+    free: frozenset[str]
     handings: Sequence[Handing]
     etag: str
 
@@ -69,8 +74,17 @@ class Follow:
     handing: Handing
 
 
+type Select = Callable[[frozenset[str]], frozenset[str]]
+"""Returns which of some free items can be sent."""
+
+
+def every(free: frozenset[str]) -> frozenset[str]:
+    """Say that all free items can be sent."""
+    return free
+
+
 def decide(
-    handings: Sequence[Handing], wanted: Sequence[str], mark: str, etag: str, *, named: bool, most: int | None = None
+    handings: Sequence[Handing], wanted: Sequence[str], mark: str, etag: str, *, named: bool, select: Select = every
 ) -> Take | Join | Follow:
     """Decide what a request for items of a run gets.
 
@@ -79,20 +93,26 @@ def decide(
         wanted: The items that the request wants.
         mark: The fingerprint of the request.
         etag: The ETag of the record of the handings.
-        named: The request names its items, so that it gets all of them or none.
-        most: The most items to take; the first free ones are taken.
+        named: The request names its items, so that it gets none that is free if a run took another one.
+        select: Says which of the free items can be sent; only those are taken.
 
     Raises:
         HandedOn: the items are in several runs.
     """
     holders = {item: one for one in handings for item in one.items}
-    free = [item for item in wanted if item not in holders]
+    free = frozenset(item for item in wanted if item not in holders)
     taken = {holders[item].run: holders[item] for item in wanted if item in holders}
     same = next((one for one in taken.values() if one.key.fingerprint == mark), None)
-    if same and not free:
+    if same and (named or not free):
+        # What it named and did not take could not be sent.
         return Join(same)
     if free and not (named and taken):
-        return Take(frozenset(free[:most]), handings, etag)
+        going = select(free)
+        if going or not taken:
+            return Take(going, free, handings, etag)
+        if same:
+            return Join(same)
+        free = going
     if len(taken) == 1 and not free:
         return Follow(next(iter(taken.values())))
     runs = ", ".join(sorted(taken))
@@ -108,11 +128,11 @@ def handings(store: Store, source: str) -> Sequence[Handing]:
 
 
 def look(
-    store: Store, source: str, wanted: Sequence[str], mark: str, *, named: bool, most: int | None = None
+    store: Store, source: str, wanted: Sequence[str], mark: str, *, named: bool, select: Select = every
 ) -> Take | Join | Follow:
     """Read who took items of a run, and decide what a request for some of them gets (`decide`)."""
     handings, etag = _read(store, source)
-    return decide(handings, wanted, mark, etag, named=named, most=most)
+    return decide(handings, wanted, mark, etag, named=named, select=select)
 
 
 def take(store: Store, source: str, found: Take, key: KeyRecord) -> bool:

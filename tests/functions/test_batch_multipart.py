@@ -149,7 +149,7 @@ def test_a_group_in_json_takes_effect_as_a_whole_and_is_retried_as_a_whole(batch
     path, headers = f"runs/{answer.headers['Nightshift-Run']}/retry", {"Nightshift-Target": None}
     body = {"reason": "date mended", "replace": {"b": {**grouped[1]["body"], "postingDate": "2020-10-20"}}}
     told = problem(batcher.post(path, body, headers=headers), 422, "not-valid")
-    assert [one["pointer"] for one in told["errors"]] == ["/only"]
+    assert [one["pointer"] for one in told["errors"]] == ["/replace/b"]
     retried = batcher.post(path, {**body, "only": ["a", "b", "c"]}, headers=headers)
     assert [one["status"] for one in retried.json()["responses"]] == [201] * 3
     assert batcher.documents() == ["1", "a", "b", "c"]

@@ -73,6 +73,34 @@ def test_who_comes_second_joins_or_follows(wanted: str, mark: str, found: type[o
         assert decided.items == set(wanted) - {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "mark", "named", "found"),
+    [
+        # Nobody took any: who asks finds out why none can be sent.
+        ("cd", "m3", False, Take),
+        ("cd", "m3", True, Take),
+        # What can't be sent is as if it was not asked for.
+        ("abcd", "m1", False, Join),
+        ("abcd", "m1", True, Join),
+        ("abcd", "m3", False, Follow),
+    ],
+)
+def test_c5_who_wants_what_cannot_be_sent(wanted: str, mark: str, found: type[object], *, named: bool) -> None:
+    """C5: it is not taken."""
+    taken = [handing("r1", "m1", "a", "b")]
+    decided = decide(taken, list(wanted), mark, "e", named=named, select=lambda _: frozenset())
+    assert type(decided) is found
+    if isinstance(decided, Take):
+        assert (decided.items, decided.free) == (frozenset(), frozenset("cd"))
+
+
+def test_c5_only_what_can_be_sent_is_taken() -> None:
+    """C5: the rest stays free."""
+    decided = decide([], list("abc"), "m", "e", named=False, select=lambda free: free - {"b"})
+    assert isinstance(decided, Take)
+    assert (decided.items, decided.free) == (frozenset("ac"), frozenset("abc"))
+
+
 @pytest.mark.parametrize(("wanted", "named"), [("ac", True), ("bc", True), ("ac", False)])
 def test_what_several_runs_took_is_told(wanted: str, *, named: bool) -> None:
     taken = [handing("r1", "m1", "a", "b"), handing("r2", "m2", *("c" if not named else "d"))]
