@@ -1,5 +1,6 @@
 """What a retry can't send again is left out, noted, and free for a later retry; the rest goes, in its order."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import allow_all, get, problem, put_rules, without
+from tests.functions.calling import allow_all, get, problem, put_rules, together, without
 from tests.functions.test_batch import Batcher, statuses
 from tests.functions.test_handed_on import CONTINUED, NO_TARGET, retry
 from tests.functions.test_night import pass_night, wait_for_day
@@ -131,3 +132,36 @@ def test_c5_a_retry_keeps_the_dependency_beside_a_reference(batcher: Batcher) ->
     assert found["c0"] != "done"
     assert lines_by_journal(batcher).get("j0", []) == []
     assert batcher.documents() == []
+
+
+@pytest.mark.slow
+def test_a1_two_different_retries_of_a_large_batch_at_once_write_each_line_once(batcher: Batcher) -> None:
+    """A1: 2,300 lines in order stop at the 1,233rd; then two different retries come at once, each three times."""
+    names = [f"{number:04}" for number in range(1, 2301)]
+    lines = [batcher.line(name, **({"postingDate": "x"} if name == "1233" else {})) for name in names]
+    stopped = batcher.result(batcher.batch(lines, Prefer="respond-async"))
+    assert Counter(outcomes_of_all(batcher, stopped)) == {"done": 1232, "rejected": 1, "not_attempted": 1067}
+    mended = {"replace": {"1233": batcher.line("1233")["body"]}}
+    bodies: list[dict[str, Any]] = [mended, {"reason": "the rest"}] * 3
+    given = together(len(bodies), lambda number: retry(batcher, stopped, **bodies[number]))
+    assert {one.status_code for one in given} <= {200, 202, 409, 422}
+    for accepted in given:
+        if accepted.status_code == 202:
+            batcher.result(accepted)
+    for body in bodies:
+        batcher.patient(retry(batcher, stopped, **body))
+    if "1233" not in batcher.documents():
+        # The other one came first, and took the rest.
+        assert batcher.patient(retry(batcher, stopped, only=["1233"], **mended)).status_code == 200
+    assert sorted(batcher.documents()) == names
+
+
+def outcomes_of_all(batcher: Batcher, answer: requests.Response) -> list[str]:
+    """Return the outcomes of a run's items, page by page."""
+    page = get(batcher, f"runs/{answer.headers['Nightshift-Run']}", limit="1000")
+    found = [item["outcome"] for item in page["items"]]
+    key = {"x-functions-key": batcher.machine.host.function_key}
+    while page["nextLink"]:
+        page = requests.get(page["nextLink"], headers=key, timeout=60).json()
+        found += [item["outcome"] for item in page["items"]]
+    return found
