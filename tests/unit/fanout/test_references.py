@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.fanout.history import ChunkHistory
 from shared.fanout.references import names_in, resolved
 from shared.systems.operations import BatchOperation, Entity
 
@@ -67,3 +69,13 @@ def test_a_body_that_mentions_depends_on_has_no_references() -> None:
     one = BatchOperation(place=1, id="1", method="POST", url="a", text='{"id":"1","body":{"dependsOn":["2"]}}')
     assert names_in(one.text) == []
     assert resolved(one, [], {}) == one
+
+
+def test_c5_an_operation_with_an_unknown_reference_has_no_text_to_send() -> None:
+    """C5: the system would refuse the whole batch for a `$<id>` that is not in it."""
+    one = operation("$1/lines", ["1"])
+    history = ChunkHistory([one])
+    with pytest.raises(ValueError, match="refers"):
+        history.text_of(one)
+    history.entities["1"] = JOURNAL
+    assert json.loads(history.text_of(one))["url"] == "companies(1)/journals(2)/lines"
