@@ -226,20 +226,20 @@ class Pasted:
         self.served = served
         self.left = set(re.findall(r"^  # (\w+)", served.text.partition("The same in PowerShell")[0], re.MULTILINE))
 
-    def paste(self, title: str, body: str = "", **variables: str) -> dict[str, object]:
-        """Paste a function's line as it is, or with another body, and return what is answered; it must be a success."""
+    def paste(self, title: str, body: str = "", *, failing: int = 0, **variables: str) -> dict[str, object]:
+        """Paste a function's line as it is, or with another body; it must be a success, or fail with this status."""
         full = next(line[4:] for line in self.served.text.splitlines() if re.match(rf"  # {title}( |$)", line))
         line = self.served.call(full, "curl")
         status, answer = paste(re.sub(r" -d .*", f" -d '{body}'", line) if body else line, **variables)
-        assert 200 <= status < 300, (title, status, answer)
+        assert status == failing if failing else 200 <= status < 300, (title, status, answer)
         self.left.discard(title)
         told: dict[str, object] = json.loads(answer) if answer else {}
         return told
 
-    def run(self, body: str) -> str:
+    def run(self, body: str, *, failing: int = 0) -> str:
         """Start a run by another body than the printed one, and return its id."""
-        self.paste("requeue", body)
-        runs = self.paste("runs")["runs"]
+        self.paste("requeue", body, failing=failing)
+        runs = self.paste("runs")["value"]
         assert isinstance(runs, list)
         return str(runs[0]["id"])
 
@@ -276,7 +276,9 @@ def _paste_the_lines_of_runs(pasted: Pasted) -> None:
     pasted.paste("check", RUN=_unknown(pasted.served))
     pasted.paste("stop")
     sleep(HOLDS)
-    stopped = pasted.run(f'{{"batchJobIds": [{pasted.served.failed()}, {pasted.served.failed()}], "reason": "All"}}')
+    two = f"{pasted.served.failed()}, {pasted.served.failed()}"
+    # Of a list that is stopped nothing is done.
+    stopped = pasted.run(f'{{"batchJobIds": [{two}], "reason": "All"}}', failing=422)
     pasted.paste("resume")
     sleep(HOLDS)
     pasted.paste("retry", RUN=stopped)
