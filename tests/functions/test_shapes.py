@@ -191,7 +191,7 @@ def test_a_function_key_may_come_in_the_query(caller: Caller) -> None:
     assert answer.status_code == 200
 
 
-def test_g9_a_filter_finds_a_run_behind_many_others(caller: Caller, retrier: Retrier) -> None:
+def test_g9_and_g10_a_filter_finds_a_run_behind_many_others(caller: Caller, retrier: Retrier) -> None:
     wanted = retrier.retries({"retries": 1, "jobIds": [retrier.engine.add_job()]}).headers["Nightshift-Run"]
     for _ in range(21):
         caller.requeue(caller.failed_job())
