@@ -216,7 +216,7 @@ def test_what_is_broken_for_all_costs_five_executions_and_one_a_probe(
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(minutes=st.integers(1, 180))
 def test_once_it_is_mended_all_recover_within_two_hours(tmp_path_factory: pytest.TempPathFactory, minutes: int) -> None:
     turned = TurnedClock()
