@@ -10,7 +10,7 @@ from shared.core.targets import System, Target, app_targets
 from shared.execution.bookmarks import last_sweep
 from shared.execution.discovery import look_back
 from shared.policy import document
-from shared.policy.rules import Facts, Initiator, decide, suggested_rule
+from shared.policy.rules import Decision, Facts, Initiator, decide, suggested_rule
 from shared.runs.report import About
 from shared.storage.app import app_store
 from shared.systems.registry import failures_of, sweepable, sweepable_system
@@ -40,7 +40,7 @@ async def list_failures(call: Call) -> Response:
     found, more = await asyncio.to_thread(source.page, connection(target), since, until, skip, limit)
     policy = await asyncio.to_thread(document.current_policy, app_store().read)
     value = [_failure(ref, target, policy) for ref in found.items]
-    value += [_shown(ref, None, problem.detail, None) for ref, problem in found.refused]
+    value += [_shown(ref, Decision(allowed=False, rule=None), problem.detail) for ref, problem in found.refused]
     following = next_link(call, str(skip + limit)) if more else None
     content = {"target": target.name, "policyVersion": policy.version, "value": value, "nextLink": following}
     return Response.of(200, content)
@@ -59,16 +59,16 @@ def _failure(ref: ItemRef, target: Target, policy: document.PolicyDocument) -> d
     facts: Facts = failures_of(target.system).facts(ref, target.name)
     decision = decide(policy.rules, facts, Initiator.MACHINE)
     suggested = suggested_rule(facts) if not decision.allowed and decision.rule is None else None
-    return {**_shown(ref, decision.rule, decision.reason, suggested), "allowed": decision.allowed}
+    return _shown(ref, decision, decision.reason, suggested)
 
 
-def _shown(ref: ItemRef, rule: str | None, reason: str, suggested: dict[str, object] | None) -> dict[str, Any]:
+def _shown(ref: ItemRef, decision: Decision, reason: str, suggested: dict[str, object] | None = None) -> dict[str, Any]:
     return {
         "id": ref.id,
         "about": About.of(ref.about).model_dump(),
         "episode": ref.episode,
-        "allowed": False,
-        "rule": rule,
+        "allowed": decision.allowed,
+        "rule": decision.rule,
         "reason": reason,
         "wouldAllow": suggested,
     }

@@ -91,7 +91,7 @@ def overall_outcome(head: Run) -> str:
     if head.state is State.PLANNED:
         return "failed" if counts[Ending.FAILED] and not counts[Ending.PLANNED] else "planned"
     good = counts[Ending.DONE]
-    if good == sum(head.counts.outcome.values()):
+    if good == sum(counts.values()):
         return "complete"
     return "partial" if good else "failed"
 
