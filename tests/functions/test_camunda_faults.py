@@ -73,6 +73,14 @@ def made(retrier: Retrier) -> list[int]:
     return [len(batch.job_ids) for batch in retrier.engine.batches() if len(batch.job_ids) > 1]
 
 
+def held(retrier: Retrier, body: dict[str, Any], *, after: bool = False) -> requests.Response:
+    """Set retries up to the call, which is held before or after the engine acts on it, until the faults are cleared."""
+    retrier.camunda.faults.add("hold", kind="action", times=1, after=after)
+    accepted = retrier.retries(body, Prefer="respond-async")
+    assert retrier.camunda.faults.wait_held(timeout=20)
+    return accepted
+
+
 def executions(retrier: Retrier, body: dict[str, Any]) -> set[int]:
     retrier.machine.clock.advance(60)
     return {retrier.engine.executions(job) for job in body["jobIds"]}
@@ -160,10 +168,9 @@ def test_a_foreign_batch_of_the_size_is_not_taken_for_ours(retrier: Retrier) -> 
     """The call never arrived, and meanwhile somebody else made a batch of as many jobs."""
     history_of(retrier)
     body = body_of(retrier)
-    retrier.camunda.faults.add("cut", kind="action", times=1)
-    accepted = retrier.retries(body, Prefer="respond-async")
-    wait_for(lambda: bool(retrier.camunda.book.calls(kind="action")))
+    accepted = held(retrier, body)
     other = retrier.engine.make_batch([retrier.engine.add_job() for _ in range(3)], 1)
+    retrier.camunda.faults.clear()
     answer = retrier.result(accepted)
     assert answer.status_code == 200
     assert answer.json()["id"] != other.id
@@ -174,10 +181,9 @@ def test_a5_a_batch_for_one_of_our_jobs_is_not_taken_for_ours(retrier: Retrier) 
     """The call never arrived, and meanwhile somebody else made a batch of as many jobs, one of which is ours."""
     history_of(retrier)
     body = body_of(retrier)
-    retrier.camunda.faults.add("cut", kind="action", times=1)
-    accepted = retrier.retries(body, Prefer="respond-async")
-    wait_for(lambda: bool(retrier.camunda.book.calls(kind="action")))
+    accepted = held(retrier, body)
     retrier.engine.make_batch([body["jobIds"][0], *(retrier.engine.add_job() for _ in range(2))], 1)
+    retrier.camunda.faults.clear()
     problem(retrier.result(accepted), 409, "outcome-unknown")
     assert [retrier.engine.executions(job) for job in body["jobIds"]] == [1, 0, 0]
 
@@ -185,10 +191,9 @@ def test_a5_a_batch_for_one_of_our_jobs_is_not_taken_for_ours(retrier: Retrier) 
 def test_jobs_that_a_hidden_batch_has_done_are_not_done_again(retrier: Retrier) -> None:
     """The app's user may not see batches, so lists are empty; only the jobs show that something came of the call."""
     body = body_of(retrier)
-    retrier.camunda.faults.add("cut", kind="action", times=1, after=True)
-    accepted = retrier.retries(body, Prefer="respond-async")
-    wait_for(lambda: bool(retrier.engine.batches()))
+    accepted = held(retrier, body, after=True)
     retrier.engine.look(_hide)
+    retrier.camunda.faults.clear()
     problem(retrier.result(accepted), 409, "outcome-unknown")
     assert executions(retrier, body) == {1}
 
@@ -200,9 +205,7 @@ def _hide(store: Store) -> None:
 
 def test_another_batch_of_the_same_size_makes_a_lost_answer_unknown(retrier: Retrier) -> None:
     body = body_of(retrier)
-    retrier.camunda.faults.add("hold", kind="action", times=1, after=True)
-    accepted = retrier.retries(body, Prefer="respond-async")
-    wait_for(lambda: bool(retrier.engine.batches()))
+    accepted = held(retrier, body, after=True)
     retrier.engine.make_batch([retrier.engine.add_job() for _ in range(3)], 1)
     retrier.camunda.faults.clear()
     problem(retrier.result(accepted), 409, "outcome-unknown")
