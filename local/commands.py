@@ -14,6 +14,8 @@ _THOROUGH = "slow or (hypothesis and not engine)"
 _NO_TESTS = 5
 _PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 """Two processes, and each file in one of them: its fixtures start hosts, which are shared within the file."""
+_ON_THE_ENGINE = ("--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Three, since these tests mostly wait; and the files in the order of `tests/engine/conftest.py`, longest first."""
 
 
 def run(name: str, given: list[str]) -> int:
@@ -131,7 +133,7 @@ def _engine(given: Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"Tests on the Durable extension {version} and Azurite {azurite.VERSION}.", flush=True)
-    return _python("-m", "pytest", *_PARALLEL, "-m", "engine", *given.rest)
+    return _python("-m", "pytest", *_ON_THE_ENGINE, "-m", "engine", *given.rest)
 
 
 def _docs(_: Namespace) -> int:
