@@ -12,6 +12,8 @@ FIXED_PORTS = {
     "business-central": 7083,
     "camunda": 7084,
     "managed-identity": 7085,
+    "superoffice": 7086,
+    "superoffice-login": 7087,
 }
 KEY_VARIABLE = "NIGHTSHIFT_KEY"
 _PASSED_ON = {"test", "check", "engine"}

@@ -15,8 +15,9 @@ from local.simulators.common.system import SimulatedSystem
 from local.simulators.entra.issuer import Issuer
 from local.simulators.finance_operations.business_events import CallAt
 from local.simulators.finance_operations.server import FinanceOperations
+from local.simulators.superoffice.server import SuperOffice
 
-SIMULATORS: tuple[type[SimulatedSystem], ...] = (FinanceOperations, BusinessCentral, Camunda)
+SIMULATORS: tuple[type[SimulatedSystem], ...] = (FinanceOperations, BusinessCentral, Camunda, SuperOffice)
 SYSTEMS = tuple(one.system for one in SIMULATORS)
 
 
@@ -27,12 +28,14 @@ class Landscape:
         now: Tells the time to all of them, in UTC with its zone.
         call_at: Calls back at an instant; business events need it.
         systems: The systems that are simulated; of the others there is an object, but nobody serves it.
-        ports: The port of each system, of the `issuer` and of `managed-identity`; a free one where none is given.
+        ports: The port of each system, of the `issuer`, of `managed-identity` and of `superoffice-login`; a free one
+            where none is given.
 
     Attributes:
         finance_operations: The simulated environment of Finance & Operations.
         business_central: That of Business Central.
         camunda: The simulated engine of Camunda 7.
+        superoffice: The simulated installation of SuperOffice.
         issuer: The token issuer.
         systems: What is simulated.
         ca_file: The certificate authority that signed the issuer's certificate.
@@ -49,7 +52,9 @@ class Landscape:
     ) -> None:
         self.systems = frozenset(systems)
         # Nobody gives tokens where no system takes them.
-        served = {*systems, "issuer", "managed-identity"} if systems else set()
+        served = {*self.systems, "issuer", "managed-identity"} if self.systems else set()
+        if SuperOffice.system in self.systems:
+            served.add("superoffice-login")
         port = {name: number for name, number in (ports or {}).items() if name in served}.get
         self._folder = tempfile.TemporaryDirectory(prefix="landscape-")
         self.ca_file = Path(self._folder.name) / "ca.pem"
@@ -59,7 +64,13 @@ class Landscape:
         self.finance_operations = FinanceOperations(now, self.issuer, call_at, port=port("finance-operations", 0))
         self.business_central = BusinessCentral(now, self.issuer, call_at, port=port("business-central", 0))
         self.camunda = Camunda(now, self.issuer, port=port("camunda", 0))
-        self.all: tuple[SimulatedSystem, ...] = (self.finance_operations, self.business_central, self.camunda)
+        self.superoffice = SuperOffice(now, port=port("superoffice", 0), login_port=port("superoffice-login", 0))
+        self.all: tuple[SimulatedSystem, ...] = (
+            self.finance_operations,
+            self.business_central,
+            self.camunda,
+            self.superoffice,
+        )
         self.settings = self._settings()
 
     @property
@@ -115,9 +126,8 @@ class Landscape:
             "AUTHORITY": self.issuer.url,
             "CA_FILE": str(self.ca_file),
         }
-        nothing = {"AUTH": "none"}
         targets = {
-            one.target: {"SYSTEM": one.system, "URL": one.url, **(secret if one.needs_secret else nothing)}
+            one.target: {"SYSTEM": one.system, "URL": one.url, **(secret if one.needs_secret else one.credential)}
             for one in self.simulated
         }
         # A target that is a person's own gets no identity that is made up here.

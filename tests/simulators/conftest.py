@@ -7,9 +7,11 @@ from local.simulators.camunda.server import Camunda
 from local.simulators.entra.issuer import Issuer
 from local.simulators.finance_operations.server import FinanceOperations
 from local.simulators.landscape import Landscape
+from local.simulators.superoffice.server import SuperOffice
 from local.simulators.testing.business_central import CentralCaller
 from local.simulators.testing.camunda import CamundaCaller
 from local.simulators.testing.finance_operations import Caller, Clock, Endpoint
+from local.simulators.testing.superoffice import SuperOfficeCaller
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,7 @@ def landscape(running: Landscape, clock: Clock) -> Landscape:
     running.finance_operations.reset()
     running.business_central.reset()
     running.camunda.reset()
+    running.superoffice.reset()
     running.issuer.reset()
     return running
 
@@ -48,6 +51,18 @@ def bc(landscape: Landscape) -> BusinessCentral:
 @pytest.fixture
 def camunda(landscape: Landscape) -> Camunda:
     return landscape.camunda
+
+
+@pytest.fixture
+def superoffice(landscape: Landscape) -> SuperOffice:
+    return landscape.superoffice
+
+
+@pytest.fixture
+def office(landscape: Landscape) -> Iterator[SuperOfficeCaller]:
+    caller = SuperOfficeCaller(landscape)
+    with caller.session:
+        yield caller
 
 
 @pytest.fixture

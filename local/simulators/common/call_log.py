@@ -1,7 +1,8 @@
 """What was asked of the simulated systems, in order. No secret and no token is ever written down."""
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -10,6 +11,7 @@ from starlette.requests import Request
 type Status = int | Literal["cut"] | None
 """The HTTP status answered; "cut" for a closed connection; None while there is no answer yet."""
 
+_LANGUAGES = ("accept-language", "so-language", "so-culture", "so-timezone")
 _CORRELATION_HEADERS = (
     "x-correlation-id",
     "client-request-id",
@@ -33,6 +35,8 @@ class Call:
     correlation_id: str | None
     user_agent: str | None
     status: Status = None
+    languages: Mapping[str, str] = field(default_factory=dict)
+    """The headers of language, culture and time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class CallLog:
             with_token="authorization" in headers,
             correlation_id=next((headers[name] for name in _CORRELATION_HEADERS if name in headers), None),
             user_agent=headers.get("user-agent"),
+            languages={name: headers[name] for name in _LANGUAGES if name in headers},
         )
         with self._lock:
             self._calls.append(call)

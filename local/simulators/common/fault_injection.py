@@ -134,8 +134,9 @@ def _html(fault: Fault, _call: Occasion, _answer: Response | None) -> Response:
 
 
 def _malformed(_fault: Fault, _call: Occasion, answer: Response | None) -> Response:
-    body = _body(answer)
-    return Response(body[: len(body) // 2] or b"{", media_type="application/json")
+    half = _body(answer)[: len(_body(answer)) // 2]
+    # Half of a number is a number: that would be another answer, and not a malformed one.
+    return Response(b"{" if half.isdigit() or not half else half, media_type="application/json")
 
 
 def login_page() -> Response:

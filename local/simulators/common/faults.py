@@ -23,7 +23,7 @@ type Effect = Literal[
     "bomb",  # answers `megabytes` of zeros, which are small on the way (gzip)
     "hold",  # answers only after release()
     "foreign-next-link",  # acts and adds an @odata.nextLink to another origin
-    "not-successful",  # answers the action with 200 and IsSuccess false
+    "not-successful",  # answers the action, or a request for a ticket, with 200 and no success inside
     "exception",  # answers 500 with innererror
     "reversed",  # acts and answers a batch's operations backwards
     "shuffled",  # acts and answers a batch's operations in an order drawn by `seed`
@@ -45,6 +45,12 @@ type Kind = Literal[
     "history",
     "incident",
     "version",
+    "stop",
+    "change",
+    "delete",
+    "state",
+    "ticket",
+    "keys",
 ]
 type Limit = Literal["requests", "time", "concurrent", "resources"]
 
@@ -75,7 +81,8 @@ class Fault(BaseModel):
         method: Strikes only this HTTP method.
         kind: Strikes only this kind of call: read, list, action; token, managed-identity at the issuer; batch at
             Business Central, and operation for single ones inside a batch, which are struck only if this says so;
-            list, action, batch, history, incident and version at Camunda.
+            list, action, batch, history, incident and version at Camunda; read, list, action, stop, change and delete
+            at SuperOffice, and state, ticket, token and keys at its login host.
         job: Strikes only calls about this job.
         operation: Strikes only the operation of this id.
         index: Strikes only the operation at this place of its batch, from 0 on.

@@ -35,7 +35,7 @@ class SimulatedSystem:
     """The path that a person may look at first."""
     access: ClassVar[str] = "needs a token"
     needs_secret: ClassVar[bool] = True
-    """Its target signs calls with the secret of the simulated issuer; otherwise with nothing."""
+    """Its target signs calls with the secret of the simulated issuer; otherwise as `credential` says."""
     looks: ClassVar[Mapping[str, str]] = {}
     """What else can be seen: a name, and the path of its control API."""
 
@@ -54,6 +54,11 @@ class SimulatedSystem:
     def other_url(self) -> str:
         """The same server under another origin: a client that goes there with its secret is found in the book."""
         return f"http://localhost:{self._server.port}{self.root}"
+
+    @property
+    def credential(self) -> dict[str, str]:
+        """The settings by which its target signs calls, where that needs no issuer."""
+        return {"AUTH": "none"}
 
     def fill(self) -> None:
         """Put in samples, for people who try it out."""
