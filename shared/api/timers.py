@@ -21,7 +21,7 @@ from shared.core import clock
 from shared.core.model import Stored
 from shared.core.outcome import Ending
 from shared.core.problems import Cancelled, Problem, RunClosed, Stopped
-from shared.core.schedule import Night, quiet_until
+from shared.core.schedule import Night
 from shared.core.settings import Settings, app_settings
 from shared.core.targets import System, Target, app_targets
 from shared.durable.engine import Engine
@@ -72,7 +72,7 @@ def _due_targets(settings: Settings, system: System) -> Iterator[tuple[Target, N
     now = clock.now()
     night = settings.schedule.night(now)
     for target in app_targets().on if night else ():
-        if night and target.system == system and quiet_until(target.quiet, settings.schedule.zone, now) is None:
+        if night and target.system == system and target.quiet_until(settings.schedule.zone, now) is None:
             yield target, night
 
 

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
+_FURTHEST = 14
+"""Hours: no zone is further from UTC."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Schedule:
 
     at: tuple[time, ...]
     until: time
-    zone: ZoneInfo
+    zone: tzinfo
 
     @classmethod
     def read(cls, at: str, until: str, zone: str) -> "Schedule":
@@ -73,17 +75,31 @@ def clock_time(text: str) -> time:
     return time(int(found[1]), int(found[2]))
 
 
-def quiet_until(hours: str, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """Return the end of a target's quiet hours if `now` is within them; `hours` is such as `22:00-23:30`, or empty.
+def quiet_until(hours: str, zone: tzinfo, now: datetime) -> datetime | None:
+    """Return the end of a target's quiet hours if `now` is within them.
+
+    Args:
+        hours: Such as `22:00-23:30`, or `22:00-23:30 UTC+1`; empty or `none` for none.
+        zone: The time zone, unless `hours` has an offset.
+        now: The present.
 
     Raises:
-        ValueError: `hours` has no two different times of day.
+        ValueError: `hours` has no two different times of day, or its offset is not in whole hours from UTC.
     """
-    if not hours:
+    if hours in ("", "none"):
         return None
-    first, _, last = hours.partition("-")
+    times, named, offset = hours.partition("UTC")
+    zone = _fixed_zone(offset) if named else zone
+    first, _, last = times.partition("-")
     begin, end = clock_time(first), clock_time(last)
     if begin == end:
         raise ValueError("has the same start and end")
     night = Schedule((begin,), end, zone).night(now)
     return night.end if night else None
+
+
+def _fixed_zone(text: str) -> timezone:
+    found = re.fullmatch(r"[+-]\d{1,2}", text.strip(), re.ASCII)
+    if not found or abs(int(found[0])) > _FURTHEST:
+        raise ValueError("has no offset such as UTC+1")
+    return timezone(timedelta(hours=int(found[0])))

@@ -6,44 +6,46 @@ work.
 
 import os
 import re
-import ssl
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from shared.core import credential_values
 from shared.core.durations import MOST_CONNECTING, MOST_READING, longest_call
 from shared.core.problems import Mistake, NotValid, TargetOff, UnknownTarget
 from shared.core.schedule import quiet_until
 from shared.core.urls import checked_url
 
-System = Literal["finance-operations", "business-central", "camunda"]
-Auth = Literal["none", "basic", "bearer", "client-secret", "managed-identity"]
+System = Literal["finance-operations", "business-central", "camunda", "superoffice"]
+Auth = Literal["none", "basic", "bearer", "client-secret", "managed-identity", "ticket", "refresh-token", "system-user"]
 
-_STATIC = ("none", "basic", "bearer")
-"""The kinds that need no token issuer. Only Camunda accepts them; the other systems require Entra tokens."""
+_ENTRA: tuple[Auth, ...] = ("client-secret", "managed-identity")
+_TAKES: Mapping[System, tuple[Auth, ...]] = {
+    "finance-operations": _ENTRA,
+    "business-central": _ENTRA,
+    "camunda": ("none", "basic", "bearer", *_ENTRA),
+    "superoffice": ("basic", "ticket", "refresh-token", "system-user"),
+}
+"""The kinds of credential that each system takes."""
 
 _NEEDED: Mapping[Auth, tuple[str, ...]] = {
     "basic": ("username", "password"),
     "bearer": ("token",),
     "client-secret": ("tenant", "client_id", "client_secret"),
+    "ticket": ("token",),
+    "refresh-token": ("context", "client_id", "client_secret", "refresh_token"),
+    "system-user": ("context", "app_token", "system_token", "private_key"),
 }
+_QUIET: Mapping[System, str] = {"superoffice": "01:00-03:00 UTC+1"}
+"""The app pools of SuperOffice Online are recycled then (SuperOffice, App environment)."""
 _PREFIX = "TARGETS__"
 _BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
-
-
-def _check_basic(value: str) -> None:
-    """Refuse control characters in a user name or password (RFC 7617, 2), and bytes that are not UTF-8."""
-    # Python reads such bytes as surrogates; the encoder's error would quote the whole password.
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
-        raise ValueError("must be text in UTF-8 without control characters, such as a line break")
 
 
 class Target(BaseModel):
@@ -52,26 +54,33 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(exclude=True)
-    system: System = Field(description="The system: `finance-operations`, `business-central` or `camunda`.")
+    system: System = Field(
+        description="The system: `finance-operations`, `business-central`, `camunda` or `superoffice`."
+    )
     url: str = Field(
         description=(
             "The system's base URL, such as `https://contoso.operations.dynamics.com`, "
             "`https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}`, or "
-            "`https://camunda.example.com/engine-rest`; a named engine is `.../engine-rest/engine/{name}`."
+            "`https://camunda.example.com/engine-rest`; a named engine is `.../engine-rest/engine/{name}`. "
+            "For superoffice up to `/api`, such as `https://crm.example.com/SuperOffice/api`; with a CONTEXT the login "
+            "host of SuperOffice Online, such as `https://online.superoffice.com`."
         )
     )
     auth: Auth = Field(
         description=(
             "The kind of credential: `client-secret`, or this app's `managed-identity`; for camunda also `none`, "
-            "`basic` or `bearer`."
+            "`basic` or `bearer`; for superoffice `basic`, `ticket`, `refresh-token` or `system-user`."
         )
     )
     tenant: str = Field(default="", description="The id of the Entra tenant (client-secret).")
     client_id: str = Field(
-        default="", description="The client id (client-secret), or that of a user-assigned identity (managed-identity)."
+        default="",
+        description="The client id (client-secret, refresh-token), or that of a user-assigned identity "
+        "(managed-identity).",
     )
     client_secret: SecretStr = Field(
-        default=SecretStr(""), description="The client secret; preferably a Key Vault reference (client-secret)."
+        default=SecretStr(""),
+        description="The client secret; preferably a Key Vault reference (client-secret, refresh-token).",
     )
     authority: str = Field(
         default="https://login.microsoftonline.com", description="The token issuer; national clouds have their own."
@@ -88,12 +97,15 @@ class Target(BaseModel):
         default=SecretStr(""), description="The password; preferably a Key Vault reference (basic)."
     )
     token: SecretStr = Field(
-        default=SecretStr(""), description="The token, sent unchanged; preferably a Key Vault reference (bearer)."
+        default=SecretStr(""),
+        description="The token, sent unchanged; preferably a Key Vault reference (bearer, ticket).",
     )
     ca_file: str = Field(default="", description="A file of CA certificates to trust instead of the public ones.")
-    quiet: str = Field(
-        default="",
-        description="Quiet hours, in which nights send nothing, such as `22:00-23:30`; in SWEEP_TIME_ZONE.",
+    quiet: str | None = Field(
+        default=None,
+        description="Quiet hours, in which nights send nothing, such as `22:00-23:30`; in SWEEP_TIME_ZONE, or with an "
+        "offset such as `22:00-23:30 UTC+1`. For superoffice `01:00-03:00 UTC+1` unless set, when SuperOffice Online "
+        "restarts its servers; `none` switches them off.",
     )
     connect_timeout: float = Field(default=10, gt=0, le=MOST_CONNECTING, description="Connect timeout in seconds.")
     read_timeout: float = Field(
@@ -147,6 +159,33 @@ class Target(BaseModel):
         le=10_000,
         description="Page size of queries; at most the engine's `queryMaxResultsLimit` (camunda).",
     )
+    app_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="The application token (client secret), sent as `SO-AppToken` (ticket, system-user).",
+    )
+    context: str = Field(
+        default="",
+        description="The tenant of SuperOffice Online, such as `Cust12345`. The API's URL is then asked of the login "
+        "host, which is the URL of the target (superoffice).",
+    )
+    refresh_token: SecretStr = Field(
+        default=SecretStr(""), description="The refresh token of a person who has signed in (refresh-token)."
+    )
+    system_token: SecretStr = Field(
+        default=SecretStr(""), description="The system user token of app and tenant (system-user)."
+    )
+    private_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The app's RSA key in PEM; line breaks may be written as `\\n` (system-user).",
+    )
+    owned_fields: Literal["drop", "refuse"] = Field(
+        default="drop",
+        description="What happens to fields of a task that SuperOffice sets itself: `drop`, named in the header "
+        "`Nightshift-Ignored`, or `refuse` (superoffice).",
+    )
+    mark_field: Literal["Request", "Description"] = Field(
+        default="Request", description="The field of a task to which its mark is added (superoffice)."
+    )
     retries: int = Field(default=1, ge=1, le=100, description="Retries that a night sets for a failed job (camunda).")
 
     @field_validator("url", "authority")
@@ -157,19 +196,14 @@ class Target(BaseModel):
     @field_validator("ca_file")
     @classmethod
     def _check_file(cls, value: str) -> str:
-        if value and not Path(value).is_file():
-            raise ValueError("is not a file")
         if value:
-            try:
-                ssl.create_default_context(cafile=value)
-            except (ssl.SSLError, OSError):
-                raise ValueError("is no file of certificates in PEM") from None
+            credential_values.check_ca_file(value)
         return value
 
     @field_validator("quiet")
     @classmethod
-    def _check_quiet(cls, value: str) -> str:
-        quiet_until(value, ZoneInfo("UTC"), datetime.now(UTC))
+    def _check_quiet(cls, value: str | None) -> str | None:
+        quiet_until(value or "", UTC, datetime.now(UTC))
         return value
 
     @field_validator("username")
@@ -178,20 +212,40 @@ class Target(BaseModel):
         if ":" in value:
             # The password would begin there (RFC 7617, 2).
             raise ValueError("must not contain a colon")
-        _check_basic(value)
+        credential_values.check_basic(value)
         return value
 
     @field_validator("password")
     @classmethod
     def _check_password(cls, value: SecretStr) -> SecretStr:
-        _check_basic(value.get_secret_value())
+        credential_values.check_basic(value.get_secret_value())
         return value
 
-    @field_validator("token")
+    @field_validator("token", "app_token", "refresh_token")
     @classmethod
     def _check_token(cls, value: SecretStr) -> SecretStr:
-        if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
-            raise ValueError("must be visible ASCII characters without spaces: the token alone, without `Bearer`")
+        credential_values.check_token(value.get_secret_value())
+        return value
+
+    @field_validator("system_token")
+    @classmethod
+    def _check_system_token(cls, value: SecretStr) -> SecretStr:
+        credential_values.check_system_token(value.get_secret_value())
+        return value
+
+    @field_validator("private_key")
+    @classmethod
+    def _check_private_key(cls, value: SecretStr) -> SecretStr:
+        if value:
+            credential_values.private_key(value.get_secret_value())
+        return value
+
+    @field_validator("context")
+    @classmethod
+    def _check_context(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", value):
+            # It stands in a URL.
+            raise ValueError("must be letters, digits, - and _ only, such as Cust12345")
         return value
 
     @field_validator("engine_version")
@@ -203,10 +257,8 @@ class Target(BaseModel):
 
     @model_validator(mode="after")
     def _check_credential(self) -> Self:
-        if self.auth in _STATIC and self.system != "camunda":
-            raise ValueError(
-                f"AUTH {self.auth} is for camunda only; {self.system} needs client-secret or managed-identity"
-            )
+        if self.auth not in _TAKES[self.system]:
+            raise ValueError(f"AUTH {self.auth} is not for {self.system}, which takes {', '.join(_TAKES[self.system])}")
         if missing := list(self._missing()):
             raise ValueError("; ".join(missing))
         return self
@@ -216,8 +268,14 @@ class Target(BaseModel):
         if not all(getattr(self, field) for field in needed):
             *others, last = (field.upper() for field in needed)
             yield f"AUTH {self.auth} needs {' and '.join([', '.join(others), last] if others else [last])}"
-        if self.system == "camunda" and self.auth not in _STATIC and not self.scope:
+        if self.system == "camunda" and self.auth in _ENTRA and not self.scope:
             yield f"AUTH {self.auth} needs SCOPE for camunda, since an engine's URL is not an Entra audience"
+        if self.system != "superoffice" and self.context:
+            yield "CONTEXT is for superoffice only"
+
+    def quiet_until(self, zone: tzinfo, now: datetime) -> datetime | None:
+        """Return the end of the quiet hours if `now` is within them."""
+        return quiet_until(_QUIET.get(self.system, "") if self.quiet is None else self.quiet, zone, now)
 
     @property
     def done_within(self) -> timedelta:

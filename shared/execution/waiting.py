@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.core import clock, schedule
+from shared.core import clock
 from shared.core.problems import IssuerUnavailable, ItemProblem, TargetBusy, TargetUnreachable, Throttled, TooLate
 from shared.core.settings import app_settings
 from shared.core.targets import app_targets
@@ -81,8 +81,7 @@ def watch_other[Found](read: Callable[[], Found | None]) -> Found | None:
 def target_quiet_until(spec: RunSpec, now: datetime) -> datetime | None:
     """Return the end of the target's quiet hours; None outside of them."""
     known = {target.name: target for target in app_targets().on}
-    hours = known[spec.target].quiet if spec.target in known else ""
-    return schedule.quiet_until(hours, app_settings().schedule.zone, now)
+    return known[spec.target].quiet_until(app_settings().schedule.zone, now) if spec.target in known else None
 
 
 def quiet_pause(spec: RunSpec) -> RetryLater | None:

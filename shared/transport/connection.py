@@ -8,10 +8,11 @@ never on the method alone.
 import json
 import ssl
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -33,13 +34,14 @@ from shared.core.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, Ta
 from shared.core.targets import Target
 from shared.transport import deadline
 from shared.transport.bulkhead import Bulkhead
+from shared.transport.content import TooLargeError, TooSlowError, read_content
 from shared.transport.credentials import auth_for
 from shared.transport.retries import READ, WRITE, Repeats, RetryPolicy, longest_request, retry_state
 from shared.transport.session import USER_AGENT, new_session
+from shared.transport.tenants import Tenant
 
 _BEFORE_AGAIN = 0.2
 _LONGEST_REASON = 500
-_BLOCK = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -91,6 +93,7 @@ class Connection:
     def __init__(self, target: Target, auth: AuthBase | None = None) -> None:
         self.target = target
         self._auth = auth or auth_for(target)
+        self._tenant = Tenant(target) if target.context else None
         self._session = new_session(target.ca_file)
         self._bulkhead = Bulkhead(target.name)
 
@@ -123,9 +126,9 @@ class Connection:
             NoAnswer: the call was sent, and no complete response came.
             TooLate: there is no time for a write (`deadline.py`); nothing was sent.
             AccessDenied: the response was a redirect, such as to a page for signing in; nothing was done.
-            AnswerNotUnderstood: the link is to another origin; nothing was sent.
+            AnswerNotUnderstood: the link is to another origin, or the login host's response can't be trusted; nothing
+                was sent.
         """
-        url = self._url(path)
         body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
         timeout = (self.target.connect_timeout, max(read_timeout or 0.0, self.target.read_timeout))
         sent = self._headers(run, body, headers or {})
@@ -133,7 +136,7 @@ class Connection:
         while True:
             try:
                 with self._bulkhead.place():
-                    return self._once(method, url, repeats, body, sent, timeout)
+                    return self._placed(path, lambda url: self._once(method, url, repeats, body, sent, timeout))
             except TooLate as problem:
                 if repeats == WRITE:
                     raise
@@ -158,6 +161,25 @@ class Connection:
             )
         except NoAnswer as problem:
             raise TargetUnreachable(problem.detail) from problem
+
+    def _placed(self, path: str, send: Callable[[str], Reply]) -> Reply:
+        """Call the API where it is; after a 421, which proves that nothing happened, once more where it is now.
+
+        A host that a tenant has left, or that does not work, may also be unreachable or answer 503.
+        """
+        if not self._tenant:
+            return send(self._url(self.target.url, path))
+        base = self._tenant.url()
+        try:
+            reply = send(self._url(base, path))
+        except TargetUnreachable:
+            self._tenant.doubt(base)
+            raise
+        if reply.status == HTTPStatus.MISDIRECTED_REQUEST and (moved := self._tenant.moved_from(base)) != base:
+            return send(self._url(moved, path))
+        if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self._tenant.doubt(base)
+        return reply
 
     def _once(
         self,
@@ -202,25 +224,22 @@ class Connection:
         Raises:
             NoAnswer: it took too long, or was too large.
         """
-        content = bytearray()
-        # `read1` returns what has come; `read` would wait until a whole block has.
-        while piece := response.raw.read1(_BLOCK, decode_content=True):
-            content += piece
-            if len(content) > self.target.answer_bytes:
-                most = f"{self.target.setting('answer_bytes')} ({self.target.answer_bytes})"
-                raise NoAnswer(f"Target {self.target.name} returned more than {most} bytes.")
-            if monotonic() > ends:
-                raise NoAnswer(f"The response of target {self.target.name} did not end in time.")
-        return bytes(content)
-
-    def _url(self, path: str) -> str:
-        if path.startswith("/"):
-            return self.target.url + path
         try:
-            url = urljoin(self.target.url + "/", path)
+            return read_content(response, self.target.answer_bytes, ends)
+        except TooLargeError:
+            most = f"{self.target.setting('answer_bytes')} ({self.target.answer_bytes})"
+            raise NoAnswer(f"Target {self.target.name} returned more than {most} bytes.") from None
+        except TooSlowError:
+            raise NoAnswer(f"The response of target {self.target.name} did not end in time.") from None
+
+    def _url(self, base: str, path: str) -> str:
+        if path.startswith("/"):
+            return base + path
+        try:
+            url = urljoin(base + "/", path)
         except ValueError:
             raise AnswerNotUnderstood(f"Target {self.target.name} returned a link that is no URL.") from None
-        if _origin(url) != _origin(self.target.url):
+        if _origin(url) != _origin(base):
             raise AnswerNotUnderstood(f"Target {self.target.name} returned a link to another origin.")
         return url
 

@@ -1,17 +1,14 @@
 """The authentication of requests to a target, as `requests.auth.AuthBase` classes.
 
-MSAL's bearer tokens are shared by all threads, renewed before they expire, and replaced once after a 401. A password or
-token from the settings cannot be renewed, so its 401 is a response like any other. Secrets and tokens never appear in
-error texts.
+Tokens from an issuer are shared by all threads, renewed before they expire, and replaced once after a 401
+(`renewed.py`). A password or token from the settings cannot be renewed, so its 401 is a response like any other.
+Secrets and tokens never appear in error texts.
 """
 
 import logging
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -19,14 +16,14 @@ import msal
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from shared.core import clock
 from shared.core.problems import CredentialsRefused, IssuerUnavailable, TooLate
-from shared.core.targets import Target
+from shared.core.targets import Auth, Target
 from shared.transport import deadline
+from shared.transport.refresh_tokens import RefreshTokenAuth
+from shared.transport.renewed import Held, Renewed, RenewedAuth, no_answer_of_issuer
+from shared.transport.system_user import SystemUserAuth
 
-_EARLY = timedelta(minutes=5)
 _ISSUER_TIMEOUT = 30.0
-_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 _TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
 _SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR
 _UNKNOWN_TENANT = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
@@ -37,12 +34,6 @@ logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 TokenResponse = dict[str, Any]
 """The result of MSAL: `access_token` and `expires_in`, or `error` and `error_codes`."""
-
-
-@dataclass(frozen=True)
-class _Token:
-    value: str
-    renew_at: datetime
 
 
 class _IssuerSession(requests.Session):
@@ -117,70 +108,21 @@ class _IdentityFlow:
         return dict(self._client.acquire_token_for_client(resource=resource))
 
 
-class BearerAuth(AuthBase):
-    """Adds the target's bearer token to a request (RFC 6750, 2.1)."""
+class BearerAuth(RenewedAuth):
+    """Adds the target's bearer token to a request.
 
-    patience = _ISSUER_TIMEOUT
-    """Seconds that a thread waits while another thread requests a token."""
+    A call raises `CredentialsRefused` if the issuer refuses the credential, `IssuerUnavailable` if it does not respond
+    or its response is invalid, and `TooLate` if no time is left for a token request.
+    """
 
     def __init__(self, target: Target) -> None:
+        super().__init__(Renewed(self._fetch, lambda: no_answer_of_issuer(target)))
         self._target = target
         self._session = _issuer_session(target)
         flow = _SecretFlow if target.auth == "client-secret" else _IdentityFlow
         self._ask: Callable[..., TokenResponse] = flow(target, self._session)
-        self._lock = threading.Lock()
-        self._token: _Token | None = None
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign the request; after a 401, it is sent once more with a new token.
-
-        Raises:
-            CredentialsRefused: the issuer refused the credential.
-            IssuerUnavailable: the issuer did not respond, or the response is invalid.
-            TooLate: no time is left for a token request.
-        """
-        token = self._current()
-        request.headers["Authorization"] = f"Bearer {token.value}"
-        request.register_hook(  # type: ignore[no-untyped-call] # its stub is bare
-            "response", lambda response, **kwargs: self._resend(response, token, kwargs)
-        )
-        return request
-
-    def _current(self) -> _Token:
-        with self._exclusive():
-            held = self._token
-            if held is None or clock.now() >= held.renew_at:
-                self._token = held = self._fetch(renew=held is not None)
-            return held
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Let one thread at a time request a token; the others wait for `patience` seconds at most."""
-        if not self._lock.acquire(timeout=self.patience):
-            raise IssuerUnavailable(f"No token for target {self._target.name}: its issuer does not respond.")
-        try:
-            yield
-        finally:
-            self._lock.release()
-
-    def _renew(self, refused: _Token) -> None:
-        """Replace a refused token, unless another thread has done so."""
-        with self._exclusive():
-            if self._token is refused:
-                self._token = self._fetch(renew=True)
-
-    def _resend(self, response: requests.Response, refused: _Token, kwargs: dict[str, Any]) -> requests.Response:
-        """Repeat a request after a 401, which proves that it had no effect."""
-        if response.status_code != _UNAUTHORIZED:
-            return response
-        self._renew(refused)
-        response.content  # noqa: B018 - read to its end, so that the connection can be reused
-        response.close()
-        again = response.request.copy()
-        again.headers["Authorization"] = f"Bearer {self._current().value}"
-        return response.connection.send(again, **kwargs)
-
-    def _fetch(self, *, renew: bool) -> _Token:
+    def _fetch(self, *, renew: bool) -> Held[str]:
         try:
             found = self._ask(renew=renew)
             value, lifetime = found.get("access_token"), timedelta(seconds=int(found.get("expires_in", 0)))
@@ -189,7 +131,7 @@ class BearerAuth(AuthBase):
         except Exception as error:  # noqa: BLE001 - MSAL raises many types for invalid responses
             raise self._unavailable(type(error).__name__) from None
         if isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]+", value):
-            return _Token(value, clock.now() + max(lifetime - _EARLY, lifetime / 2))
+            return Held.lasting(value, lifetime)
         if value or self._session.status == _TOO_MANY or self._session.status >= _SERVER_ERROR:
             raise self._unavailable(f"HTTP {self._session.status}")
         raise CredentialsRefused(self._refusal(found))
@@ -242,19 +184,37 @@ class StaticBearerAuth(AuthBase):
         return request
 
 
+class TicketAuth(AuthBase):
+    """Adds a ticket to a request, and the application token (SuperOffice, Authentication: SOTicket)."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        request.headers["Authorization"] = f"SOTicket {self._target.token.get_secret_value()}"
+        if app_token := self._target.app_token.get_secret_value():
+            request.headers["SO-AppToken"] = app_token
+        return request
+
+
 def _basic_auth(target: Target) -> AuthBase:
     """Return Basic authentication in UTF-8, the only encoding that RFC 7617 (2.1) names; requests would use Latin-1."""
     return HTTPBasicAuth(target.username.encode(), target.password.get_secret_value().encode())
 
 
+_AUTHS: Mapping[Auth, Callable[[Target], AuthBase]] = {
+    "none": lambda _: UnsignedAuth(),
+    "basic": _basic_auth,
+    "bearer": StaticBearerAuth,
+    "ticket": TicketAuth,
+    "refresh-token": RefreshTokenAuth,
+    "system-user": SystemUserAuth,
+    "client-secret": BearerAuth,
+    "managed-identity": BearerAuth,
+}
+
+
 def auth_for(target: Target) -> AuthBase:
     """Return the authentication for a target."""
-    match target.auth:
-        case "none":
-            return UnsignedAuth()
-        case "basic":
-            return _basic_auth(target)
-        case "bearer":
-            return StaticBearerAuth(target)
-        case "client-secret" | "managed-identity":
-            return BearerAuth(target)
+    return _AUTHS[target.auth](target)

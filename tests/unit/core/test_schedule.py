@@ -182,6 +182,7 @@ def at(text: str) -> datetime:
     ("hours", "now", "until"),
     [
         ("", "2026-11-23T22:30", None),
+        ("none", "2026-11-23T22:30", None),
         ("22:00-23:30", "2026-11-23T21:59", None),
         ("22:00-23:30", "2026-11-23T22:00", "2026-11-23T23:30"),
         ("22:00-23:30", "2026-11-23T23:30", None),
@@ -190,6 +191,9 @@ def at(text: str) -> datetime:
         ("22:00-02:00", "2026-11-24T02:00", None),
         (" 22:00 - 02:00 ", "2026-11-24T01:00", "2026-11-24T02:00"),
         ("02:30-03:00", "2026-03-29T03:40", "2026-03-29T04:00"),
+        ("01:00-03:00 UTC+1", "2026-07-01T01:59", None),
+        ("01:00-03:00 UTC+1", "2026-07-01T02:00", "2026-07-01T04:00"),
+        ("22:00-23:30 UTC-10 ", "2026-11-24T09:10", "2026-11-24T10:30"),
     ],
 )
 def test_a_target_is_left_alone_in_its_quiet_hours(hours: str, now: str, until: str | None) -> None:
@@ -201,6 +205,12 @@ def test_quiet_hours_that_cannot_be_read_are_refused(hours: str) -> None:
     with pytest.raises(ValueError, match="time of day") as caught:
         quiet_until(hours, BERLIN, NOW)
     assert hours not in str(caught.value)
+
+
+@pytest.mark.parametrize("offset", ["UTC", "UTC+15", "UTC+1:30", "UTC1", "UTC+1 UTC+2"])
+def test_an_offset_of_quiet_hours_that_is_none_is_refused(offset: str) -> None:
+    with pytest.raises(ValueError, match="offset"):
+        quiet_until(f"22:00-23:30 {offset}", BERLIN, NOW)
 
 
 @pytest.mark.parametrize("hours", ["22:00-22:00", " 22:00 - 22:00 ", "00:00-00:00", "-", " ", " - "])

@@ -305,7 +305,7 @@ def test_an_engine_behind_entra_is_told_all_that_it_lacks() -> None:
 @pytest.mark.parametrize("fields", [{**ENGINE, "AUTH": "none"}, BASIC, BEARER], ids=["none", "basic", "bearer"])
 def test_the_other_systems_take_entras_tokens_only(system: str, fields: dict[str, str]) -> None:
     text = complaint({**fields, "SYSTEM": system})
-    assert text.endswith(f"AUTH {fields['AUTH']} is for camunda only; {system} needs client-secret or managed-identity")
+    assert text.endswith(f"AUTH {fields['AUTH']} is not for {system}, which takes client-secret, managed-identity")
 
 
 @pytest.mark.parametrize(

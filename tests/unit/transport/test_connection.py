@@ -35,6 +35,7 @@ from shared.systems.finance_operations.actions import Requeueing
 from shared.systems.finance_operations.requests import Requeue
 from shared.transport.connection import Connection, Reply
 from shared.transport.deadline import finish_by
+from shared.transport.renewed import RenewedAuth
 from shared.transport.retries import LONGEST_PATIENCE, READ, WRITE, Repeats, retry_after
 from shared.transport.session import USER_AGENT
 from tests.conftest import TurnedClock
@@ -287,13 +288,14 @@ def test_a_call_that_was_turned_away_is_repeated_with_a_new_token_only_if_there_
     fo.faults.add("status", status=401, times=1)
     landscape.issuer.reset()
     auth = connection._auth  # noqa: SLF001 - what takes its time here is the second token
-    drop = auth._renew  # type: ignore[attr-defined] # noqa: SLF001 - as above
+    assert isinstance(auth, RenewedAuth)
+    replace = auth.tokens.replace
 
-    def slowly(refused: object) -> None:
-        drop(refused)
+    def slowly(refused: str) -> str:
         turned.turn(61)
+        return replace(refused)
 
-    auth._renew = slowly  # type: ignore[attr-defined] # noqa: SLF001 - as above
+    auth.tokens.replace = slowly  # type: ignore[method-assign] # as above
     ends = turned.now() + connection.target.longest_call + timedelta(minutes=1)
     with finish_by(ends), pytest.raises(TooLate):
         called(connection, job, WRITE)
@@ -631,7 +633,7 @@ def test_a_link_on_the_same_origin_is_followed_as_given(scripted: Scripted) -> N
 )
 def test_the_same_origin_in_another_spelling_is_at_home(home: str, link: str) -> None:
     """Microsoft's own links have other capitals than people type."""
-    assert Connection(target(home), Unsigned())._url(link).endswith("/data?a=b")  # noqa: SLF001 - no such host is there
+    assert Connection(target(home), Unsigned())._url(home, link).endswith("/data?a=b")  # noqa: SLF001 - no such host is there
 
 
 def test_reads_and_writes_share_one_pool_of_connections(scripted: Scripted) -> None:
@@ -654,7 +656,7 @@ def test_a_path_is_below_the_targets_address(scripted: Scripted) -> None:
 def test_no_link_at_all_leads_elsewhere(link: str) -> None:
     home = Connection(target("https://h.example:8"), Unsigned())
     try:
-        url = requests.Request("GET", home._url(link)).prepare().url  # noqa: SLF001 - thousands of calls would be slow
+        url = requests.Request("GET", home._url(home.target.url, link)).prepare().url  # noqa: SLF001 - thousands of calls would be slow
     except (AnswerNotUnderstood, requests.exceptions.InvalidURL, ValueError):
         return
     assert url is not None

@@ -122,10 +122,10 @@ def test_nobody_waits_for_long_behind_an_issuer_that_hangs(landscape: Landscape)
     connection, asks, done = connected(landscape), threading.Event(), threading.Event()
     auth = connection._auth  # noqa: SLF001 - its patience is real time, which no test waits for
     assert isinstance(auth, BearerAuth)
-    auth.patience = 0.01
+    auth.tokens.patience = 0.01
 
     def hang() -> None:
-        with auth._exclusive():  # noqa: SLF001 - as somebody who asks and gets no answer
+        with auth.tokens.exclusive():  # as somebody who asks and gets no answer
             asks.set()
             done.wait(30)
 
