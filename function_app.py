@@ -25,6 +25,9 @@ from shared.systems.camunda.delete_batch import delete_batch as read_delete_batc
 from shared.systems.camunda.requests import set_retries as read_set_retries
 from shared.systems.finance_operations.requests import requeue as read_requeue
 from shared.systems.finance_operations.requests import requeue_native as read_requeue_native
+from shared.systems.superoffice.requests import start_task as read_start_task
+from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
+from shared.systems.superoffice.stop_task import stop_task as read_stop_task
 from shared.validation.serving import serve
 
 # At INFO, the Azure SDK logs every HTTP request to the store.
@@ -98,6 +101,26 @@ async def delete_batch(req: func.HttpRequest, client: df.DurableFunctionsClient)
     )
 
 
+@app.route("superoffice/v1/BatchTask", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def start_task(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Start a batch task of SuperOffice, with the request and the response of SuperOffice itself."""
+    return await serve(req, "start_task", lambda call: start_and_answer(call, read_start_task(call), Engine(client)))
+
+
+@app.route("superoffice/v1/BatchTask/{id}", methods=GET, auth_level=FUNCTION)
+async def task(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a batch task of SuperOffice, as SuperOffice itself does."""
+    return await serve(req, "task", show_task, TASK_PARAMETERS)
+
+
+@app.route("superoffice/v1/BatchTask/{id}/Stop", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def stop_task(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Stop a batch task of SuperOffice, if its CancellationBehaviour allows it."""
+    return await serve(req, "stop_task", lambda call: start_and_answer(call, read_stop_task(call), Engine(client)))
+
+
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
@@ -117,6 +140,13 @@ async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsC
 async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start the nightly sweep of each Camunda target."""
     await start_sweeps("camunda", "nightly_retries", Engine(client))
+
+
+@app.timer_trigger("timer", "20 */5 * * * *", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def nightly_tasks(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
+    """Start the nightly sweep of each SuperOffice target: its failed tasks, of which a rule lets some start again."""
+    await start_sweeps("superoffice", "nightly_tasks", Engine(client))
 
 
 @app.timer_trigger("timer", "30 */5 * * * *", use_monitor=True)

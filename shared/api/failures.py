@@ -58,7 +58,7 @@ def _system(call: Call, target: str | None) -> System:
 def _failure(ref: ItemRef, target: Target, policy: document.PolicyDocument) -> dict[str, Any]:
     facts: Facts = failures_of(target.system).facts(ref, target.name)
     decision = decide(policy.rules, facts, Initiator.MACHINE)
-    suggested = suggested_rule(facts) if not decision.allowed and decision.rule is None else None
+    suggested = suggested_rule(facts) if decision.lacks_rule else None
     return _shown(ref, decision, decision.reason, suggested)
 
 

@@ -64,7 +64,8 @@ async def get_result(call: Call, engine: Engine) -> Response:
     spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
     if not hmac.compare_digest(spec.ticket.encode(), call.params.get("ticket", "").encode()):
         raise UnknownRun("There is no run with this id, or the ticket is wrong.")
-    return await _wait_for_response(engine, spec.seen_at(creation.base_url(call, app_settings())), 0)
+    response = await _wait_for_response(engine, spec.seen_at(creation.base_url(call, app_settings())), 0)
+    return response.with_headers(_ignored(spec))
 
 
 def _create(store: Store, settings: Settings, call: Call, request: RunRequest) -> StartedRun:
@@ -118,4 +119,9 @@ def _headers(call: Call, started: StartedRun) -> dict[str, str]:
     return {
         **({"Preference-Applied": applied} if applied else {}),
         **({"Nightshift-Replayed": "true"} if started.joined else {}),
+        **_ignored(started.spec),
     }
+
+
+def _ignored(spec: RunSpec) -> dict[str, str]:
+    return {"Nightshift-Ignored": ", ".join(spec.ignored)} if spec.ignored else {}

@@ -35,6 +35,8 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
         |   |-- ItemRunning           wait until the item ends
         |   |-- ItemWaiting           nothing: it is about to run
         |   |-- ItemNotFailed         allow its state by the option, or leave it
+        |   |-- NotStoppable          let it end
+        |   |-- AlreadySent           read the report of the run that sent it; for another one, make a new call
         |   |-- ItemOfBatch           check its batch, or name the job by its id
         |   |-- ItemChanged           make a new plan
         |   |-- ItemClaimed           wait for the other run
@@ -373,6 +375,20 @@ class ItemNotFailed(Skipped):
 
     slug, status, title = "item-not-failed", 409, "The item is not in an allowed state"
     next_step = "Leave it, or change its state in the system. If the function takes fromStatuses, list its state there."
+
+
+class NotStoppable(Skipped):
+    """The item should not, or can't, be stopped."""
+
+    slug, status, title = "not-stoppable", 409, "The item can't be stopped"
+    next_step = "Let it end. `detail` says whether an option stops it all the same."
+
+
+class AlreadySent(Skipped):
+    """A run has sent the call, or may have, and the system could not tell whether a second one repeats it."""
+
+    slug, status, title = "already-sent", 409, "It was sent already, and is not repeated"
+    next_step = "Read the report of the run that `detail` names. To do it again on purpose, make a new call."
 
 
 class ItemOfBatch(Skipped):

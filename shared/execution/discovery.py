@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.core import clock
 from shared.core.outcome import Outcome, planned
@@ -10,13 +11,12 @@ from shared.core.problems import Cancelled, ItemNotFound, ItemProblem, OverCap
 from shared.core.settings import app_settings
 from shared.execution.bindings import connected
 from shared.execution.bookmarks import last_sweep
-from shared.execution.eligibility import permitted
+from shared.execution.eligibility import permitted, refuse_second_answer
 from shared.execution.waiting import RetryLater, quiet_pause, retry_later
 from shared.policy import document
 from shared.policy.document import PolicyDocument
 from shared.runs import listing, records
-from shared.runs.claim_record import ClaimRecord
-from shared.runs.claims import Claim
+from shared.runs.claims import record_of
 from shared.runs.creation import within_cap
 from shared.runs.records import Manifest, RunItem
 from shared.runs.report import Note
@@ -76,13 +76,12 @@ def _write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], n
 
 def judged_item(store: Store, spec: RunSpec, policy: PolicyDocument, ref: ItemRef) -> RunItem:
     """Return an item with the policy's decision as its outcome."""
-    run_item, facts = _run_item(ref), failures_of(spec.system).facts
-
-    def claim() -> ClaimRecord:
-        return Claim(store, spec.target, ref.id, spec.run, timedelta()).record
-
+    run_item, known = _run_item(ref), partial(record_of, store, spec.target)
+    facts = failures_of(spec.system).facts(ref, spec.target)
+    seen = Snapshot(ref.episode, facts, ref.about, needs_rule=facts.again, once=facts.again)
     try:
-        rule = permitted(spec, policy, Snapshot(ref.episode, facts(ref, spec.target), ref.about), claim)
+        rule = permitted(spec, policy, seen, lambda: known(ref.id))
+        refuse_second_answer(seen, known, ref.id)
     except ItemProblem as problem:
         return run_item.model_copy(update={"outcome": Outcome.of(problem)})
     return run_item.model_copy(update={"outcome": planned(rule)})

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -21,7 +22,7 @@ from shared.policy.cached_reader import CachedReader
 from shared.policy.rules import Facts
 from shared.runs import records
 from shared.runs.claim_record import ClaimRecord, Settled
-from shared.runs.claims import Claim, InFlight, try_of
+from shared.runs.claims import Claim, InFlight, record_of, try_of
 from shared.runs.records import ItemResult, PartResult, RunItem, Wave
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -235,7 +236,13 @@ def _perform_or_plan(context: PartContext, run_item: RunItem, tries: int, seen: 
 
 
 def _judge(context: PartContext, run_item: RunItem) -> Judge:
-    return judge(context.spec, lambda: document.current_policy(context.watch.read), run_item.episode)
+    store, spec = context.store, context.spec
+    return judge(
+        spec,
+        lambda: document.current_policy(context.watch.read),
+        run_item.episode,
+        partial(record_of, store, spec.target),
+    )
 
 
 def _rules(context: PartContext, judge_item: Judge, tries: int) -> SendRules:

@@ -41,6 +41,11 @@ class Rule(Strict):
         max_length=20,
         description="Minutes to wait after the first automatic attempt, the second, ...; the last number repeats.",
     )
+    startAgain: bool = Field(  # noqa: N815 - as callers write it
+        default=False,
+        description="SuperOffice: nights and sweeps may start failed tasks again. Otherwise the rule is for "
+        "`start_task` only.",
+    )
 
 
 class Rules(Strict):
@@ -72,24 +77,37 @@ class Facts:
     job: str = ""
     company: str = ""
     process: str = ""
+    again: bool = False
+    """It would be started again, by a new task; a rule must say so (`startAgain`)."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The decision of the policy on an item; `rule` is None if no rule matched."""
+    """The decision of the policy on an item; `rule` is None if no rule matched.
+
+    `once`: the rule allows to start the item, but not to start it again.
+    """
 
     allowed: bool
     rule: str | None
     cap: int | None = None
     waits: tuple[int, ...] = ()
+    once: bool = False
 
     def named(self, version: int) -> str | None:
         """Return the rule as reports name it, `rule@version` of the policy; None if no rule matched."""
         return f"{self.rule}@{version}" if self.rule else None
 
     @property
+    def lacks_rule(self) -> bool:
+        """Whether it is not allowed only because no rule, written by a person, speaks of it."""
+        return not self.allowed and (self.rule is None or self.once)
+
+    @property
     def reason(self) -> str:
         """The decision as a sentence."""
+        if self.once:
+            return f"Rule {self.rule} allows to start it, but not to start it again (startAgain)."
         if self.rule:
             return f"Rule {self.rule} {'allows' if self.allowed else 'denies'} it."
         return "No rule denies it." if self.allowed else "No rule allows it."
@@ -105,7 +123,8 @@ def decide(rules: Rules, facts: Facts, by: Initiator) -> Decision:
     """Return the decision of the first rule that matches; without one, a person is allowed and a machine is not."""
     for rule in rules.rules:
         if matches(rule, facts):
-            return Decision(rule.action == "allow", rule.name, rule.cap, tuple(rule.waits))
+            once = rule.action == "allow" and facts.again and not rule.startAgain
+            return Decision(rule.action == "allow" and not once, rule.name, rule.cap, tuple(rule.waits), once)
     return Decision(by is Initiator.HAND, None)
 
 
@@ -129,7 +148,8 @@ def allowing(facts: Facts) -> Rule | None:
         return None
     texts = {"job": facts.job, "company": facts.company, "process": facts.process}
     named = {name: _plain(text) for name, text in texts.items() if text}
-    return Rule.model_validate({"name": "allow it", "action": "allow", "target": facts.target, **named})
+    more = {"startAgain": True} if facts.again else {}
+    return Rule.model_validate({"name": "allow it", "action": "allow", "target": facts.target, **named, **more})
 
 
 def too_soon(waits: tuple[int, ...], attempts: int, last: datetime | None, now: datetime) -> datetime | None:

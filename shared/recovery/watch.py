@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.core import clock
-from shared.core.outcome import Ending, Outcome, RecoveryResult
+from shared.core.outcome import Ending, Outcome, Recovery, RecoveryResult
 from shared.core.problems import CauseStopped, ItemProblem, WindowEnded
 from shared.execution import guard
 from shared.recovery import waves
@@ -184,7 +184,8 @@ def _with_recovery(store: Store, spec: RunSpec, progress: Progress, source: Reco
     until = clock.now() + _BUDGET
     try:
         for item, shown in source.recovered(spec, progress):
-            known = _close(store, spec, item, waiting[item], shown) if shown.recovery else shown
+            seen = _with_last_seen(shown, waiting[item].became)
+            known = _close(store, spec, item, waiting[item], seen) if seen.recovery else seen
             watched[item] = waiting[item].model_copy(update={"became": known, "looked": True})
             if clock.now() >= until:
                 # The next step continues: an activity must end long before the platform's limit.
@@ -193,6 +194,15 @@ def _with_recovery(store: Store, spec: RunSpec, progress: Progress, source: Reco
         # A read changes nothing: the next step reads again.
         _log.warning("run %s: the recovery of its items can't be read (%s)", spec.run, problem.slug)
     return progress.model_copy(update={"watched": watched})
+
+
+def _with_last_seen(shown: RecoveryResult, before: RecoveryResult) -> RecoveryResult:
+    """Return what is shown of an item; of one that is not shown, or gone, what was seen of it last."""
+    if shown == RecoveryResult():
+        return before
+    if shown.recovery is not Recovery.GONE or not before.reason:
+        return shown
+    return shown.model_copy(update={"reason": f"{shown.reason} Last seen: {before.reason}"})
 
 
 def _with_bulk_states(spec: RunSpec, progress: Progress, source: RecoverySource) -> Progress:

@@ -40,6 +40,11 @@ class InFlight:
     until: datetime
 
 
+def record_of(store: Store, target: str, item: str) -> ClaimRecord:
+    """Return the record of an item, which is empty for one that no run has touched."""
+    return Claim(store, target, item, "", timedelta()).record
+
+
 class Lost(Exception):  # noqa: N818 - not an error: another delivery of the same work came first
     """Another delivery of the same work, or another run, was first."""
 

@@ -82,6 +82,7 @@ def spec_of_call(call: Call, request: RunRequest, settings: Settings, record: id
         waves=request.waves,
         waves_until=record.created + watched,
         follow_up=watched if request.follow_up else timedelta(),
+        ignored=tuple(request.ignored),
         selects=request.selection is not None,
     )
 

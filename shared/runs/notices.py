@@ -14,7 +14,7 @@ from shared.core.outcome import Ending
 from shared.core.problems import AttemptsUsedUp, CauseStopped, Exists
 from shared.policy.rules import Initiator
 from shared.runs import records
-from shared.runs.claims import Claim
+from shared.runs.claims import record_of
 from shared.runs.report import Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -119,5 +119,5 @@ def _key(target: str, kind: Kind, about: str) -> str:
 
 def _holds(store: Store, notice: Notice) -> bool:
     if notice.kind == "attempts-used-up" and notice.item is not None:
-        return Claim(store, notice.target, notice.item, "", timedelta()).record.in_a_row(clock.now()) > 0
+        return record_of(store, notice.target, notice.item).in_a_row(clock.now()) > 0
     return clock.now() < notice.at + _KEPT

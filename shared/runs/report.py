@@ -27,9 +27,11 @@ class State(StrEnum):
 class About(Plain):
     """What people call an item. Each system has some of these."""
 
-    job: str | None = Field(default=None, description="Finance & Operations: the job's description.")
+    job: str | None = Field(
+        default=None, description="Finance & Operations: the job's description. SuperOffice: the task's name."
+    )
     company: str | None = Field(default=None, description="Finance & Operations: the job's company.")
-    ended: str | None = Field(default=None, description="Finance & Operations: when the job ended.")
+    ended: str | None = Field(default=None, description="Finance & Operations, SuperOffice: when it ended.")
     process: str | None = Field(default=None, description="Camunda: the key of the process definition.")
     activity: str | None = Field(default=None, description="Camunda: the id of the failed activity.")
     instance: str | None = Field(default=None, description="Camunda: the id of the process instance.")

@@ -50,6 +50,8 @@ class RunSpec(Stored):
     """Maximum number of failed attempts in a row, for a machine, unless a rule has a cap."""
     event_waits: tuple[int, ...] | None = None
     """Minutes before each attempt, if an event started the run."""
+    ignored: tuple[str, ...] = ()
+    """The fields and headers of the call that are not sent to the system."""
     selects: bool = False
     """The run itself finds its items, by its stored selection."""
 

@@ -58,6 +58,9 @@ class Snapshot:
         refusal: Why the item may not be touched; None if it may.
         became: Returns whether the item recovered, for the failure that it showed before a call.
         ended_well: It ended without a failure.
+        needs_rule: Only what a rule allows may be sent, also by hand and with `override`.
+        once: A failure may be answered once: a call that is done or unknown for it is never followed by another one.
+        others: Other items that answer the same failure, such as stopping what would be started again.
     """
 
     episode: str | None
@@ -66,6 +69,9 @@ class Snapshot:
     refusal: ItemProblem | None = None
     became: Callable[[str | None], RecoveryResult] = _not_known
     ended_well: bool = False
+    needs_rule: bool = False
+    once: bool = False
+    others: tuple[str, ...] = ()
 
 
 class ItemAction(Protocol):

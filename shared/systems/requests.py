@@ -61,6 +61,7 @@ class RunRequest:
         give_up_after: In minutes; None is the app's setting.
         selection: How the run finds its items; None if the request names them.
         shape: How the run sends the items.
+        ignored: The fields and headers of the call that are not sent to the system.
     """
 
     system: System
@@ -78,6 +79,7 @@ class RunRequest:
     give_up_after: int | None = None
     selection: Mapping[str, Any] | None = None
     shape: Shape = "items"
+    ignored: Sequence[str] = ()
 
 
 def named_target(call: Call, in_body: str | None, pointer: str) -> str | None:

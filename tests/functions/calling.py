@@ -139,14 +139,17 @@ def by_id(answer: requests.Response) -> dict[str, dict[str, Any]]:
     return {item["id"]: item for item in answer.json()["items"]}
 
 
-def without(*timers: str) -> dict[str, str]:
-    """Return the settings that disable functions: a night is as long for each timer that fires."""
-    return {f"AzureWebJobs.{name}.Disabled": "true" for name in timers}
+TIMERS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_batch", "housekeeping")
+
+
+def only(*timers: str) -> dict[str, str]:
+    """Return the settings that disable all other timers: a night is as long for each timer that fires."""
+    return {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS if name not in timers}
 
 
 TWICE = pytest.param("twice", marks=pytest.mark.slow)
 """A host that delivers every activity twice, to two processes."""
-NO_TIMERS = without("nightly_requeue", "nightly_retries", "nightly_batch", "housekeeping")
+NO_TIMERS = only()
 
 
 def unpushed(accepted: requests.Response, seconds: float = 100) -> requests.Response:

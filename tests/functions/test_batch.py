@@ -10,13 +10,13 @@ import requests
 
 from local.simulators.common.exact_json import Number
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, counted, get, problem, put_rules, unpushed, wait_for, without
+from tests.functions.calling import Caller, allow_all, counted, get, only, problem, put_rules, unpushed, wait_for
 from tests.functions.test_night import pass_night, wait_for_day
 
 BATCH = "business-central/api/v2.0/$batch"
 SALARIES = [(-3250, "Salary to Bob"), (-3500, "Salary to John"), (6750, "Salaries December 2020")]
 
-ONLY_BATCHES = without("nightly_requeue", "nightly_retries", "housekeeping")
+ONLY_BATCHES = only("nightly_batch")
 
 
 class Batcher(Caller):

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import allow_all, counted, get, problem, put_rules, without
+from tests.functions.calling import allow_all, counted, get, only, problem, put_rules
 from tests.functions.camunda_calling import RETRIES, Retrier, items_of
 from tests.functions.test_night import pass_night, push_to, wait_for_day
 
@@ -17,7 +17,7 @@ NIGHT = {
     "SWEEP_AT": "02:00",
     "SWEEP_UNTIL": "06:00",
     "SWEEP_MODE": "apply",
-    **without("nightly_requeue", "nightly_batch", "housekeeping"),
+    **only("nightly_retries"),
 }
 CAUSE = "smtp"
 

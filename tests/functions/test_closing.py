@@ -23,10 +23,10 @@ from tests.functions.calling import (
     counted,
     get,
     many,
+    only,
     problem,
     unpushed,
     wait_for,
-    without,
 )
 from tests.functions.camunda_calling import Retrier, items_of
 from tests.functions.test_batch import Batcher
@@ -43,7 +43,7 @@ def _unheld(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Machine]:
     """A machine whose runs nobody else counts."""
-    with Machine(without("nightly_requeue", "nightly_retries", "nightly_batch")) as machine:
+    with Machine(only("housekeeping")) as machine:
         yield machine
 
 

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, by_id, counted, get, problem, put_rules, together, without
+from tests.functions.calling import Caller, allow_all, by_id, counted, get, only, problem, put_rules, together
 from tests.functions.test_batch import Batcher
 from tests.functions.test_night import pass_night, wait_for_day
 
@@ -92,7 +92,7 @@ def test_a1_a_retry_that_sent_nothing_may_be_repeated(batcher: Batcher) -> None:
 @pytest.mark.slow
 def test_a2_and_a3_a_night_retries_only_the_end_of_a_line_of_retries() -> None:
     settings = {"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00"}
-    others = without("nightly_requeue", "nightly_retries", "housekeeping")
+    others = only("nightly_batch")
     with Machine({**settings, **others}) as machine:
         batcher = Batcher(machine)
         wait_for_day(machine)

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import allow_all, get, problem, put_rules, together, without
+from tests.functions.calling import allow_all, get, only, problem, put_rules, together
 from tests.functions.test_batch import Batcher, statuses
 from tests.functions.test_handed_on import CONTINUED, NO_TARGET, retry
 from tests.functions.test_night import pass_night, wait_for_day
@@ -100,7 +100,7 @@ def test_c5_a_plan_is_applied_without_a_parent_only_if_its_children_are_left_out
 def test_c5_a_night_leaves_out_and_notes_what_it_cannot_send() -> None:
     """C5: a person retried the parent, in vain; the night sends the rest, and the parent by that retry's own line."""
     settings = {"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00"}
-    others = without("nightly_requeue", "nightly_retries", "housekeeping")
+    others = only("nightly_batch")
     with Machine({**settings, **others}) as machine:
         batcher = Batcher(machine)
         wait_for_day(machine)

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, get, put_rules, wait_for, without
+from tests.functions.calling import Caller, allow_all, get, only, put_rules, wait_for
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_night import nights, push_to, wait_for_day
 
@@ -81,7 +81,7 @@ def test_d5_a_run_that_is_cancelled_while_it_waits_ends(any_caller: Caller) -> N
 @pytest.mark.slow
 def test_d5_a_night_in_quiet_hours_waits_and_says_why() -> None:
     settings = {"SWEEP_AT": "02:00", "SWEEP_UNTIL": "04:00", "TARGETS__FO__QUIET": "02:30-03:00"}
-    with Machine({**settings, **without("nightly_retries", "nightly_batch", "housekeeping")}) as machine:
+    with Machine({**settings, **only("nightly_requeue")}) as machine:
         caller = Caller(machine)
         wait_for_day(machine)
         allow_all(caller)

@@ -253,6 +253,7 @@ def test_the_policy_is_changed_from_the_version_that_was_seen(caller: Caller) ->
         "process": "*",
         "cap": None,
         "waits": [],
+        "startAgain": False,
     }
     # As it was read, it can be written.
     assert put_rules(caller, [rule]).status_code == 200

@@ -8,14 +8,14 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import Caller, allow_all, counted, get, problem, put_rules, without
+from tests.functions.calling import Caller, allow_all, counted, get, only, problem, put_rules
 
 NIGHT = {
     "SWEEP_AT": "02:00,04:30",
     "SWEEP_UNTIL": "06:00",
     "SWEEP_TIME_ZONE": "Europe/Berlin",
     "TARGETS__FO__QUIET": "02:00-02:15",
-    **without("nightly_retries", "nightly_batch", "housekeeping"),
+    **only("nightly_requeue"),
 }
 
 

@@ -27,14 +27,30 @@ from shared.storage.sqlite import SqliteStore
 from shared.systems.camunda import requests as camunda
 from shared.systems.finance_operations import requests as finance_operations
 from shared.systems.operations import BatchOptions
+from shared.systems.superoffice import requests as superoffice
+from shared.systems.superoffice import stop_task
+from shared.systems.superoffice.start_again import without_marks
 from tests.functions.calling import NATIVE, NO_TIMERS, REQUEUE, get, put_rules
 from tests.functions.camunda_calling import RETRIES, Retrier
 from tests.functions.test_batch import BATCH, Batcher
+from tests.functions.test_superoffice import START
 
 NO_TARGET = {"Nightshift-Target": None}
 ALLOW = {"name": "all", "action": "allow"}
 WITHOUT_BODY = {"batch_job_event", "delete_batch"}
 """Functions whose body is a system's own, or that have none."""
+TASK = (
+    "name",
+    "description",
+    "parameters",
+    "details_table",
+    "details_record",
+    "file_name",
+    "context",
+    "of_system",
+    "cancellation",
+    "state",
+)
 SPEC = ("mode", "cap", "max_parallel", "override", "waves", "sweep")
 
 
@@ -47,6 +63,8 @@ class World:
         self.fo.faults.clear()
         for job in self.fo.jobs.all():
             self.fo.jobs.remove(job.id)
+        self.office = machine.landscape.superoffice
+        self.office.reset()
         self.store = SqliteStore(machine.store_path)
         self.calls = 0
 
@@ -110,6 +128,10 @@ class World:
         self.batcher.machine.clock.advance(1200)
         return run
 
+    def task(self) -> int:
+        """Return a task that should not be stopped without need."""
+        return self.office.tasks.add(name="EXPORTARCHIVE", state="Started", cancellation="CancelWithWarning")
+
     def open_run(self) -> str:
         """Return a run that waits."""
         self.fo.faults.add("throttle", kind="action", times=None, retry_after=60)
@@ -122,11 +144,15 @@ class World:
 def seen(world: World, answer: requests.Response) -> dict[str, object]:
     """Return all that a caller, or who reads the records, sees of a call, without ids and times."""
     told = answer.json() if "json" in answer.headers.get("Content-Type", "") else {}
+    told = told if isinstance(told, dict) else {}
     found: dict[str, object] = {"status": answer.status_code, "type": told.get("type")}
     found["pointers"] = [one.get("pointer") for one in told.get("errors", [])]
     found |= {name: told.get(name) for name in ("stopped", "rules")}
     found["changed by"] = told.get("reason")
     found["retries"] = sorted((one.retries, one.has_due) for one in world.retrier.engine.batches())
+    found["tasks"] = [
+        (*(getattr(one, name) for name in TASK), without_marks(one.request)) for one in world.office.tasks.all()
+    ]
     run = answer.headers.get("Nightshift-Run")
     return found | (of_run(world, run) if run and answer.status_code < 500 else {})
 
@@ -197,6 +223,14 @@ SURFACES = {
     ),
     "batch/nightshift": Surface(
         BatchOptions, lambda _: BATCH, lambda world: {"requests": world.operations(3)}, "nightshift"
+    ),
+    "start_task": Surface(superoffice.TaskBody, lambda _: START, lambda _: {"Name": "REPORTER"}),
+    "start_task/nightshift": Surface(
+        superoffice.Options, lambda _: START, lambda _: {"Name": "REPORTER"}, "nightshift"
+    ),
+    "stop_task": Surface(stop_task.StopBody, lambda world: f"{START}/{world.task()}/Stop", lambda _: {}),
+    "stop_task/nightshift": Surface(
+        stop_task.StopOptions, lambda world: f"{START}/{world.task()}/Stop", lambda _: {}, "nightshift"
     ),
     "sweep": Surface(SweepBody, lambda _: "sweeps", swept),
     "sweep, Camunda": Surface(SweepBody, lambda _: "sweeps", lambda _: {"reason": "why", "target": "camunda"}),
@@ -269,6 +303,25 @@ ROWS: dict[str, dict[str, Row]] = {
     },
     "set_retries/nightshift": CAMUNDA | {"allJobs": Row(value=True, shows="pointers")},
     "batch/nightshift": BATCHES | {"settleBy": Row(["documentNumber"], "settles by")},
+    "start_task": {
+        "Name": Row("BULKUPDATE", "tasks"),
+        **{name: Row("x", "tasks") for name in ("Description", "Request", "FileName", "Context")},
+        **{name: Row(7, "tasks") for name in ("DetailsTable", "DetailsRecord")},
+        "ParameterObject": Row({"a": "b"}, "tasks"),
+        "IsSystemTask": Row(value=True, shows="tasks"),
+        "IsInternalTask": Row(value=True, shows="pointers"),
+        "CancellationBehaviour": Row("CannotCancel", "tasks", extra={"Name": "NoPluginHasIt"}),
+        "nightshift": Row({"reason": "because"}, "reason"),
+    },
+    "start_task/nightshift": {
+        name: OPTIONS[name] for name in ("target", "reason", "dryRun", "followUp", "giveUpAfter")
+    },
+    "stop_task": {"nightshift": Row({"reason": "because"}, "reason")},
+    "stop_task/nightshift": {
+        "target": Row("nowhere", "status"),
+        "reason": Row("because", "reason"),
+        "despiteWarning": Row(value=True, shows="outcomes"),
+    },
     "sweep": SWEEP
     | {
         "system": Row("camunda", "status"),
@@ -309,6 +362,7 @@ ROWS: dict[str, dict[str, Row]] = {
         **{name: Row("x", "rules") for name in ("target", "job", "company", "process")},
         "cap": Row(3, "rules"),
         "waits": Row([1], "rules"),
+        "startAgain": Row(value=True, shows="rules"),
     },
 }
 

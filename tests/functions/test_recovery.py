@@ -8,14 +8,14 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, problem, wait_for, without
+from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, only, problem, wait_for
 from tests.functions.test_night import nights, pass_night, push_to, wait_for_day
 
 NIGHT = {
     "SWEEP_AT": "02:00",
     "SWEEP_UNTIL": "06:00",
     "SWEEP_MODE": "apply",
-    **without("nightly_retries", "nightly_batch", "housekeeping"),
+    **only("nightly_requeue"),
 }
 DAY = 86_400
 

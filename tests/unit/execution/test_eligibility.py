@@ -63,21 +63,21 @@ def test_what_passes_is_told_with_its_rule_and_the_policys_version(turned: Turne
 
 @pytest.mark.parametrize("seen", ["Error c", "Finished b", None, ""])
 def test_an_item_that_shows_another_failure_than_planned_is_left_alone(seen: str | None) -> None:
-    allowing = judge(spec(override=True), lambda: policy({"action": "allow"}), "Error b")
+    allowing = judge(spec(override=True), lambda: policy({"action": "allow"}), "Error b", lambda _: FRESH)
     with pytest.raises(ItemChanged, match="planned for failure Error b"):
         allowing(Snapshot(seen, SEEN.facts), FRESH)
 
 
 def test_an_item_that_still_shows_the_planned_failure_passes(turned: TurnedClock) -> None:
     assert turned.now() == NOW
-    assert judge(spec(), lambda: policy({"action": "allow"}), "Error b")(SEEN, FRESH) == "R@7"
-    assert judge(spec(), policy, None)(SEEN, FRESH) is None
+    assert judge(spec(), lambda: policy({"action": "allow"}), "Error b", lambda _: FRESH)(SEEN, FRESH) == "R@7"
+    assert judge(spec(), policy, None, lambda _: FRESH)(SEEN, FRESH) is None
 
 
 def test_the_policy_is_read_for_every_item(turned: TurnedClock) -> None:
     assert turned.now() == NOW
     documents = [policy({"action": "allow"}), policy({"action": "deny"}, version=8)]
-    judged = judge(spec(), lambda: documents.pop(0), None)
+    judged = judge(spec(), lambda: documents.pop(0), None, lambda _: FRESH)
     assert judged(SEEN, FRESH) == "R@7"
     with pytest.raises(PolicyDenied):
         judged(SEEN, FRESH)
@@ -106,6 +106,7 @@ def test_a_machine_needs_a_rule_that_allows_it() -> None:
         "process": "*",
         "cap": None,
         "waits": [],
+        "startAgain": False,
     }
     allowing = Rules(rules=[Rule.model_validate(told)])
     assert decide(allowing, SEEN.facts, Initiator.MACHINE).allowed

@@ -1,6 +1,8 @@
 """The policy: which rule decides, what it allows, and how long a machine must wait."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -107,15 +109,35 @@ def test_the_rule_that_would_allow_an_item_is_told_as_it_is_written() -> None:
         "process": "*",
         "cap": None,
         "waits": [],
+        "startAgain": False,
     }
+
+
+def test_a_rule_lets_a_task_start_again_only_if_it_says_so() -> None:
+    rules: list[dict[str, object]] = [{"name": "reports", "action": "allow", "job": "REPORTER"}]
+    again = Facts("so", "REPORTER", again=True)
+    for by in Initiator:
+        told = decide(Rules.model_validate({"rules": rules}), again, by)
+        assert (told.allowed, told.lacks_rule, "startAgain" in told.reason) == (False, True, True)
+    assert decide(Rules.model_validate({"rules": rules}), Facts("so", "REPORTER"), Initiator.MACHINE).allowed
+    rules[0]["startAgain"] = True
+    assert decide(Rules.model_validate({"rules": rules}), again, Initiator.MACHINE).allowed
+    suggested = suggested_rule(again)
+    assert suggested is not None
+    assert decide(Rules.model_validate({"rules": [suggested]}), again, Initiator.MACHINE).allowed
+
+
+def _named(field: str, text: str) -> Facts:
+    more: dict[str, Any] = {field: text}
+    return replace(Facts("fo", "j"), **more)
 
 
 @pytest.mark.parametrize("field", ["job", "company", "process"])
 def test_a_name_that_is_too_long_for_a_rule_is_cut(field: str) -> None:
-    told = suggested_rule(Facts(**{"target": "fo", "job": "j", field: "x" * 200}))
+    told = suggested_rule(_named(field, "x" * 200))
     assert told is not None
     assert told[field] == "x" * 200
-    told = suggested_rule(Facts(**{"target": "fo", "job": "j", field: "x" * 201}))
+    told = suggested_rule(_named(field, "x" * 201))
     assert told is not None
     assert told[field] == "x" * 199 + "*"
 

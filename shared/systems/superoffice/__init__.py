@@ -1,0 +1,1 @@
+"""SuperOffice: batch tasks."""
