@@ -15,6 +15,7 @@ _BODIES = {
     "batch": '{"requests": [{"id": "1", "method": "GET", "url": "companies"}]}',
     "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
     **dict.fromkeys(("requeue", "requeue_native"), '{"batchJobId": %d}'),
+    "start_task": '{"Name": "REPORTER"}',
     "put_policy": '{"rules": [{"name": "all", "action": "allow"}], "reason": "Trying it out"}',
 }
 _VERSIONS = {"put_policy": "policy"}
@@ -24,6 +25,8 @@ _VARIABLES = {"id": "run"}
 _ROUTES = {
     "business-central/{*root}": "business-central/api/v2.0/%24batch",
     "camunda/batch/{id}": "camunda/batch/{batch}",
+    "superoffice/v1/BatchTask/{id}": "superoffice/v1/BatchTask/{task}",
+    "superoffice/v1/BatchTask/{id}/Stop": "superoffice/v1/BatchTask/{task}/Stop",
 }
 """Routes that are written otherwise: the dollar sign is encoded, because shells would read a variable, and an id that
 is not a run's has its own name."""

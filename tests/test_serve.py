@@ -255,7 +255,10 @@ def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path:
             pasted.paste(title)
         stuck = served.told_by("its batches", below="Camunda 7")["batches"][0]
         pasted.paste("delete_batch", BATCH=str(stuck["id"]))
-        for title in ("nightly_requeue", "nightly_retries", "nightly_batch", "housekeeping"):
+        task = str(pasted.paste("start_task"))
+        pasted.paste("task", TASK=task)
+        pasted.paste("stop_task", TASK=task)
+        for title in ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_batch", "housekeeping"):
             pasted.paste(title)
         _paste_the_lines_of_runs(pasted)
         assert pasted.left == set()
@@ -398,7 +401,7 @@ def test_g13_own_settings_are_used_and_their_system_is_not_simulated(tmp_path: P
     assert "its book of calls" not in served.text
     assert "5637144576" not in served.text
     assert secret not in told
-    assert {one["target"] for one in systems["systems"]} == {"theirs", "bc", "camunda"}
+    assert {one["target"] for one in systems["systems"]} == {"theirs", "bc", "camunda", "superoffice"}
     assert f"The store is yours, and stays: STORE_PATH {tmp_path / 'kept.db'}." in served.text
     assert (tmp_path / "kept.db").is_file()
 
@@ -418,7 +421,7 @@ def test_g13_settings_of_the_environment_count_and_those_of_the_file_go_before_t
     file.write_text(json.dumps({"TARGETS__FO__URL": "https://other.example", "SWEEP_MODE": "off"}), "utf-8")
     own = own_settings.read(file, {**VALUES, "SWEEP_MODE": "apply", "PLAN_TTL": "3", "PATH": "/bin", "STORE": ""})
     assert [target.url for target in own.targets] == ["https://other.example"]
-    assert own.systems == ("business-central", "camunda")
+    assert own.systems == ("business-central", "camunda", "superoffice")
     assert {name: own.values.get(name) for name in ("SWEEP_MODE", "PLAN_TTL", "PATH", "STORE")} == {
         "SWEEP_MODE": "off",
         "PLAN_TTL": "3",
@@ -430,18 +433,18 @@ def test_g13_settings_of_the_environment_count_and_those_of_the_file_go_before_t
 
 def test_a_target_with_a_mistake_is_the_persons_own_all_the_same() -> None:
     own = own_settings.read(None, {**VALUES, "TARGETS__FO__TENANT": ""})
-    assert own.systems == ("business-central", "camunda")
+    assert own.systems == ("business-central", "camunda", "superoffice")
     assert list(own.off) == ["fo"]
     assert "needs TENANT" in own.off["fo"]
     nameless = own_settings.read(None, {"TARGETS__CAMUNDA__URL": "https://camunda.example/engine-rest"})
-    assert nameless.systems == ("finance-operations", "business-central")
+    assert nameless.systems == ("finance-operations", "business-central", "superoffice")
     assert list(nameless.off) == ["camunda"]
 
 
 def test_without_own_settings_all_is_simulated() -> None:
     own = own_settings.read(None, {"PATH": "/bin"})
     assert (own.values, own.targets, own.store) == ({}, (), "")
-    assert own.systems == ("finance-operations", "business-central", "camunda")
+    assert own.systems == ("finance-operations", "business-central", "camunda", "superoffice")
 
 
 @pytest.mark.parametrize(
@@ -488,7 +491,9 @@ def test_g13_fixed_ports_and_a_key_can_be_relied_on(tmp_path: Path, fixed: Mappi
         jobs = requests.get(f"http://127.0.0.1:{fixed['finance-operations']}/local/jobs", timeout=PATIENCE)
         companies = requests.get(f"http://127.0.0.1:{fixed['business-central']}/local/companies", timeout=PATIENCE)
         batches = requests.get(f"http://127.0.0.1:{fixed['camunda']}/local/batches", timeout=PATIENCE)
-        assert [jobs.status_code, companies.status_code, batches.status_code] == [200, 200, 200]
+        tasks = requests.get(f"http://127.0.0.1:{fixed['superoffice']}/local/tasks", timeout=PATIENCE)
+        assert [one.status_code for one in (jobs, companies, batches, tasks)] == [200] * 4
+        assert is_listening(fixed["superoffice-login"])
         assert is_listening(fixed["issuer"])
         url = f"http://127.0.0.1:{served.port}/api/runs"
         right, wrong = ({"x-functions-key": key} for key in ("of-a-script", "of-the-environment"))

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local.demo import business_central, camunda, recovery, requeue
+from local.demo import business_central, camunda, recovery, requeue, superoffice
 from local.demo.stage import Scene, Stage, needs_a_leap
 from local.environment import ROOT
 from local.extension import Extension
@@ -54,12 +54,12 @@ class Act:
 
 ACTS = (
     Act(
-        (*requeue.SCENES, *recovery.SCENES, *business_central.SCENES, *camunda.SCENES),
+        (*requeue.SCENES, *recovery.SCENES, *business_central.SCENES, *camunda.SCENES, *superoffice.SCENES),
         begins=(0, 0),
         settings={"SWEEP_UNTIL": "03:00"},
     ),
     Act(
-        (*recovery.AT_NIGHT, *camunda.AT_NIGHT),
+        (*recovery.AT_NIGHT, *camunda.AT_NIGHT, *superoffice.AT_NIGHT),
         begins=(1, 45),
         settings={"SWEEP_MODE": "apply", "SWEEP_UNTIL": "05:00", "FOLLOW_UP_HOURS": "1"},
     ),

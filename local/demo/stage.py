@@ -1,7 +1,7 @@
 """Where a demo's scenes are played: over HTTP, with a look at what truly happened in the simulated systems."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -86,11 +86,11 @@ class Stage:
         told: dict[str, Any] = self.look(Scene(""), f"/api/runs/{run}").json()
         return told
 
-    def put_policy(self, rules: list[dict[str, str]], reason: str) -> None:
+    def put_policy(self, rules: Sequence[Mapping[str, object]], reason: str) -> None:
         """Change the policy, as a person would: from the version that was read."""
         url = f"{self.machine.host.url}/api/policy"
         version = self._session.get(url, timeout=30).headers["ETag"]
-        self._session.put(url, json={"rules": rules, "reason": reason}, headers={"If-Match": version}, timeout=30)
+        self._session.put(url, json={"rules": list(rules), "reason": reason}, headers={"If-Match": version}, timeout=30)
         self.wait(1)
 
     def wait(self, seconds: float) -> None:
