@@ -8,12 +8,14 @@ import pytest
 import requests
 
 from local.extension import Extension
+from local.simulators.superoffice.behaviour import Plugin
 from local.stack import Machine
 from tests.engine.peer import terminate
 from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, outcomes, requeued, sent
 from tests.functions.calling import Caller, allow_all, counted, get, problem, together, unpushed, wait_for
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_batch import Batcher
+from tests.functions.test_superoffice import NO_TARGET, START, Starter
 
 pytestmark = pytest.mark.engine
 
@@ -110,6 +112,20 @@ def test_camundas_retries_and_the_deletion_of_a_batch(retrier: Retrier) -> None:
     headers = {"x-functions-key": retrier.machine.host.function_key}
     refused = retrier.delete(f"camunda/batch/{answer.json()['id']}", headers)
     assert refused.status_code in (409, 422)
+
+
+def test_a_task_of_superoffice_is_started_once_followed_and_stopped(starter: Starter) -> None:
+    allow_all(starter)
+    starter.office.behaviour.plugins["REPORTER"] = Plugin(seconds=3600)
+    starter.office.faults.add("cut", kind="action", after=True)
+    answer = starter.start({"Name": "REPORTER", "nightshift": {"followUp": True}})
+    assert (answer.status_code, [answer.json()]) == (200, starter.office.book.starts())
+    stopped = starter.post(f"{START}/{answer.json()}/Stop", None, headers=NO_TARGET)
+    assert (stopped.status_code, stopped.text) == (200, "true")
+    wait_for(lambda: state_of(starter, answer) == "ended")
+    [item] = starter.run(answer)["items"]
+    assert (item["outcome"], item["recovery"]) == ("done", "failed_again")
+    assert starter.starts() == 1
 
 
 def test_waiting_is_shown_for_a_batch_too(batcher: Batcher) -> None:
