@@ -307,13 +307,13 @@ def test_the_demo_keeps_its_promises_and_its_logs_out_of_the_way() -> None:
         lines = iter(played.stdout)
         head = [next(lines), next(lines)]
         assert str(demo.LOG_FILE) in head[1]
-        next(line for line in lines if line.startswith("1/21  "))
+        next(line for line in lines if re.match(r"1/\d+  ", line))
         assert played.poll() is None
         rest = list(lines)
         assert (played.wait(PATIENCE), played.stderr.read()) == (0, "")
     end = "".join(rest).rpartition("┘\n")[2]
     assert end.count("\n") <= SCREEN
-    assert re.search(r"(\d+) of \1 promises were kept, in 21 scenes", end)
+    assert re.search(r"(\d+) of \1 promises were kept, in \d+ scenes", end)
     assert "listens on http://127.0.0.1" in demo.LOG_FILE.read_text("utf-8")
 
 

@@ -72,6 +72,11 @@ class Starter(Caller):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.post(START, body, headers={**NO_TARGET, **named})
 
+    def patient(self, body: dict[str, Any]) -> requests.Response:
+        """Start a task, and push the clock until the answer is ready."""
+        accepted = self.start(body, Prefer="respond-async")
+        return self.result(accepted) if accepted.status_code == 202 else accepted
+
     def starts(self) -> int:
         return len(self.office.book.starts())
 
@@ -194,7 +199,7 @@ def check(starter: Starter, run: str) -> tuple[str, str | None]:
 def test_what_was_lost_and_has_not_come_stays_unknown(starter: Starter) -> None:
     """A task that has ended may have been removed: that it is missing proves nothing."""
     starter.office.faults.add("cut", kind="action")
-    told = problem(starter.start({"Name": "REPORTER"}), 409, "outcome-unknown")
+    told = problem(starter.patient({"Name": "REPORTER"}), 409, "outcome-unknown")
     assert "nightshift-" in told["detail"]
     starter.machine.clock.advance(1200)
     assert check(starter, told["run"]) == ("unknown", "outcome-unknown")
@@ -204,7 +209,7 @@ def test_what_was_lost_and_has_not_come_stays_unknown(starter: Starter) -> None:
 def test_a_check_finds_later_what_could_not_be_read_at_once(starter: Starter) -> None:
     starter.office.faults.add("cut", kind="action", after=True)
     starter.office.faults.add("html", kind="list", times=None)
-    told = problem(starter.start({"Name": "REPORTER"}), 409, "outcome-unknown")
+    told = problem(starter.patient({"Name": "REPORTER"}), 409, "outcome-unknown")
     starter.office.faults.clear()
     assert check(starter, told["run"]) == ("done", None)
     assert starter.starts() == 1
@@ -254,7 +259,7 @@ def test_details_are_sent_where_there_are_no_parameters(starter: Starter) -> Non
 def test_a_start_that_is_unknown_or_done_is_not_repeated_by_a_retry(starter: Starter) -> None:
     starter.office.faults.add("cut", kind="action", after=True)
     starter.office.faults.add("html", kind="list", times=None)
-    lost = problem(starter.start({"Name": "REPORTER"}), 409, "outcome-unknown")["run"]
+    lost = problem(starter.patient({"Name": "REPORTER"}), 409, "outcome-unknown")["run"]
     starter.office.faults.clear()
     starter.machine.clock.advance(3600)
     [item] = get(starter, f"runs/{lost}")["items"]
