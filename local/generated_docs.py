@@ -131,7 +131,10 @@ def _function_table() -> str:
 
 
 def _settings(model: type[BaseModel], prefix: str) -> str:
-    rows = (_setting_row(prefix, name, field) for name, field in model.model_fields.items() if name != "name")
+    fields = [(name, field) for name, field in model.model_fields.items() if name != "name"]
+    # The fields of a base class come first; what is required is easier to find at the top.
+    fields.sort(key=lambda one: not one[1].is_required())
+    rows = (_setting_row(prefix, name, field) for name, field in fields)
     return _table(("app setting", "default", "meaning"), rows)
 
 

@@ -7,40 +7,23 @@ work.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from shared.core import credential_values
+from shared.core.credential_settings import Auth, CredentialSettings
+from shared.core.credential_values import check_ca_file
 from shared.core.durations import MOST_CONNECTING, MOST_READING, longest_call
 from shared.core.problems import Mistake, NotValid, TargetOff, UnknownTarget
 from shared.core.schedule import quiet_until
 from shared.core.urls import checked_url
 
-System = Literal["finance-operations", "business-central", "camunda", "superoffice"]
-Auth = Literal["none", "basic", "bearer", "client-secret", "managed-identity", "ticket", "refresh-token", "system-user"]
+System = Literal["finance-operations", "business-central", "camunda", "superoffice", "opendatadsl"]
 
-_ENTRA: tuple[Auth, ...] = ("client-secret", "managed-identity")
-_TAKES: Mapping[System, tuple[Auth, ...]] = {
-    "finance-operations": _ENTRA,
-    "business-central": _ENTRA,
-    "camunda": ("none", "basic", "bearer", *_ENTRA),
-    "superoffice": ("basic", "ticket", "refresh-token", "system-user"),
-}
-"""The kinds of credential that each system takes."""
-
-_NEEDED: Mapping[Auth, tuple[str, ...]] = {
-    "basic": ("username", "password"),
-    "bearer": ("token",),
-    "client-secret": ("tenant", "client_id", "client_secret"),
-    "ticket": ("token",),
-    "refresh-token": ("context", "client_id", "client_secret", "refresh_token"),
-    "system-user": ("context", "app_token", "system_token", "private_key"),
-}
 _QUIET: Mapping[System, str] = {"superoffice": "01:00-03:00 UTC+1"}
 """The app pools of SuperOffice Online are recycled then (SuperOffice, App environment)."""
 _PREFIX = "TARGETS__"
@@ -48,14 +31,14 @@ _BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 
 
-class Target(BaseModel):
+class Target(CredentialSettings):
     """One connection: a system, its URL and a credential. A field's name is the last part of the setting's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(exclude=True)
     system: System = Field(
-        description="The system: `finance-operations`, `business-central`, `camunda` or `superoffice`."
+        description="The system: `finance-operations`, `business-central`, `camunda`, `superoffice` or `opendatadsl`."
     )
     url: str = Field(
         description=(
@@ -63,42 +46,16 @@ class Target(BaseModel):
             "`https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}`, or "
             "`https://camunda.example.com/engine-rest`; a named engine is `.../engine-rest/engine/{name}`. "
             "For superoffice up to `/api`, such as `https://crm.example.com/SuperOffice/api`; with a CONTEXT the login "
-            "host of SuperOffice Online, such as `https://online.superoffice.com`."
+            "host of SuperOffice Online, such as `https://online.superoffice.com`. For opendatadsl up to `/api`, such "
+            "as `https://api.opendatadsl.com/api`."
         )
     )
     auth: Auth = Field(
         description=(
-            "The kind of credential: `client-secret`, or this app's `managed-identity`; for camunda also `none`, "
-            "`basic` or `bearer`; for superoffice `basic`, `ticket`, `refresh-token` or `system-user`."
+            "The kind of credential: `client-secret`, `certificate`, `federated`, or this app's `managed-identity`; "
+            "for camunda also `none`, `basic` or `bearer`; for superoffice `basic`, `ticket`, `refresh-token` or "
+            "`system-user`; for opendatadsl also `api-key`."
         )
-    )
-    tenant: str = Field(default="", description="The id of the Entra tenant (client-secret).")
-    client_id: str = Field(
-        default="",
-        description="The client id (client-secret, refresh-token), or that of a user-assigned identity "
-        "(managed-identity).",
-    )
-    client_secret: SecretStr = Field(
-        default=SecretStr(""),
-        description="The client secret; preferably a Key Vault reference (client-secret, refresh-token).",
-    )
-    authority: str = Field(
-        default="https://login.microsoftonline.com", description="The token issuer; national clouds have their own."
-    )
-    scope: str = Field(
-        default="",
-        description=(
-            "The token's scope. Empty: `{URL}/.default`, in lower case; for Business Central online "
-            "`https://api.businesscentral.dynamics.com/.default`. A camunda engine behind Entra needs one."
-        ),
-    )
-    username: str = Field(default="", description="The user name, without a colon (basic).")
-    password: SecretStr = Field(
-        default=SecretStr(""), description="The password; preferably a Key Vault reference (basic)."
-    )
-    token: SecretStr = Field(
-        default=SecretStr(""),
-        description="The token, sent unchanged; preferably a Key Vault reference (bearer, ticket).",
     )
     ca_file: str = Field(default="", description="A file of CA certificates to trust instead of the public ones.")
     quiet: str | None = Field(
@@ -147,7 +104,10 @@ class Target(BaseModel):
         "are waited for that long and one minute more.",
     )
     in_flight: int = Field(
-        default=5, ge=1, le=50, description="Maximum number of `$batch` calls in flight (business-central)."
+        default=5,
+        ge=1,
+        le=50,
+        description="Maximum number of `$batch` calls, or parts, in flight (business-central, opendatadsl).",
     )
     engine_version: str = Field(
         default="",
@@ -159,25 +119,6 @@ class Target(BaseModel):
         le=10_000,
         description="Page size of queries; at most the engine's `queryMaxResultsLimit` (camunda).",
     )
-    app_token: SecretStr = Field(
-        default=SecretStr(""),
-        description="The application token (client secret), sent as `SO-AppToken` (ticket, system-user).",
-    )
-    context: str = Field(
-        default="",
-        description="The tenant of SuperOffice Online, such as `Cust12345`. The API's URL is then asked of the login "
-        "host, which is the URL of the target (superoffice).",
-    )
-    refresh_token: SecretStr = Field(
-        default=SecretStr(""), description="The refresh token of a person who has signed in (refresh-token)."
-    )
-    system_token: SecretStr = Field(
-        default=SecretStr(""), description="The system user token of app and tenant (system-user)."
-    )
-    private_key: SecretStr = Field(
-        default=SecretStr(""),
-        description="The app's RSA key in PEM; line breaks may be written as `\\n` (system-user).",
-    )
     owned_fields: Literal["drop", "refuse"] = Field(
         default="drop",
         description="What happens to fields of a task that SuperOffice sets itself: `drop`, named in the header "
@@ -187,8 +128,19 @@ class Target(BaseModel):
         default="Request", description="The field of a task to which its mark is added (superoffice)."
     )
     retries: int = Field(default=1, ge=1, le=100, description="Retries that a night sets for a failed job (camunda).")
+    environment: str = Field(
+        default="production",
+        pattern=r"^[\w.-]{1,64}$",
+        description="The data environment, sent with every call (opendatadsl).",
+    )
+    part_elements: int = Field(
+        default=500, ge=1, le=10_000, description="Maximum number of elements that are sent at once (opendatadsl)."
+    )
+    part_bytes: int = Field(
+        default=1_000_000, ge=1024, le=100_000_000, description="Their maximum size in bytes (opendatadsl)."
+    )
 
-    @field_validator("url", "authority")
+    @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         return checked_url(value)
@@ -197,55 +149,13 @@ class Target(BaseModel):
     @classmethod
     def _check_file(cls, value: str) -> str:
         if value:
-            credential_values.check_ca_file(value)
+            check_ca_file(value)
         return value
 
     @field_validator("quiet")
     @classmethod
     def _check_quiet(cls, value: str | None) -> str | None:
         quiet_until(value or "", UTC, datetime.now(UTC))
-        return value
-
-    @field_validator("username")
-    @classmethod
-    def _check_username(cls, value: str) -> str:
-        if ":" in value:
-            # The password would begin there (RFC 7617, 2).
-            raise ValueError("must not contain a colon")
-        credential_values.check_basic(value)
-        return value
-
-    @field_validator("password")
-    @classmethod
-    def _check_password(cls, value: SecretStr) -> SecretStr:
-        credential_values.check_basic(value.get_secret_value())
-        return value
-
-    @field_validator("token", "app_token", "refresh_token")
-    @classmethod
-    def _check_token(cls, value: SecretStr) -> SecretStr:
-        credential_values.check_token(value.get_secret_value())
-        return value
-
-    @field_validator("system_token")
-    @classmethod
-    def _check_system_token(cls, value: SecretStr) -> SecretStr:
-        credential_values.check_system_token(value.get_secret_value())
-        return value
-
-    @field_validator("private_key")
-    @classmethod
-    def _check_private_key(cls, value: SecretStr) -> SecretStr:
-        if value:
-            credential_values.private_key(value.get_secret_value())
-        return value
-
-    @field_validator("context")
-    @classmethod
-    def _check_context(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", value):
-            # It stands in a URL.
-            raise ValueError("must be letters, digits, - and _ only, such as Cust12345")
         return value
 
     @field_validator("engine_version")
@@ -257,21 +167,9 @@ class Target(BaseModel):
 
     @model_validator(mode="after")
     def _check_credential(self) -> Self:
-        if self.auth not in _TAKES[self.system]:
-            raise ValueError(f"AUTH {self.auth} is not for {self.system}, which takes {', '.join(_TAKES[self.system])}")
-        if missing := list(self._missing()):
-            raise ValueError("; ".join(missing))
+        if mistakes := list(self.mistakes(self.system, self.auth)):
+            raise ValueError("; ".join(mistakes))
         return self
-
-    def _missing(self) -> Iterator[str]:
-        needed = _NEEDED.get(self.auth, ())
-        if not all(getattr(self, field) for field in needed):
-            *others, last = (field.upper() for field in needed)
-            yield f"AUTH {self.auth} needs {' and '.join([', '.join(others), last] if others else [last])}"
-        if self.system == "camunda" and self.auth in _ENTRA and not self.scope:
-            yield f"AUTH {self.auth} needs SCOPE for camunda, since an engine's URL is not an Entra audience"
-        if self.system != "superoffice" and self.context:
-            yield "CONTEXT is for superoffice only"
 
     def quiet_until(self, zone: tzinfo, now: datetime) -> datetime | None:
         """Return the end of the quiet hours if `now` is within them."""
@@ -293,6 +191,8 @@ class Target(BaseModel):
         if not self.scope and urlsplit(self.url).hostname == _BUSINESS_CENTRAL:
             # The path has the tenant and the environment, which are not part of the audience.
             return f"https://{_BUSINESS_CENTRAL}/.default"
+        if not self.scope and self.system == "opendatadsl":
+            return "api://opendatadsl/.default"
         return self.scope or f"{self.url.lower()}/.default"
 
     def setting(self, field: str) -> str:

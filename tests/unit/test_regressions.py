@@ -23,7 +23,7 @@ from shared.storage.sqlite import SqliteStore
 from shared.systems.finance_operations.action import read_action
 from shared.systems.finance_operations.failures import _list_path
 from shared.transport.connection import Connection, Reply
-from shared.transport.credentials import BearerAuth
+from shared.transport.entra import BearerAuth
 from shared.transport.retries import WRITE, retry_after
 from shared.validation.request import Preference
 from tests.conftest import TurnedClock

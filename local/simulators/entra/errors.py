@@ -70,6 +70,45 @@ def wrong_secret(client_id: str) -> EntraError:
     return EntraError("invalid_client", 7000215, sentence, 401)
 
 
+def refused_signature(reason: str) -> EntraError:
+    """Answer for an assertion that no certificate of the client has signed."""
+    sentence = f"Client assertion failed signature validation. [Reason - {reason}]"
+    return EntraError("invalid_client", 700027, sentence, 401)
+
+
+def malformed_assertion() -> EntraError:
+    """Answer for an assertion that is no JWT, or none that may be used."""
+    return EntraError("invalid_client", 50027, "JWT token is invalid or malformed.", 401)
+
+
+def other_application() -> EntraError:
+    """Answer for an assertion of another client."""
+    sentence = "Client assertion application identifier doesn't match 'client_id' parameter."
+    return EntraError("invalid_client", 700021, sentence, 401)
+
+
+def other_audience() -> EntraError:
+    """Answer for an assertion that was made for another token endpoint."""
+    sentence = "Client assertion audience claim does not match Realm issuer."
+    return EntraError("invalid_client", 700023, sentence, 401)
+
+
+def assertion_out_of_time(now: datetime) -> EntraError:
+    """Answer for an assertion that has expired, or is not valid yet."""
+    sentence = f"Client assertion is not within its valid time range. Current time: {now.isoformat()}."
+    return EntraError("invalid_client", 700024, sentence, 401)
+
+
+def no_federated_credential(claim: str, value: object) -> EntraError:
+    """Answer for a foreign token of which an issuer, audience or subject is not trusted."""
+    code = {"issuer": 700211, "audience": 700212, "subject": 700213}[claim]
+    sentence = (
+        f"No matching federated identity record found for presented assertion {claim} '{value}'. Check your federated "
+        "identity credential Subject, Audience and Issuer against the presented assertion."
+    )
+    return EntraError("invalid_client", code, sentence, 401)
+
+
 def wrong_scope(scope: str) -> EntraError:
     """Answer for a scope that does not end in /.default."""
     sentence = (

@@ -19,9 +19,11 @@ from local.simulators.common.faults import Faults, Occasion
 from local.simulators.common.server import Cut, Server
 from local.simulators.entra import errors
 from local.simulators.entra.errors import EntraError
+from local.simulators.entra.registration import FederatedCredential, Registration
 from local.simulators.entra.tokens import Claims, Signer
 
 _DEFAULT_SCOPE = "/.default"
+_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LIFETIME_SECONDS = 3599
 
 
@@ -46,6 +48,7 @@ class Issuer:
 
     Attributes:
         identities: The tenant and its clients.
+        registration: By what else than its secret the client is recognized.
         lifetime_seconds: How long new tokens live.
         book: The requests for tokens.
         faults: What goes wrong (kinds: token, managed-identity).
@@ -57,6 +60,7 @@ class Issuer:
         self._secure = Server("issuer", port)
         self._plain = Server("managed identity endpoint", identity_port)
         self.identities = Identities()
+        self.registration = Registration(self.identities.client_id, self._signer)
         self.lifetime_seconds = _LIFETIME_SECONDS
         self.book = TokenBook()
         self.faults = Faults()
@@ -90,10 +94,16 @@ class Issuer:
         self._plain.stop()
 
     def reset(self) -> None:
-        """Forget faults and book; identities, keys and tokens stay."""
+        """Forget faults, book and registration; identities, keys and tokens stay."""
+        self.registration = Registration(self.identities.client_id, self._signer)
         self.faults.clear()
         self.book.clear()
         self.lifetime_seconds = _LIFETIME_SECONDS
+
+    def trust(self, identity: str, audience: str = "api://AzureADTokenExchange") -> None:
+        """Let the client prove itself by a token of a managed identity, named by its client id."""
+        claims = self._claims(identity, audience)
+        self.registration.federated.append(FederatedCredential(claims["iss"], audience, claims["sub"]))
 
     def token(self, audience: str, client_id: str | None = None, **claims: object) -> str:
         """Sign a token for tests, with `claims` in place of the usual ones."""
@@ -124,7 +134,7 @@ class Issuer:
                 "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
                 "token_endpoint": f"{root}/oauth2/v2.0/token",
                 "jwks_uri": f"{root}/discovery/v2.0/keys",
-                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["pairwise"],
                 "id_token_signing_alg_values_supported": ["RS256"],
@@ -167,6 +177,16 @@ class Issuer:
             raise errors.unsupported_grant(form["grant_type"])
         if form["client_id"] != known.client_id:
             raise errors.unknown_client(form["client_id"], tenant)
+        self._check_credential(form)
+
+    def _check_credential(self, form: Mapping[str, str]) -> None:
+        known = self.identities
+        if assertion := form.get("client_assertion"):
+            if form.get("client_assertion_type") != _JWT_BEARER:
+                raise errors.missing("client_assertion_type")
+            endpoint = f"{self.url}/{known.tenant}/oauth2/v2.0/token"
+            self.registration.check(assertion, endpoint, self._now())
+            return
         if not form.get("client_secret"):
             raise errors.missing_secret()
         if not secrets.compare_digest(form["client_secret"].encode(), known.client_secret.encode()):

@@ -22,7 +22,7 @@ class Signer:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = uuid.uuid4().hex
         # A token comes with thousands of calls, and its signature stays what it is.
-        self._signed_claims = lru_cache(maxsize=64)(self._claims_in)
+        self.signed_claims = lru_cache(maxsize=64)(self._claims_in)
 
     def sign(self, claims: Claims) -> str:
         """Return the claims as a JWT."""
@@ -36,7 +36,7 @@ class Signer:
     def verify(self, token: str, audience: str, now: datetime) -> Claims | str:
         """Return the claims, or in a phrase why the token is not good at `now` for `audience`."""
         try:
-            claims = self._signed_claims(token)
+            claims = self.signed_claims(token)
         except jwt.InvalidTokenError as error:
             return f"the token cannot be verified ({error})"
         return _flaw(claims, audience, now.timestamp()) or claims
@@ -46,6 +46,12 @@ class Signer:
         unchecked = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
         claims: Claims = jwt.decode(token, self._key.public_key(), algorithms=["RS256"], options=unchecked)  # type: ignore[arg-type]  # the library's Options is a TypedDict
         return claims
+
+
+def is_in_time(claims: Claims, now: float) -> bool:
+    """Return whether a token can be used now, give or take five minutes."""
+    begins, ends = claims.get("nbf", 0), claims.get("exp", 0)
+    return bool(begins - _CLOCK_SKEW_SECONDS <= now < ends + _CLOCK_SKEW_SECONDS)
 
 
 def _flaw(claims: Claims, audience: str, now: float) -> str | None:

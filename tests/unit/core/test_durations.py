@@ -17,6 +17,7 @@ from shared.execution import discovery, parts
 from shared.fanout import chunks
 from shared.recovery import watch
 from shared.systems.business_central.actions import Sending
+from shared.systems.operations import BatchHead
 from shared.transport import deadline
 from shared.transport.connection import Connection
 from tests.conftest import ROOT, TurnedClock
@@ -51,7 +52,7 @@ def test_the_largest_settings_leave_time_for_a_call() -> None:
 
 
 def test_a_chunk_is_over_before_its_place_is_lost() -> None:
-    sending = Sending(Connection(Target.model_validate(TARGET)), "api/v2.0", [], "r1")
+    sending = Sending(Connection(Target.model_validate(TARGET)), BatchHead(root="api/v2.0"), "r1")
     assert sending.hold <= LONGEST_CHUNK == LONGEST["send_chunk"]
 
 
@@ -87,7 +88,7 @@ def test_what_activities_do_in_systems_is_bounded(activity: Callable[..., object
 def test_what_was_being_sent_is_waited_for_as_long_as_a_batch_may_take() -> None:
     told = {"system": "business-central", "auth": "managed-identity", "connect_timeout": 1, "read_timeout": 5}
     holds = [
-        Sending(Connection(Target.model_validate({**TARGET, **told, **more})), "api/v2.0", [], "r").hold
+        Sending(Connection(Target.model_validate({**TARGET, **told, **more})), BatchHead(root="api/v2.0"), "r").hold
         for more in ({}, {"batch_timeout": 20}, {"batch_timeout": 2})
     ]
     assert holds == [timedelta(seconds=seconds) for seconds in (3 + 660 + 60, 3 + 20 + 60, 3 + 5 + 60)]

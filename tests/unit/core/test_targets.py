@@ -187,6 +187,13 @@ def test_a_client_secret_needs_all_three(field: str) -> None:
     assert SECRET not in text
 
 
+@pytest.mark.parametrize("field", ["TENANT", "CLIENT_ID"])
+def test_a_federated_client_needs_both_and_no_secret(field: str) -> None:
+    fields = {**GOOD, "AUTH": "federated", "CLIENT_SECRET": ""}
+    assert only(fields).assertion_audience == "api://AzureADTokenExchange"
+    assert "AUTH federated needs TENANT and CLIENT_ID" in complaint({**fields, field: ""})
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     text = complaint({**GOOD, **WRONG})
     assert [field for field in WRONG if f"TARGETS__FO__{field}: " in text] == list(WRONG)
@@ -288,7 +295,7 @@ def test_an_engine_takes_a_credential_that_nobody_issues(fields: dict[str, str])
     assert (target.engine_version, target.retries) == ("", 1)
 
 
-@pytest.mark.parametrize("auth", ["client-secret", "managed-identity"])
+@pytest.mark.parametrize("auth", ["client-secret", "federated", "managed-identity"])
 def test_an_engine_behind_entra_needs_a_scope(auth: str) -> None:
     fields = {**GOOD, **ENGINE, "AUTH": auth}
     assert f"AUTH {auth} needs SCOPE" in complaint(fields)
@@ -305,7 +312,8 @@ def test_an_engine_behind_entra_is_told_all_that_it_lacks() -> None:
 @pytest.mark.parametrize("fields", [{**ENGINE, "AUTH": "none"}, BASIC, BEARER], ids=["none", "basic", "bearer"])
 def test_the_other_systems_take_entras_tokens_only(system: str, fields: dict[str, str]) -> None:
     text = complaint({**fields, "SYSTEM": system})
-    assert text.endswith(f"AUTH {fields['AUTH']} is not for {system}, which takes client-secret, managed-identity")
+    kinds = "client-secret, certificate, federated, managed-identity"
+    assert text.endswith(f"AUTH {fields['AUTH']} is not for {system}, which takes {kinds}")
 
 
 @pytest.mark.parametrize(

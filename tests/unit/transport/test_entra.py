@@ -2,12 +2,11 @@
 
 import json
 import logging
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -17,89 +16,17 @@ import trustme
 
 from local.simulators.finance_operations.server import FinanceOperations
 from local.simulators.landscape import Landscape
-from shared.core import clock
 from shared.core.problems import AccessDenied, CredentialsRefused, IssuerUnavailable, Problem, TargetUnreachable
-from shared.core.targets import Targets
 from shared.systems.finance_operations.client import refuse_service
-from shared.transport.connection import Connection, Reply
-from shared.transport.credentials import BearerAuth
 from shared.transport.deadline import finish_by
+from shared.transport.entra import BearerAuth
 from shared.transport.retries import READ, WRITE
 from tests.conftest import TurnedClock
-
-WRONG = "wrong-secret-4711"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Landscape]:
-    """Serve systems that live by whatever clock the code in this process lives by."""
-    with Landscape(clock.now) as landscape:
-        yield landscape
-
-
-@pytest.fixture
-def landscape(running: Landscape, turned: TurnedClock) -> Landscape:
-    assert running.issuer
-    assert turned.slept == []
-    running.finance_operations.reset()
-    running.issuer.reset()
-    return running
-
-
-@pytest.fixture
-def fo(landscape: Landscape) -> FinanceOperations:
-    return landscape.finance_operations
-
-
-def connected(landscape: Landscape, name: str = "fo", **changes: str) -> Connection:
-    """Return a new connection, as a new process has it."""
-    changed = {f"TARGETS__{name.upper()}__{field}": value for field, value in changes.items()}
-    return Connection(Targets({**landscape.settings, **changed}).named(name))
-
-
-def called(connection: Connection) -> Reply:
-    return connection.call("GET", "/data", READ, run="r1")
-
-
-def asked(landscape: Landscape) -> list[object]:
-    """Return how the issuer answered each request for a token."""
-    return [request.status for request in landscape.issuer.book.requests()]
+from tests.unit.transport.issuing import WRONG, asked, called, closed_port, connected, refused
 
 
 def statuses(fo: FinanceOperations) -> list[object]:
     return [call.status for call in fo.book.calls()]
-
-
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def whole_text(error: BaseException) -> str:
-    """Return all that a log could show of an exception and of what caused it."""
-    texts = []
-    here: BaseException | None = error
-    while here is not None:
-        texts += [str(here), repr(here)]
-        here = here.__cause__
-    return "\n".join(texts)
-
-
-def refused(landscape: Landscape, connection: Connection) -> Problem:
-    """Return the problem of a call, which holds neither a secret nor a token, and came before anything was sent."""
-    with pytest.raises(Problem) as caught:
-        called(connection)
-    problem = caught.value
-    assert landscape.finance_operations.book.calls() == []
-    text = whole_text(problem) + problem.answer().body.decode()
-    identities = landscape.issuer.identities
-    for secret in (identities.client_secret, identities.identity_header, WRONG, "eyJ", "Bearer"):
-        assert secret not in text
-    assert connection.target.name in problem.detail
-    return problem
 
 
 def test_two_hundred_first_calls_at_once_ask_the_issuer_once(
@@ -299,17 +226,6 @@ def test_a_failed_renewal_leaves_no_token_that_is_sent_again(
     landscape.issuer.faults.add("cut", kind="token")
     assert isinstance(refused(landscape, connection), IssuerUnavailable)
     assert called(connection).status == 200
-
-
-@pytest.fixture
-def identity(landscape: Landscape, turned: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> Landscape:
-    """Let this process have a managed identity, as on App Service."""
-    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
-        monkeypatch.setenv(name, landscape.settings[name])
-    monkeypatch.delenv("IDENTITY_SERVER_THUMBPRINT", raising=False)
-    # MSAL reckons the lifetime of these tokens by the machine's clock.
-    turned.time = datetime.now(UTC)
-    return landscape
 
 
 @pytest.mark.parametrize("kind", ["system_assigned", "user_assigned"])
