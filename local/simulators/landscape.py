@@ -15,9 +15,16 @@ from local.simulators.common.system import SimulatedSystem
 from local.simulators.entra.issuer import Issuer
 from local.simulators.finance_operations.business_events import CallAt
 from local.simulators.finance_operations.server import FinanceOperations
+from local.simulators.opendatadsl.server import OpenDataDsl
 from local.simulators.superoffice.server import SuperOffice
 
-SIMULATORS: tuple[type[SimulatedSystem], ...] = (FinanceOperations, BusinessCentral, Camunda, SuperOffice)
+SIMULATORS: tuple[type[SimulatedSystem], ...] = (
+    FinanceOperations,
+    BusinessCentral,
+    Camunda,
+    SuperOffice,
+    OpenDataDsl,
+)
 SYSTEMS = tuple(one.system for one in SIMULATORS)
 
 
@@ -36,6 +43,7 @@ class Landscape:
         business_central: That of Business Central.
         camunda: The simulated engine of Camunda 7.
         superoffice: The simulated installation of SuperOffice.
+        opendatadsl: The simulated tenant of OpenDataDSL.
         issuer: The token issuer.
         systems: What is simulated.
         ca_file: The certificate authority that signed the issuer's certificate.
@@ -65,11 +73,13 @@ class Landscape:
         self.business_central = BusinessCentral(now, self.issuer, call_at, port=port("business-central", 0))
         self.camunda = Camunda(now, self.issuer, port=port("camunda", 0))
         self.superoffice = SuperOffice(now, port=port("superoffice", 0), login_port=port("superoffice-login", 0))
+        self.opendatadsl = OpenDataDsl(now, self.issuer, port=port("opendatadsl", 0))
         self.all: tuple[SimulatedSystem, ...] = (
             self.finance_operations,
             self.business_central,
             self.camunda,
             self.superoffice,
+            self.opendatadsl,
         )
         self.settings = self._settings()
 

@@ -6,11 +6,13 @@ from local.simulators.business_central.server import BusinessCentral
 from local.simulators.camunda.server import Camunda
 from local.simulators.entra.issuer import Issuer
 from local.simulators.finance_operations.server import FinanceOperations
-from local.simulators.landscape import Landscape
+from local.simulators.landscape import SYSTEMS, Landscape
+from local.simulators.opendatadsl.server import OpenDataDsl
 from local.simulators.superoffice.server import SuperOffice
 from local.simulators.testing.business_central import CentralCaller
 from local.simulators.testing.camunda import CamundaCaller
 from local.simulators.testing.finance_operations import Caller, Clock, Endpoint
+from local.simulators.testing.opendatadsl import OpenDataDslCaller
 from local.simulators.testing.superoffice import SuperOfficeCaller
 
 
@@ -21,7 +23,8 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def running(clock: Clock) -> Iterator[Landscape]:
-    with Landscape(clock, clock.call_at) as landscape:
+    # The app does not know OpenDataDSL yet.
+    with Landscape(clock, clock.call_at, systems=(*SYSTEMS, OpenDataDsl.system)) as landscape:
         yield landscape
 
 
@@ -34,6 +37,7 @@ def landscape(running: Landscape, clock: Clock) -> Landscape:
     running.business_central.reset()
     running.camunda.reset()
     running.superoffice.reset()
+    running.opendatadsl.reset()
     running.issuer.reset()
     return running
 
@@ -61,6 +65,18 @@ def superoffice(landscape: Landscape) -> SuperOffice:
 @pytest.fixture
 def office(landscape: Landscape) -> Iterator[SuperOfficeCaller]:
     caller = SuperOfficeCaller(landscape)
+    with caller.session:
+        yield caller
+
+
+@pytest.fixture
+def tenant(landscape: Landscape) -> OpenDataDsl:
+    return landscape.opendatadsl
+
+
+@pytest.fixture
+def odsl(landscape: Landscape) -> Iterator[OpenDataDslCaller]:
+    caller = OpenDataDslCaller(landscape)
     with caller.session:
         yield caller
 

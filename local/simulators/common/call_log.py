@@ -37,6 +37,8 @@ class Call:
     status: Status = None
     languages: Mapping[str, str] = field(default_factory=dict)
     """The headers of language, culture and time zone."""
+    environment: str | None = None
+    """The data environment that OpenDataDSL's header names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,11 @@ class CallLog:
             kind=kind,
             job=job,
             host=headers.get("host", ""),
-            with_token="authorization" in headers,
+            with_token="authorization" in headers or "x-odsl-key" in headers,
             correlation_id=next((headers[name] for name in _CORRELATION_HEADERS if name in headers), None),
             user_agent=headers.get("user-agent"),
             languages={name: headers[name] for name in _LANGUAGES if name in headers},
+            environment=headers.get("x-odsl-environment"),
         )
         with self._lock:
             self._calls.append(call)

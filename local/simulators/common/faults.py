@@ -51,6 +51,7 @@ type Kind = Literal[
     "state",
     "ticket",
     "keys",
+    "process",
 ]
 type Limit = Literal["requests", "time", "concurrent", "resources"]
 
@@ -82,7 +83,8 @@ class Fault(BaseModel):
         kind: Strikes only this kind of call: read, list, action; token, managed-identity at the issuer; batch at
             Business Central, and operation for single ones inside a batch, which are struck only if this says so;
             list, action, batch, history, incident and version at Camunda; read, list, action, stop, change and delete
-            at SuperOffice, and state, ticket, token and keys at its login host.
+            at SuperOffice, and state, ticket, token and keys at its login host; read, list, action, delete and process
+            at OpenDataDSL.
         job: Strikes only calls about this job.
         operation: Strikes only the operation of this id.
         index: Strikes only the operation at this place of its batch, from 0 on.

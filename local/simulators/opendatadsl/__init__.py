@@ -1,0 +1,1 @@
+"""OpenDataDSL, simulated: batches of objects and their summaries, processes and their execution logs."""
