@@ -17,6 +17,7 @@ from shared.runs import creation, records
 from shared.runs.report import Item
 from shared.storage.app import app_store
 from shared.storage.base import Store
+from shared.systems.registry import fan_out_of
 from shared.transport.deadline import with_deadline
 from shared.validation.body import read_json
 from shared.validation.models import Strict, checked
@@ -54,8 +55,8 @@ def _check(store: Store, call: Call, body: CheckBody) -> Response:
     former = records.read_spec(store, call.route_params.get("id", ""))
     if records.read_report(store, former.run) is None:
         raise RunOpen("The run has not ended.", run=former.run)
-    if body.settleBy and not former.is_batch:
-        raise NotValid.of(Mistake("is only for batches of operations", "/settleBy"))
+    if body.settleBy and not (former.is_batch and fan_out_of(former.system).settles_by_fields):
+        raise NotValid.of(Mistake("is only for batches whose records can be found by fields", "/settleBy"))
     unknown = [item for item in records.all_items(store, former.run) if item.outcome is Ending.UNKNOWN][:_MOST]
     if not unknown:
         raise NotValid("The run has no unknown items.", mistakes=(Mistake("names a run without unknown items"),))

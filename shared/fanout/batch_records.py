@@ -12,7 +12,9 @@ runs/{run}/outcomes/{chunk}      how the operations of a chunk ended
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field
 
@@ -22,7 +24,7 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Changed, Exists
 from shared.runs.records import create
 from shared.storage.base import Store, keys
-from shared.systems.operations import BatchForm, BatchOperation, Entity
+from shared.systems.operations import BatchHead, BatchOperation, Entity, Part
 
 SEGMENT = 100
 """The number of chunks of a segment, which has its own orchestration: each turn reads the whole history of one."""
@@ -35,31 +37,12 @@ class ChunkLayout(Plain):
     after: list[int] = Field(default=[])
 
 
-class OperationGroup(Plain):
-    """A group of operations, or change set: its name, the position of its first operation, and how many it has."""
+class BatchSpec(BatchHead):
+    """What a batch was asked for, beside the run's spec; `notes` has sentences for the report."""
 
-    name: str
-    first: int
     count: int
-
-
-class BatchSpec(Stored):
-    """What a batch was asked for, beside the run's spec; `notes` has sentences for the report.
-
-    `form` is how the response is written, with `content_ids` for operations whose id is not their Content-ID.
-    """
-
-    root: str
-    count: int
-    in_order: bool
-    snapshot: bool = False
-    failures_only: bool = False
-    settle_by: list[str] = Field(default=[])
     notes: list[str] = Field(default=[])
     chunks: int = 0
-    form: BatchForm = "json"
-    groups: list[OperationGroup] = Field(default=[])
-    content_ids: dict[str, str] = Field(default={})
     refers: bool = False
     """Operations refer to others by `$<id>`."""
     referred: list[str] = Field(default=[])
@@ -229,13 +212,38 @@ def sent_until(store: Store, run: str, chunk: int) -> datetime | None:
     return max(held, default=None)
 
 
-def called_last(store: Store, run: str, chunk: int) -> dict[int, datetime]:
-    """Return when the last call with each operation of a chunk was over at the latest, by position."""
-    found: dict[int, datetime] = {}
+@dataclass(frozen=True)
+class Called:
+    """The last call with an operation: the positions of its operations, and when it was over at the latest."""
+
+    run: str
+    places: tuple[int, ...]
+    at: datetime
+
+    @property
+    def name(self) -> str:
+        """The call's name."""
+        return part_name(self.run, self.places)
+
+    def part(self, operations: Sequence[BatchOperation]) -> Part:
+        """Return the call, given the operations of its chunk."""
+        ids = {one.place: one.id for one in operations}
+        return Part(self.name, tuple(ids[place] for place in self.places))
+
+
+def called_last(store: Store, run: str, chunk: int) -> dict[int, Called]:
+    """Return the last call with each operation of a chunk, by position."""
+    found: dict[int, Called] = {}
     for sent, ended in _tries(store, run, chunk):
-        if sent:
-            found |= dict.fromkeys(sent.places, ended.at if ended else sent.until)
+        if sent and sent.places:
+            called = Called(run, tuple(sent.places), ended.at if ended else sent.until)
+            found |= dict.fromkeys(sent.places, called)
     return found
+
+
+def part_name(run: str, places: Sequence[int]) -> str:
+    """Return the name of a call, a UUID: the same for the same operations of a run."""
+    return str(uuid5(NAMESPACE_URL, f"urn:nightshift:{run}:{','.join(map(str, places))}"))
 
 
 def entities(store: Store, run: str, chunk: int) -> dict[str, Entity]:

@@ -1,13 +1,7 @@
-"""The end of a batch: its report, and one response in the format of the system.
+"""The end of a batch: its report, and one response in the format of the system."""
 
-It has one response for each request, in the order of the requests, with the ids as given. It is the system's own
-response if there is one that counts; otherwise it is 424 with an OData error, whose code is `Nightshift_{outcome}`.
-"""
-
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from http import HTTPStatus
 
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import BatchStopped, Cancelled
@@ -15,7 +9,6 @@ from shared.core.response import Response
 from shared.execution.parts import BrokenOffOutcomes
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationResponse
-from shared.fanout.rendering import Rendered, rendered
 from shared.reports import finish as reports_finish
 from shared.reports import view
 from shared.reports.responses import status_of
@@ -24,6 +17,8 @@ from shared.runs.records import ItemResult, PartResult
 from shared.runs.report import Item, Note, Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
+from shared.systems.operations import EndedOperation, OperationResponse, RenderedResponse
+from shared.systems.registry import fan_out_of
 
 _OWN = frozenset({Ending.DONE, Ending.REJECTED, Ending.SKIPPED})
 """The outcomes for which the system's own response counts."""
@@ -32,8 +27,13 @@ _OWN = frozenset({Ending.DONE, Ending.REJECTED, Ending.SKIPPED})
 def write_chunk(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome]) -> PartResult:
     """Store how the operations of a chunk ended, and return what is stored: the first delivery wins."""
     payload = batch_records.read_payload(store, spec.run, chunk)
+    about, called = fan_out_of(spec.system).about, batch_records.called_last(store, spec.run, chunk)
     ended = [
-        ItemResult(id=one.id, outcome=outcomes[one.place], about={"operation": f"{one.method} {one.url}"})
+        ItemResult(
+            id=one.id,
+            outcome=outcomes[one.place],
+            about=dict(about(one, called[one.place].name if one.place in called else "")),
+        )
         for one in (payload.operations if payload else [])
     ]
     records.write_part(store, spec.run, chunk, PartResult(ended=ended))
@@ -51,10 +51,11 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> 
     records.write_report(store, head, items, "report")
     head = records.read_report(store, spec.run) or head
     if not store.read(f"runs/{spec.run}/response"):
-        body, media_type = rendered(batch, spec.run, list(_rendered(store, spec, batch, plan.chunks, ended)))
+        whole = list(_ended(store, spec, batch, plan.chunks, ended))
+        written = fan_out_of(spec.system).render(batch, spec.run, whole)
         sent = any(one.outcome.sent for one in ended)
         answered = any(_is_answered(one.outcome) for one in ended)
-        answer = _answer(spec, head, body, media_type, answered=answered)
+        answer = _answer(spec, head, written, answered=answered)
         reports_finish.keep(store, spec.run, answer, sent=sent, retention=retention, apart=True)
     _forget(store, spec, plan.chunks, ended)
     reports_finish.close_run(store, head)
@@ -106,34 +107,27 @@ def _in_order(
     return [one for one in found if one]
 
 
-def _rendered(
+def _ended(
     store: Store, spec: RunSpec, batch: BatchSpec, chunks: list[ChunkLayout], ended: list[ItemResult]
-) -> Iterator[Rendered | None]:
-    """Yield the response to each operation; None for one that the response leaves out."""
+) -> Iterator[EndedOperation | None]:
+    """Yield how each operation ended; None for one that the response leaves out."""
     answers: dict[int, StoredOperationResponse] = {}
     for number in range(len(chunks)):
         answers |= {one.place: one for one in batch_records.answers_of(store, spec.run, number)}
     for place, one in enumerate(ended):
         left_out = batch.failures_only and one.outcome.ending is Ending.DONE
-        yield None if left_out else _response(one, answers.get(place))
+        counts = answers.get(place) if one.outcome.ending in _OWN else None
+        given = OperationResponse(one.id, counts.status, counts.headers, counts.body) if counts else None
+        yield None if left_out else EndedOperation(one.id, one.outcome, given)
 
 
-def _response(one: ItemResult, answer: StoredOperationResponse | None) -> Rendered:
-    is_done = one.outcome.ending is Ending.DONE
-    if answer and one.outcome.ending in _OWN:
-        return Rendered(one.id, answer.status, answer.headers, answer.body, is_done=is_done)
-    if is_done:
-        return Rendered(one.id, HTTPStatus.NO_CONTENT, {}, is_done=True)
-    error = {"code": f"Nightshift_{one.outcome.ending}", "message": one.outcome.reason}
-    body = json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":"))
-    return Rendered(one.id, HTTPStatus.FAILED_DEPENDENCY, {"content-type": "application/json"}, body)
-
-
-def _answer(spec: RunSpec, head: Run, body: bytes, media_type: str, *, answered: bool) -> Response:
-    """Return the response; a batch that the system has answered is 200, as it is there, even if all were refused."""
+def _answer(spec: RunSpec, head: Run, written: RenderedResponse, *, answered: bool) -> Response:
+    """Return the response; where clients read inner statuses, a batch that the system has answered is 200."""
     overall = view.overall_outcome(head)
-    status = 200 if answered and not spec.strict else status_of(overall, strict=spec.strict)
-    return Response(status, body, media_type, headers={"Nightshift-Outcome": overall, "OData-Version": "4.0"})
+    inner = fan_out_of(spec.system).inner_statuses
+    status = 200 if inner and answered and not spec.strict else status_of(overall, strict=spec.strict)
+    headers = {"Nightshift-Outcome": overall, **written.headers}
+    return Response(status, written.body, written.media_type, headers=headers)
 
 
 def _is_answered(outcome: Outcome) -> bool:

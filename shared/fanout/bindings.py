@@ -15,7 +15,7 @@ def chunk_sender(spec: RunSpec, batch: BatchSpec) -> ChunkSender:
         TargetLost: the target is no longer in the settings.
     """
     sender = fan_out_of(spec.system).sender
-    return sender(connected(spec.target), batch.root, batch.settle_by, spec.run)
+    return sender(connected(spec.target), batch, spec.run)
 
 
 def slots_of(spec: RunSpec) -> int:

@@ -22,8 +22,6 @@ from shared.core.problems import (
     OutcomeUnknown,
     OverCap,
     PolicyDenied,
-    RefusedBySystem,
-    RolledBack,
     Throttled,
     TimedOut,
 )
@@ -32,7 +30,7 @@ from shared.execution.waiting import WATCHED, RetryLater, retry_later, retry_thr
 from shared.fanout import batch_records, references
 from shared.fanout.batch_records import BatchSpec, OperationVerdict, Payload, Sent, StoredOperationResponse, Try
 from shared.fanout.history import ChunkHistory
-from shared.fanout.merging import OperationResult, merge
+from shared.fanout.merging import OperationResult, judged, merge, outcome_of
 from shared.policy import document
 from shared.policy.cached_reader import CachedReader
 from shared.policy.document import PolicyDocument
@@ -41,7 +39,7 @@ from shared.runs import records
 from shared.runs.claim_record import SENDER_GONE
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
-from shared.systems.operations import BatchOperation, ChunkSender, Entity, OperationResponse
+from shared.systems.operations import BatchOperation, ChunkSender, Entity, OperationResponse, Part, Shown
 from shared.transport.deadline import finish_by, with_deadline
 
 _MOST_LOST = 3
@@ -124,7 +122,7 @@ def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, numb
     if not batch_records.begin_try(context.store, context.spec.run, context.chunk, number, sent):
         run, chunk = context.spec.run, context.chunk
         return watch_other(lambda: batch_records.read_try(context.store, run, chunk, number)) or RetryLater(WATCHED)
-    ended, bodies = (checked, []) if checked else _send(context, payload, history, going, sent.until)
+    ended, bodies = checked or _send(context, payload, history, going, sent.until)
     refused = [OperationVerdict(place=place, outcome=outcome) for place, outcome in decided.items()]
     whole = ended.model_copy(update={"said": [*refused, *ended.said]})
     return batch_records.end_try(context.store, context.spec.run, context.chunk, number, whole, bodies)
@@ -215,7 +213,9 @@ def _send(
     texts = [history.text_of(one) for one in going]
     try:
         with finish_by(ends):
-            given = context.sender.send(texts, continues=not stops, snapshot=context.batch.snapshot)
+            name = batch_records.part_name(context.spec.run, [one.place for one in going])
+            part = Part(name, tuple(one.id for one in going))
+            given = context.sender.send(texts, part, continues=not stops, snapshot=context.batch.snapshot)
     except NoAnswer as problem:
         return _without_response(context, history, going, problem), []
     except ItemProblem as problem:
@@ -230,7 +230,7 @@ def _entities(
     context: ChunkContext, payload: Payload, going: Sequence[BatchOperation], ends: Sequence[OperationResult]
 ) -> dict[str, Entity]:
     """Return the entities of operations that are done and to which others refer, by the operations' ids."""
-    referred = {name for one in payload.operations for name in references.names_in(one.text)}
+    referred = {name for one in payload.operations for name in references.names_in(one)}
     referred.update(context.batch.referred)
     found: dict[str, Entity] = {}
     for one, end in zip(going, ends, strict=True):
@@ -263,32 +263,22 @@ def _verdict(
     """Return the verdict on an operation; one that was not attempted is tried again, unless a failure ends the run."""
     if end.verdict == "again" or (end.verdict == "not_attempted" and not _stops_all(context)):
         return OperationVerdict(place=one.place)
-    if end.verdict == "unknown" and context.batch.settle_by and one.safe == "no":
+    if end.verdict == "unknown" and context.sender.can_settle and one.safe == "no" and not _is_final(end):
         return OperationVerdict(place=one.place, doubt=True)
     if history.lost and one.safe == "etag" and end.given and end.given.status in _CHANGED:
         text = "A response was lost; the next try found the entity changed, perhaps by the first one."
         return OperationVerdict(place=one.place, outcome=Outcome.of(OutcomeUnknown(text)))
-    return OperationVerdict(place=one.place, outcome=_outcome(end))
+    return OperationVerdict(place=one.place, outcome=outcome_of(end))
+
+
+def _is_final(end: OperationResult) -> bool:
+    """Return whether the system will show nothing more of an operation."""
+    return end.given is not None and end.given.is_final
 
 
 def _stops_all(context: ChunkContext) -> bool:
     """Return whether a failure ends the run: it is in order, or all or nothing."""
     return context.batch.in_order or context.batch.snapshot
-
-
-def _outcome(end: OperationResult) -> Outcome:
-    status = end.given.status if end.given else None
-    members = {"upstreamStatus": status, "upstreamCode": end.given.code} if end.given else {}
-    if end.verdict == "done":
-        text = f"The system returned {status}."
-        return Outcome(ending=Ending.DONE, reason=text, sent=True, upstream_status=status)
-    kind = {
-        "rejected": RefusedBySystem,
-        "skipped": DependencyFailed,
-        "not_attempted": BatchStopped,
-        "rolled_back": RolledBack,
-    }.get(end.verdict, OutcomeUnknown)
-    return Outcome.of(kind(end.reason, members=members))
 
 
 def _without_response(
@@ -325,7 +315,7 @@ def _verdict_without_response(
 
 def _can_check(context: ChunkContext) -> bool:
     """Return whether the system can be checked for the effect of a write."""
-    return bool(context.batch.settle_by) and not context.batch.snapshot
+    return context.sender.can_settle and not context.batch.snapshot
 
 
 def _refused_by_system(
@@ -353,22 +343,30 @@ def _until_check(context: ChunkContext, history: ChunkHistory) -> float:
     return max((due - clock.now()).total_seconds(), 1.0)
 
 
-def _check(context: ChunkContext, history: ChunkHistory, due: Sequence[BatchOperation]) -> Try | RetryLater:
+def _check(
+    context: ChunkContext, history: ChunkHistory, due: Sequence[BatchOperation]
+) -> tuple[Try, list[StoredOperationResponse]] | RetryLater:
     """Check in the system whether operations in doubt took effect; those that did not are sent by the next try."""
+    called = batch_records.called_last(context.store, context.spec.run, context.chunk)
+    parts = {place: one.part(history.operations) for place, one in called.items()}
     try:
         # An operation that was sent together with the one to which it refers may have its reference still. Without the
         # URL it can't be looked for: `settle` returns None.
-        return _try([_check_one(context, history.resolved(one) or one) for one in due])
+        settled = [(one, context.sender.settle(history.resolved(one) or one, parts.get(one.place))) for one in due]
     except ItemProblem as problem:
         wait = retry_later(problem, context.spec.give_up, history.stuck)
         if wait:
             return wait
         unknown = Outcome.of(OutcomeUnknown(f"No response is recorded, and the check failed. {problem.detail}"))
-        return _try([OperationVerdict(place=one.place, outcome=unknown) for one in due])
+        return _try([OperationVerdict(place=one.place, outcome=unknown) for one in due]), []
+    bodies = [_stored(one, given) for one, given in settled if isinstance(given, OperationResponse)]
+    return _try([_check_one(context, one, given) for one, given in settled]), bodies
 
 
-def _check_one(context: ChunkContext, one: BatchOperation) -> OperationVerdict:
-    match context.sender.settle(one):
+def _check_one(context: ChunkContext, one: BatchOperation, shown: Shown) -> OperationVerdict:
+    match shown:
+        case OperationResponse() as given:
+            return OperationVerdict(place=one.place, outcome=outcome_of(judged(given)))
         case True:
             text = (
                 "No response is recorded, but the system has exactly one record with the values of the settleBy fields."
@@ -378,7 +376,7 @@ def _check_one(context: ChunkContext, one: BatchOperation) -> OperationVerdict:
             return OperationVerdict(place=one.place)
         case False:
             return OperationVerdict(place=one.place, outcome=Outcome.of(NotTaken("The system has no record of it.")))
-    unknown = OutcomeUnknown("No response is recorded, and the settleBy fields are not conclusive.")
+    unknown = OutcomeUnknown(f"No response is recorded. {context.sender.not_shown}")
     return OperationVerdict(place=one.place, outcome=Outcome.of(unknown))
 
 

@@ -1,8 +1,7 @@
 """Store validated operations, or those of a former run, as the chunks of a new run."""
 
 import hashlib
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -11,7 +10,7 @@ from shared.core.problems import Mistake, NotValid
 from shared.core.settings import app_settings
 from shared.core.targets import app_targets
 from shared.fanout import batch_records
-from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, OperationGroup, Payload
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
 from shared.fanout.resending import Resent
 from shared.runs import creation, idempotency
 from shared.runs.creation import Make
@@ -20,7 +19,7 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.chunking import Chunk
-from shared.systems.operations import BatchOperation, Operation, OperationList
+from shared.systems.operations import BatchOperation, Operation, OperationGroup, OperationList
 from shared.systems.registry import fan_out_of
 from shared.systems.requests import RunRequest
 from shared.validation.body import json_body
@@ -68,13 +67,8 @@ def again(
     target = app_targets().choose(former.system, former.target)
     if batch is None or not resent.operations:
         raise NotValid.of(*mistakes_of(resent, ""))
-    going = resent.ids
-    texts = [_again(one, replaced.get(one.id), going) for one in resent.operations]
-    body = f'{{"requests":[{",".join(texts)}]}}'.encode()
-    headers = {"content-type": "application/json", **_headers_of(batch)}
     fan_out = fan_out_of(former.system)
-    repeated = Call("POST", call.function, call.url, headers, {}, {"root": batch.root}, body)
-    operations = fan_out.read(repeated).validated(target)
+    operations = fan_out.again(batch, resent.operations, replaced).validated(target)
     chunks = fan_out.chunks(operations, target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
@@ -124,12 +118,13 @@ def write_chunks(
         in_order=operations.in_order,
         snapshot=operations.snapshot,
         failures_only=operations.failures_only,
-        settle_by=list(operations.options.settleBy or settle_by),
+        settle_by=list(operations.settle_by or settle_by),
         notes=[*operations.fixed, *resent.notes],
         chunks=len(chunks),
         form=operations.form,
         groups=list(_groups(operations.operations)),
         content_ids=dict(operations.content_ids),
+        head=operations.head,
         refers=any(one.op.refers for one in operations.operations),
         referred=sorted(resent.referred),
     )
@@ -169,32 +164,6 @@ def _batch_operation(operations: OperationList, where: Mapping[int, int], place:
         group=one.op.group,
         text=one.text,
     )
-
-
-def _again(one: BatchOperation, body: str | None, going: Collection[str]) -> str:
-    """Return the JSON of an operation that is sent again, with its dependencies on others that are sent again."""
-    changed = {} if body is None else {"body": body}
-    if one.group:
-        changed["atomicityGroup"] = json.dumps(one.group, ensure_ascii=False)
-    # The stored text names only those to which it refers by `$<id>`; the order of the others counts as well.
-    needed = [name for _, name in one.depends if name in going]
-    if needed:
-        changed["dependsOn"] = json.dumps(needed, ensure_ascii=False)
-    if not changed:
-        return one.text
-    members = {name: raw for name, _, raw in members_of(one.text)} | changed
-    return f"{{{','.join(f'{json.dumps(name)}:{raw}' for name, raw in members.items())}}}"
-
-
-def _headers_of(batch: BatchSpec) -> dict[str, str]:
-    prefer = [
-        *(["odata.continue-on-error"] if not batch.in_order else []),
-        *(["return=failures"] if batch.failures_only else []),
-    ]
-    return {
-        **({"prefer": ", ".join(prefer)} if prefer else {}),
-        **({"isolation": "snapshot"} if batch.snapshot else {}),
-    }
 
 
 def selection_mark(items: Sequence[Item]) -> str:

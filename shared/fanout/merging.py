@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
+from shared.core.outcome import Ending, Outcome
+from shared.core.problems import BatchStopped, DependencyFailed, OutcomeUnknown, RefusedBySystem, RolledBack
 from shared.systems.operations import OperationResponse
 
 Verdict = Literal["done", "rejected", "skipped", "again", "not_attempted", "unknown", "rolled_back"]
@@ -63,10 +65,11 @@ def _ended(given: list[OperationResponse]) -> OperationResult:
         return _SILENT
     if any((one.status, one.body) != (given[0].status, given[0].body) for one in given):
         return OperationResult("unknown", reason="The system returned contradictory responses for this operation.")
-    return _judged(given[0])
+    return judged(given[0])
 
 
-def _judged(one: OperationResponse) -> OperationResult:
+def judged(one: OperationResponse) -> OperationResult:
+    """Return the result of an operation by the response to it."""
     if HTTPStatus.OK <= one.status < HTTPStatus.MULTIPLE_CHOICES:
         return OperationResult("done", one)
     if one.status in _BUSY:
@@ -75,7 +78,8 @@ def _judged(one: OperationResponse) -> OperationResult:
         return OperationResult("skipped", one, reason=one.reason or "An operation that it depends on failed.")
     if one.status >= HTTPStatus.BAD_REQUEST:
         return OperationResult("rejected", one, reason=one.reason or f"The system returned {one.status}.")
-    return OperationResult("unknown", one, reason=f"The system returned {one.status}, which is not conclusive.")
+    reason = one.reason or f"The system returned {one.status}, which is not conclusive."
+    return OperationResult("unknown", one, reason=reason)
 
 
 def _after_first_failure(ends: list[OperationResult]) -> list[OperationResult]:
@@ -124,3 +128,19 @@ def _undone(end: OperationResult) -> OperationResult:
             "not_attempted", reason="Another operation of the batch failed, so nothing was committed."
         )
     return end
+
+
+def outcome_of(end: OperationResult) -> Outcome:
+    """Return the outcome of an operation that has a result and is not tried again."""
+    status = end.given.status if end.given else None
+    members = {"upstreamStatus": status, "upstreamCode": end.given.code} if end.given else {}
+    if end.verdict == "done":
+        text = f"The system returned {status}."
+        return Outcome(ending=Ending.DONE, reason=text, sent=True, upstream_status=status)
+    kind = {
+        "rejected": RefusedBySystem,
+        "skipped": DependencyFailed,
+        "not_attempted": BatchStopped,
+        "rolled_back": RolledBack,
+    }.get(end.verdict, OutcomeUnknown)
+    return Outcome.of(kind(end.reason, members=members))

@@ -9,11 +9,12 @@ from shared.core.problems import ItemProblem, NotTaken, OutcomeUnknown
 from shared.execution.single import untouched_outcome
 from shared.fanout import batch_records, references
 from shared.fanout.bindings import chunk_sender
+from shared.fanout.merging import judged, outcome_of
 from shared.recovery.recheck import NO_TIME
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
-from shared.systems.operations import BatchOperation, ChunkSender
+from shared.systems.operations import BatchOperation, ChunkSender, OperationResponse, Part
 
 _BUDGET = timedelta(minutes=1)
 """How long operations are checked one by one; the rest stays unknown until the next check."""
@@ -43,19 +44,22 @@ def recheck_operations(
                 continue
             try:
                 resolved = references.resolved(operation, (), entities) or operation
-                found[operation.id] = _check(sender, resolved, called.get(operation.place))
+                last = called.get(operation.place)
+                part = last.part(payload.operations) if last and payload else None
+                found[operation.id] = _check(sender, resolved, part, last.at if last else None)
             except ItemProblem as problem:
                 found[operation.id] = Outcome.of(OutcomeUnknown(problem.detail))
     return found
 
 
-def _check(sender: ChunkSender, operation: BatchOperation, called: datetime | None) -> Outcome:
+def _check(sender: ChunkSender, operation: BatchOperation, part: Part | None, called: datetime | None) -> Outcome:
     now = clock.now()
-    settled = sender.settle(operation)
+    settled = sender.settle(operation, part)
     if settled is None:
-        return Outcome.of(OutcomeUnknown("The settleBy fields are not conclusive, or none were given."))
+        return Outcome.of(OutcomeUnknown(sender.not_shown))
+    if isinstance(settled, OperationResponse):
+        return outcome_of(judged(settled))
     if settled:
         return Outcome(ending=Ending.DONE, reason="The system has exactly one record with these values.", sent=True)
-    return untouched_outcome(
-        NotTaken("The system has no record with these values."), now, (called or now) + sender.done_within
-    )
+    sure = (called or now) + sender.done_within
+    return untouched_outcome(NotTaken("The system has no record with these values."), now, sure)

@@ -17,11 +17,12 @@ NOT_KNOWN = (
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def names_in(text: str) -> list[str]:
-    """Return the ids to which an operation refers, given its JSON."""
-    if '"dependsOn":' not in text:
+def names_in(one: BatchOperation) -> list[str]:
+    """Return the ids to which an operation refers: of those on which it depends, the ones that its JSON names."""
+    # What depends on nothing may have a member of this name that means something else.
+    if not one.depends or '"dependsOn":' not in one.text:
         return []
-    found: list[str] = next((value for name, value, _ in members_of(text) if name == "dependsOn"), [])
+    found: list[str] = next((value for name, value, _ in members_of(one.text) if name == "dependsOn"), [])
     return found
 
 
@@ -33,7 +34,7 @@ def resolved(one: BatchOperation, here: Collection[str], entities: Mapping[str, 
         here: The ids of the operations that are sent with it: references to them stay.
         entities: The entities of operations that are done, by the operations' ids.
     """
-    named = names_in(one.text)
+    named = names_in(one)
     gone = {name: entities.get(name) for name in named if name not in here}
     if not gone:
         return one

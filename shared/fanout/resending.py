@@ -61,7 +61,7 @@ def resent(store: Store, run: str, chosen: Collection[str], most: int | None = N
     sent = frozenset(one.id for one in operations)
     batch = batch_records.read_batch(store, run)
     # Operations that were left before may refer to those of this run, too.
-    referred = {name for one in stored if one.id not in sent for name in references.names_in(one.text)}
+    referred = {name for one in stored if one.id not in sent for name in references.names_in(one)}
     referred.update(batch.referred if batch else ())
     return Resent(operations, check.left_out, referred & sent)
 
@@ -125,7 +125,7 @@ class _Entities:
     def of(self, one: BatchOperation, going: Collection[str]) -> dict[str, Entity]:
         """Return the entities to which an operation refers, but for those of operations that are sent with it."""
         found: dict[str, Entity] = {}
-        for name in references.names_in(one.text):
+        for name in references.names_in(one):
             chunk = next((chunk for chunk, needed in one.depends if needed == name), None)
             entity = self.in_chunk(chunk, name) if name not in going and chunk is not None else None
             found |= {name: entity} if entity else {}

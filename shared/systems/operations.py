@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from shared.core.model import Plain
+from shared.core.model import Plain, Stored
+from shared.core.outcome import Outcome
 from shared.core.problems import Mistake
 from shared.core.targets import Target
 from shared.policy.rules import Facts
@@ -29,6 +30,7 @@ class OperationResponse:
         reason: The system's error message, at most 500 characters.
         code: The system's error code.
         wait: Seconds to wait, from Retry-After.
+        is_final: The system will show nothing more of it, even if this is not conclusive.
     """
 
     id: str | None
@@ -38,6 +40,7 @@ class OperationResponse:
     reason: str = ""
     code: str | None = None
     wait: float = 0.0
+    is_final: bool = False
 
 
 BatchForm = Literal["json", "multipart"]
@@ -45,6 +48,58 @@ BatchForm = Literal["json", "multipart"]
 
 Safe = Literal["read", "etag", "no"]
 """Why an operation may be sent twice: it only reads, or its ETag prevents a second effect. `no`: it may not."""
+
+
+class OperationGroup(Plain):
+    """A group of operations, or change set: its name, the position of its first operation, and how many it has."""
+
+    name: str
+    first: int
+    count: int
+
+
+class BatchHead(Stored):
+    """What a system's package needs of a list of operations, beside the operations.
+
+    Attributes:
+        root: The API's root, such as `api/v2.0`.
+        in_order: The first operation that fails stops the rest.
+        snapshot: All or nothing: a failure reverts all operations.
+        failures_only: The response lists failed operations only.
+        head: JSON of what the body has beside its operations.
+        settle_by: The fields that identify a created record.
+        form: How the response is written.
+        groups: The groups of operations.
+        content_ids: The Content-IDs as received, by the ids of operations whose id is another one.
+    """
+
+    root: str
+    in_order: bool = False
+    snapshot: bool = False
+    failures_only: bool = False
+    head: str = ""
+    settle_by: list[str] = Field(default=[])
+    form: BatchForm = "json"
+    groups: list[OperationGroup] = Field(default=[])
+    content_ids: dict[str, str] = Field(default={})
+
+
+@dataclass(frozen=True, slots=True)
+class EndedOperation:
+    """How one operation ended, and the system's response to it, if that counts."""
+
+    id: str
+    outcome: Outcome
+    given: OperationResponse | None = None
+
+
+@dataclass(frozen=True)
+class RenderedResponse:
+    """The response to a list of operations, in the system's own form."""
+
+    body: bytes
+    media_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class BatchOperation(Plain):
@@ -77,6 +132,18 @@ class Entity(Plain):
     company: str | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """One call: its name, a UUID that is the same for the same operations of a run; and the ids of its operations."""
+
+    name: str
+    ids: tuple[str, ...]
+
+
+type Shown = OperationResponse | bool | None
+"""What a system shows of an operation whose response was lost: the response, whether it took effect, or nothing."""
+
+
 class ChunkSender(Protocol):
     """The sender of chunks of operations. It knows nothing of tries, runs or Durable Functions."""
 
@@ -90,11 +157,22 @@ class ChunkSender(Protocol):
         """Time after which the system has surely finished with a call."""
         ...
 
-    def send(self, texts: Sequence[str], *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
+    @property
+    def not_shown(self) -> str:
+        """Why `settle` returned None, as a sentence."""
+        ...
+
+    @property
+    def can_settle(self) -> bool:
+        """Whether the system may show later if a write took effect whose response was lost."""
+        ...
+
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
         """Send operations, each as JSON text, and return the responses to them.
 
         Args:
             texts: The operations.
+            part: This call.
             continues: The operations after one that fails are run.
             snapshot: All operations take effect, or none.
 
@@ -104,8 +182,15 @@ class ChunkSender(Protocol):
         """
         ...
 
-    def settle(self, one: BatchOperation) -> bool | None:
-        """Return whether an operation took effect whose response was lost; None if the system cannot show it.
+    def settle(self, one: BatchOperation, part: Part | None) -> Shown:
+        """Return whether an operation took effect whose response was lost, or the response to it.
+
+        Args:
+            one: The operation.
+            part: The last call with it; None if none is known.
+
+        Returns:
+            None if the system cannot show it.
 
         Raises:
             ItemProblem: the system cannot be read.
@@ -127,14 +212,11 @@ class BatchOptions(Strict):
     target: str | None = Field(default=None, min_length=1, max_length=64, description="The target's name.")
     reason: str | None = Field(default=None, min_length=1, max_length=500, description="Shown in the report.")
     dryRun: bool = Field(default=False, description="Return a plan; send nothing.")  # noqa: N815 - as callers write it
-    settleBy: list[str] | None = Field(  # noqa: N815 - as above
-        default=None, min_length=1, max_length=8, description="Fields that identify a created record."
-    )
     giveUpAfter: int | None = Field(  # noqa: N815 - as above
         default=None, ge=0, le=1440, description="Minutes until the run stops trying an unreachable system."
     )
     maxParallel: int | None = Field(  # noqa: N815 - as above
-        default=None, ge=1, le=5, description="Maximum number of `$batch` calls in progress at the same time."
+        default=None, ge=1, le=5, description="Maximum number of calls in progress at the same time."
     )
 
 
@@ -176,6 +258,8 @@ class OperationList:
         mistake: Returns a mistake in the operation at a position, with its location.
         form: How the response is written.
         content_ids: The Content-IDs as received, by the ids of operations whose id is another one.
+        head: JSON of what the body has beside its operations.
+        settle_by: The fields that identify a created record.
     """
 
     root: str
@@ -188,6 +272,8 @@ class OperationList:
     mistake: Callable[[int, str], Mistake]
     form: BatchForm = "json"
     content_ids: Mapping[str, str] = field(default_factory=dict)
+    head: str = ""
+    settle_by: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -209,10 +295,22 @@ class FanOut:
 
     Attributes:
         read: Reads the body of a call; raises Refused.
+        again: Returns a body with operations of a former one, some of them with new JSON, by their ids; takes what is
+            known of the former list, the operations, and the new JSON; raises Refused.
         chunks: Divides validated operations into chunks for one target.
-        sender: Creates the sender of chunks; takes connection, root, the fields of `settleBy`, the run's id.
+        sender: Creates the sender of chunks; takes connection, what is known of the list, the run's id.
+        settles_by_fields: A record can be found by fields of it (`settleBy`).
+        inner_statuses: Its clients read the status of each response in an answer that is 200, even if all are refused.
+        about: Returns what people call an operation in a report; takes the operation and the name of its last call.
+        render: Writes the response; takes what is known of the list, the run's id, and by the positions of the
+            operations how each ended; None is left out.
     """
 
     read: Callable[[Call], OperationsBody]
+    again: Callable[[BatchHead, Sequence[BatchOperation], Mapping[str, str]], OperationsBody]
     chunks: Callable[[OperationList, Target], Sequence[Chunk]]
-    sender: Callable[[Connection, str, Sequence[str], str], ChunkSender]
+    sender: Callable[[Connection, BatchHead, str], ChunkSender]
+    render: Callable[[BatchHead, str, Sequence[EndedOperation | None]], RenderedResponse]
+    about: Callable[[BatchOperation, str], Mapping[str, str]]
+    inner_statuses: bool = False
+    settles_by_fields: bool = False

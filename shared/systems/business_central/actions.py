@@ -9,7 +9,7 @@ from shared.systems.business_central.client import send
 from shared.systems.business_central.entities import entity_of
 from shared.systems.business_central.lookup import find
 from shared.systems.business_central.urls import Root
-from shared.systems.operations import BatchOperation, Entity, OperationResponse
+from shared.systems.operations import BatchHead, BatchOperation, Entity, OperationResponse, Part
 from shared.transport.connection import Connection
 from shared.validation.json_text import members_of
 
@@ -19,10 +19,10 @@ _SPARE = timedelta(minutes=1)
 class Sending:
     """Sends chunks to one target."""
 
-    def __init__(self, connection: Connection, root: str, settle_by: Sequence[str], run: str) -> None:
+    def __init__(self, connection: Connection, head: BatchHead, run: str) -> None:
         self._connection = connection
-        self._root = root
-        self._settle_by = list(settle_by)
+        self._root = head.root
+        self._settle_by = head.settle_by
         self._run = run
 
     @property
@@ -39,17 +39,29 @@ class Sending:
         target = self._connection.target
         return longest_call(target.connect_timeout, max(target.batch_timeout, target.read_timeout)) + _SPARE
 
-    def send(self, texts: Sequence[str], *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
+    @property
+    def not_shown(self) -> str:
+        """Why the outcome of an operation stays unknown."""
+        return "The settleBy fields are not conclusive, or none were given."
+
+    @property
+    def can_settle(self) -> bool:
+        """Whether a created record can be found: the caller named fields that identify it."""
+        return bool(self._settle_by)
+
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
         """Send operations, and return the system's responses.
 
         Raises:
             TimedOut, NoAnswer: operations may have taken effect.
             ItemProblem: no operation took effect.
         """
+        del part
         return send(self._connection, self._root, texts, continues=continues, snapshot=snapshot, run=self._run)
 
-    def settle(self, one: BatchOperation) -> bool | None:
+    def settle(self, one: BatchOperation, part: Part | None) -> bool | None:
         """Return whether an operation created a record, found by the fields of `settleBy`; None if it is unknown."""
+        del part
         body = next((raw for name, _, raw in members_of(one.text) if name == "body"), None)
         if one.method != "POST" or one.url.startswith("$") or body is None or not self._settle_by:
             return None

@@ -29,6 +29,9 @@ METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 class Options(BatchOptions):
     """The reserved member `nightshift`; it is not sent to the system."""
 
+    settleBy: list[str] | None = Field(  # noqa: N815 - as callers write it
+        default=None, min_length=1, max_length=8, description="Fields that identify a created record."
+    )
     company: str | None = Field(
         default=None, min_length=1, max_length=200, description="The company for operations that name none."
     )

@@ -72,6 +72,7 @@ def batch_of(written: Written, call: Call, target: Target, root: str) -> Operati
         mistake=written.mistake,
         form=answer_form(call.headers.get("accept", ""), written.form),
         content_ids=written.content_ids,
+        settle_by=tuple(written.options.settleBy or ()),
     )
 
 

@@ -35,7 +35,7 @@ from shared.policy.switches import cancel, halt
 from shared.runs import records
 from shared.runs.spec import RunSpec
 from shared.storage.sqlite import SqliteStore
-from shared.systems.operations import BatchOperation, Entity, OperationResponse, Safe
+from shared.systems.operations import BatchOperation, Entity, OperationResponse, Part, Safe
 from shared.transport import deadline
 from tests.conftest import TurnedClock, examples
 from tests.unit.execution.simulated import Killed
@@ -81,6 +81,10 @@ class Server:
     sent: list[list[str]] = field(default_factory=list)
     snapshots: list[bool] = field(default_factory=list)
     can_settle: bool = False
+    is_conclusive: bool = True
+    answers_late: bool = False
+    """It shows later what it has answered."""
+    parts: list[Part] = field(default_factory=list)
     hold: timedelta = timedelta(minutes=13)
     done_within: timedelta = timedelta(minutes=10)
     unreadable: int = 0
@@ -96,7 +100,10 @@ class Server:
                 self.pending.remove((due, ids, continues))
                 list(self._run(ids, busy=False, continues=continues))
 
-    def send(self, texts: Sequence[str], *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
+    not_shown = "The book is closed."
+
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
+        self.parts.append(part)
         self.snapshots.append(snapshot)
         deadline.check_time(timedelta(minutes=12))
         self.come_to()
@@ -149,12 +156,15 @@ class Server:
             if not continues:
                 return
 
-    def settle(self, one: BatchOperation) -> bool | None:
+    def settle(self, one: BatchOperation, part: Part | None) -> OperationResponse | bool | None:
+        assert part in self.parts
         self.come_to()
         if self.unreadable:
             self.unreadable -= 1
             raise TargetUnreachable("No connection.")
-        return one.id in self.book if self.can_settle else None
+        if self.answers_late and one.id in self.book:
+            return OperationResponse(one.id, 201)
+        return one.id in self.book if self.is_conclusive else None
 
     def entity(self, one: BatchOperation, given: OperationResponse) -> Entity | None:
         return Entity(url=f"journals({one.id})") if given.status == 201 and one.id not in self.secret else None
@@ -395,6 +405,12 @@ def test_in_order_nothing_goes_before_what_is_in_doubt_is_settled(turned: Turned
     assert server.sent == [["0", "1", "2", "3"], ["1", "2", "3"]]
 
 
+def test_a_response_that_is_shown_later_counts(turned: TurnedClock, store: SqliteStore) -> None:
+    server = Server(["lost-after"], can_settle=True, is_conclusive=False, answers_late=True)
+    assert endings(World(turned, store, server, batch()).run(3)) == "ddd"
+    assert len(server.sent) == 1
+
+
 def test_in_order_what_only_reads_waits_for_the_write_before_it(turned: TurnedClock, store: SqliteStore) -> None:
     server = Server(["lost-before"], can_settle=True)
     on = batch(in_order=True, settle_by=["documentNumber"])
@@ -403,7 +419,7 @@ def test_in_order_what_only_reads_waits_for_the_write_before_it(turned: TurnedCl
 
 
 def test_in_order_nothing_runs_behind_what_stays_unknown(turned: TurnedClock, store: SqliteStore) -> None:
-    server = Server(["lost-before"])
+    server = Server(["lost-before"], can_settle=True, is_conclusive=False)
     on = batch(in_order=True, settle_by=["documentNumber"])
     assert endings(World(turned, store, server, on, reads=frozenset("1")).run(2)) == "un"
     assert len(server.sent) == 1
@@ -435,7 +451,11 @@ def test_until_when_calls_were_over_is_known_of_each_operation(turned: TurnedClo
     batch_records.end_try(store, RUN, 0, 0, batch_records.Try(said=[], at=began + timedelta(seconds=5)), [])
     batch_records.begin_try(store, RUN, 0, 3, batch_records.Sent(until=began + timedelta(seconds=90), places=[1]))
     called = batch_records.called_last(store, RUN, 0)
-    assert called == {0: began + timedelta(seconds=5), 1: began + timedelta(seconds=90)}
+    assert {place: one.at for place, one in called.items()} == {
+        0: began + timedelta(seconds=5),
+        1: began + timedelta(seconds=90),
+    }
+    assert called[0].name == batch_records.part_name(RUN, [0, 1]) != called[1].name
 
 
 def test_what_never_got_through_fails_when_its_time_is_over(turned: TurnedClock, store: SqliteStore) -> None:

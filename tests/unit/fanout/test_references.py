@@ -18,7 +18,8 @@ JOURNAL = Entity(url="companies(1)/journals(2)", etag='W/"1"')
 def operation(url: str, needed: list[str], body: str = "1.50", **headers: str) -> BatchOperation:
     text = f'{{"id":"x","method":"POST","url":{json.dumps(url)},"headers":{json.dumps(headers)}'
     text += f',"dependsOn":{json.dumps(needed)},"body":{{"amount":{body}}}}}'
-    return BatchOperation(place=1, id="x", method="POST", url=url.partition("?")[0], text=text)
+    depends = [(0, name) for name in needed]
+    return BatchOperation(place=1, id="x", method="POST", url=url.partition("?")[0], depends=depends, text=text)
 
 
 def read(one: BatchOperation | None) -> dict[str, Any]:
@@ -66,8 +67,16 @@ def test_c5_the_company_goes_with_a_url_that_names_none() -> None:
 
 
 def test_a_body_that_mentions_depends_on_has_no_references() -> None:
-    one = BatchOperation(place=1, id="1", method="POST", url="a", text='{"id":"1","body":{"dependsOn":["2"]}}')
-    assert names_in(one.text) == []
+    text = '{"id":"1","body":{"dependsOn":["2"]}}'
+    one = BatchOperation(place=1, id="1", method="POST", url="a", depends=[(0, "2")], text=text)
+    assert names_in(one) == []
+    assert resolved(one, [], {}) == one
+
+
+def test_what_depends_on_nothing_may_have_a_member_of_that_name() -> None:
+    """An element of another system has members of its own."""
+    one = BatchOperation(place=1, id="1", method="POST", url="a", text='{"_id":"1","dependsOn":["2"]}')
+    assert names_in(one) == []
     assert resolved(one, [], {}) == one
 
 

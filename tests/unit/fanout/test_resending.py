@@ -204,7 +204,7 @@ def test_c5_what_is_sent_is_whole(
 def _is_whole(found: Resent, operations: Sequence[BatchOperation]) -> None:
     sent: list[str] = []
     for one in found.operations:
-        assert set(references.names_in(one.text)) <= set(sent)
+        assert set(references.names_in(one)) <= set(sent)
         sent.append(one.id)
     for group in "gh":
         names = {one.id for one in operations if one.group == group}

@@ -1,5 +1,7 @@
 """Writes the response to a batch: in JSON (OData JSON Format 4.01, 19.4), or multipart (OData Protocol 4.01, 11.7.8).
 
+It has one response for each request, in the order of the requests, with the ids as given. It is the system's own
+response if there is one that counts; otherwise it is 424 with an OData error, whose code is `Nightshift_{outcome}`.
 A multipart response has one part for each request or change set. A change set that failed has one response.
 """
 
@@ -11,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from shared.fanout.batch_records import BatchSpec, OperationGroup
+from shared.core.outcome import Ending
+from shared.systems.operations import BatchHead, EndedOperation, OperationGroup, RenderedResponse
 
 _EOL = b"\r\n"
 _PHRASES = {int(one): one.phrase for one in HTTPStatus}
@@ -20,7 +23,7 @@ _SPELLED = {"odata-version": "OData-Version", "odata-entityid": "OData-EntityId"
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class _Rendered:
     """The response to one operation; the body is JSON text. `is_done` is whether the operation is done."""
 
     id: str
@@ -30,21 +33,35 @@ class Rendered:
     is_done: bool = False
 
 
-def rendered(batch: BatchSpec, run: str, responses: Sequence[Rendered | None]) -> tuple[bytes, str]:
-    """Return the body of the response, and its media type.
+def rendered(batch: BatchHead, run: str, ended: Sequence[EndedOperation | None]) -> RenderedResponse:
+    """Return the response to a batch.
 
     Args:
         batch: The batch.
         run: The run's id. It is the boundary, so that a repeated delivery writes the same bytes.
-        responses: By the positions of the operations; None is left out.
+        ended: By the positions of the operations; None is left out.
     """
+    responses = [_response(one) if one else None for one in ended]
+    headers = {"OData-Version": "4.0"}
     if batch.form == "json":
-        return "".join(_json(batch, responses)).encode(), "application/json"
+        return RenderedResponse("".join(_json(batch, responses)).encode(), "application/json", headers)
     boundary = f"batchresponse_{run}"
-    return _multipart(_parts(batch, run, responses), boundary), f"multipart/mixed; boundary={boundary}"
+    body = _multipart(_parts(batch, run, responses), boundary)
+    return RenderedResponse(body, f"multipart/mixed; boundary={boundary}", headers)
 
 
-def _json(batch: BatchSpec, responses: Sequence[Rendered | None]) -> Iterator[str]:
+def _response(one: EndedOperation) -> _Rendered:
+    is_done = one.outcome.ending is Ending.DONE
+    if one.given:
+        return _Rendered(one.id, one.given.status, one.given.headers, one.given.body, is_done=is_done)
+    if is_done:
+        return _Rendered(one.id, HTTPStatus.NO_CONTENT, {}, is_done=True)
+    error = {"code": f"Nightshift_{one.outcome.ending}", "message": one.outcome.reason}
+    body = json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":"))
+    return _Rendered(one.id, HTTPStatus.FAILED_DEPENDENCY, {"content-type": "application/json"}, body)
+
+
+def _json(batch: BatchHead, responses: Sequence[_Rendered | None]) -> Iterator[str]:
     """Yield the JSON text of the response, operation by operation."""
     groups = {place: one.name for one in batch.groups for place in range(one.first, one.first + one.count)}
     yield '{"responses":['
@@ -56,7 +73,7 @@ def _json(batch: BatchSpec, responses: Sequence[Rendered | None]) -> Iterator[st
     yield "]}"
 
 
-def _json_of(one: Rendered, group: str | None) -> str:
+def _json_of(one: _Rendered, group: str | None) -> str:
     head = f'"id":{json.dumps(one.id, ensure_ascii=False)}'
     if group is not None:
         head += f',"atomicityGroup":{json.dumps(group, ensure_ascii=False)}'
@@ -65,7 +82,7 @@ def _json_of(one: Rendered, group: str | None) -> str:
     return f'{{{head},"status":{int(one.status)},"headers":{headers}{body}}}'
 
 
-def _parts(batch: BatchSpec, run: str, responses: Sequence[Rendered | None]) -> Iterator[bytes]:
+def _parts(batch: BatchHead, run: str, responses: Sequence[_Rendered | None]) -> Iterator[bytes]:
     """Yield the parts of a multipart response, in the order of the requests."""
     groups = {one.first: one for one in batch.groups}
     place = 0
@@ -79,7 +96,7 @@ def _parts(batch: BatchSpec, run: str, responses: Sequence[Rendered | None]) -> 
 
 
 def _change_set(
-    batch: BatchSpec, run: str, group: OperationGroup, responses: Sequence[Rendered | None]
+    batch: BatchHead, run: str, group: OperationGroup, responses: Sequence[_Rendered | None]
 ) -> Iterator[bytes]:
     """Yield the part of a change set: the responses to all its requests, or the one that says why it failed."""
     listed = [one for one in responses if one]
@@ -98,7 +115,7 @@ def _multipart(parts: Iterable[bytes], boundary: str) -> bytes:
     return b"".join(mark + _EOL + part + _EOL for part in parts) + mark + b"--" + _EOL
 
 
-def _part(batch: BatchSpec, one: Rendered) -> bytes:
+def _part(batch: BatchHead, one: _Rendered) -> bytes:
     lines = [
         "Content-Type: application/http",
         "Content-Transfer-Encoding: binary",
@@ -117,7 +134,7 @@ def _header(name: str, value: str) -> str:
     return f"{_CONTROL.sub(' ', name)}: {_CONTROL.sub(' ', value)}"
 
 
-def _content(one: Rendered) -> bytes:
+def _content(one: _Rendered) -> bytes:
     """Return the bytes of a body; JSON has another type as text, or as base64url (OData JSON Format 4.01, 19.1)."""
     if one.body is None:
         return b""
