@@ -25,6 +25,9 @@ from shared.systems.camunda.delete_batch import delete_batch as read_delete_batc
 from shared.systems.camunda.requests import set_retries as read_set_retries
 from shared.systems.finance_operations.requests import requeue as read_requeue
 from shared.systems.finance_operations.requests import requeue_native as read_requeue_native
+from shared.systems.opendatadsl.body import SEND_PARAMETERS
+from shared.systems.opendatadsl.delete_summary import delete_summary as read_delete_summary
+from shared.systems.opendatadsl.show import TARGET, show_batch, show_batches, show_service
 from shared.systems.superoffice.requests import start_task as read_start_task
 from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
 from shared.systems.superoffice.stop_task import stop_task as read_stop_task
@@ -119,6 +122,42 @@ async def task(req: func.HttpRequest) -> func.HttpResponse:
 async def stop_task(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Stop a batch task of SuperOffice, if its CancellationBehaviour allows it."""
     return await serve(req, "stop_task", lambda call: start_and_answer(call, read_stop_task(call), Engine(client)))
+
+
+@app.route("opendatadsl/batch", methods=GET, auth_level=FUNCTION)
+async def object_service(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the build information of OpenDataDSL's batch service."""
+    return await serve(req, "object_service", show_service, TARGET)
+
+
+@app.route("opendatadsl/batch/v1", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def send_objects(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Send a batch of objects of any size to OpenDataDSL in parts, and return one summary."""
+    return await serve(
+        req, "send_objects", lambda call: send_batch(call, "opendatadsl", Engine(client)), SEND_PARAMETERS
+    )
+
+
+@app.route("opendatadsl/batch/v1", methods=GET, auth_level=FUNCTION)
+async def object_batches(req: func.HttpRequest) -> func.HttpResponse:
+    """List the summaries of batches, by OpenDataDSL's own filters."""
+    return await serve(req, "object_batches", show_batches, None)
+
+
+@app.route("opendatadsl/batch/v1/{id}", methods=GET, auth_level=FUNCTION)
+async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the summary of a batch."""
+    return await serve(req, "object_batch", show_batch, TARGET)
+
+
+@app.route("opendatadsl/batch/v1/{id}", methods=DELETE, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def delete_object_batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Delete the summary of a batch; what the batch has written stays."""
+    return await serve(
+        req, "delete_object_batch", lambda call: start_and_answer(call, read_delete_summary(call), Engine(client))
+    )
 
 
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)

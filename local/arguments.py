@@ -14,6 +14,7 @@ FIXED_PORTS = {
     "managed-identity": 7085,
     "superoffice": 7086,
     "superoffice-login": 7087,
+    "opendatadsl": 7088,
 }
 KEY_VARIABLE = "NIGHTSHIFT_KEY"
 _PASSED_ON = {"test", "check", "engine"}

@@ -15,6 +15,7 @@ _BODIES = {
     "batch": '{"requests": [{"id": "1", "method": "GET", "url": "companies"}]}',
     "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
     **dict.fromkeys(("requeue", "requeue_native"), '{"batchJobId": %d}'),
+    "send_objects": '{"_type": "VarBatch", "elements": [{"_id": "AAA", "example": "property"}]}',
     "start_task": '{"Name": "REPORTER"}',
     "put_policy": '{"rules": [{"name": "all", "action": "allow"}], "reason": "Trying it out"}',
 }
@@ -25,6 +26,7 @@ _VARIABLES = {"id": "run"}
 _ROUTES = {
     "business-central/{*root}": "business-central/api/v2.0/%24batch",
     "camunda/batch/{id}": "camunda/batch/{batch}",
+    "opendatadsl/batch/v1/{id}": "opendatadsl/batch/v1/{summary}",
     "superoffice/v1/BatchTask/{id}": "superoffice/v1/BatchTask/{task}",
     "superoffice/v1/BatchTask/{id}/Stop": "superoffice/v1/BatchTask/{task}/Stop",
 }

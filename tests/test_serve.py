@@ -258,6 +258,11 @@ def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path:
         task = str(pasted.paste("start_task"))
         pasted.paste("task", TASK=task)
         pasted.paste("stop_task", TASK=task)
+        pasted.paste("object_service")
+        pasted.paste("send_objects")
+        summary = _part(pasted)
+        for title in ("object_batches", "object_batch", "delete_object_batch"):
+            pasted.paste(title, SUMMARY=summary)
         for title in ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_batch", "housekeeping"):
             pasted.paste(title)
         _paste_the_lines_of_runs(pasted)
@@ -267,6 +272,14 @@ def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path:
                 assert 200 <= paste(found[1].partition("   (")[0])[0] < 300, line
         served.process.terminate()
         assert served.process.wait(PATIENCE) == 0
+
+
+def _part(pasted: Pasted) -> str:
+    """Return the newest summary of the simulated OpenDataDSL."""
+    batches = pasted.served.told_by("its batches", below="OpenDataDSL")["batches"]
+    summary = batches[-1]["summary"]
+    assert isinstance(summary, dict)
+    return str(summary["_id"])
 
 
 def _paste_the_lines_of_runs(pasted: Pasted) -> None:
@@ -401,7 +414,7 @@ def test_g13_own_settings_are_used_and_their_system_is_not_simulated(tmp_path: P
     assert "its book of calls" not in served.text
     assert "5637144576" not in served.text
     assert secret not in told
-    assert {one["target"] for one in systems["systems"]} == {"theirs", "bc", "camunda", "superoffice"}
+    assert {one["target"] for one in systems["systems"]} == {"theirs", "bc", "camunda", "superoffice", "opendatadsl"}
     assert f"The store is yours, and stays: STORE_PATH {tmp_path / 'kept.db'}." in served.text
     assert (tmp_path / "kept.db").is_file()
 
@@ -421,7 +434,7 @@ def test_g13_settings_of_the_environment_count_and_those_of_the_file_go_before_t
     file.write_text(json.dumps({"TARGETS__FO__URL": "https://other.example", "SWEEP_MODE": "off"}), "utf-8")
     own = own_settings.read(file, {**VALUES, "SWEEP_MODE": "apply", "PLAN_TTL": "3", "PATH": "/bin", "STORE": ""})
     assert [target.url for target in own.targets] == ["https://other.example"]
-    assert own.systems == ("business-central", "camunda", "superoffice")
+    assert own.systems == ("business-central", "camunda", "superoffice", "opendatadsl")
     assert {name: own.values.get(name) for name in ("SWEEP_MODE", "PLAN_TTL", "PATH", "STORE")} == {
         "SWEEP_MODE": "off",
         "PLAN_TTL": "3",
@@ -433,18 +446,18 @@ def test_g13_settings_of_the_environment_count_and_those_of_the_file_go_before_t
 
 def test_a_target_with_a_mistake_is_the_persons_own_all_the_same() -> None:
     own = own_settings.read(None, {**VALUES, "TARGETS__FO__TENANT": ""})
-    assert own.systems == ("business-central", "camunda", "superoffice")
+    assert own.systems == ("business-central", "camunda", "superoffice", "opendatadsl")
     assert list(own.off) == ["fo"]
     assert "needs TENANT" in own.off["fo"]
     nameless = own_settings.read(None, {"TARGETS__CAMUNDA__URL": "https://camunda.example/engine-rest"})
-    assert nameless.systems == ("finance-operations", "business-central", "superoffice")
+    assert nameless.systems == ("finance-operations", "business-central", "superoffice", "opendatadsl")
     assert list(nameless.off) == ["camunda"]
 
 
 def test_without_own_settings_all_is_simulated() -> None:
     own = own_settings.read(None, {"PATH": "/bin"})
     assert (own.values, own.targets, own.store) == ({}, (), "")
-    assert own.systems == ("finance-operations", "business-central", "camunda", "superoffice")
+    assert own.systems == ("finance-operations", "business-central", "camunda", "superoffice", "opendatadsl")
 
 
 @pytest.mark.parametrize(
@@ -492,7 +505,8 @@ def test_g13_fixed_ports_and_a_key_can_be_relied_on(tmp_path: Path, fixed: Mappi
         companies = requests.get(f"http://127.0.0.1:{fixed['business-central']}/local/companies", timeout=PATIENCE)
         batches = requests.get(f"http://127.0.0.1:{fixed['camunda']}/local/batches", timeout=PATIENCE)
         tasks = requests.get(f"http://127.0.0.1:{fixed['superoffice']}/local/tasks", timeout=PATIENCE)
-        assert [one.status_code for one in (jobs, companies, batches, tasks)] == [200] * 4
+        objects = requests.get(f"http://127.0.0.1:{fixed['opendatadsl']}/local/objects", timeout=PATIENCE)
+        assert [one.status_code for one in (jobs, companies, batches, tasks, objects)] == [200] * 5
         assert is_listening(fixed["superoffice-login"])
         assert is_listening(fixed["issuer"])
         url = f"http://127.0.0.1:{served.port}/api/runs"

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local.demo import business_central, camunda, recovery, requeue, superoffice
+from local.demo import business_central, camunda, opendatadsl, recovery, requeue, superoffice
 from local.demo.stage import Scene, Stage, needs_a_leap
 from local.environment import ROOT
 from local.extension import Extension
@@ -54,7 +54,14 @@ class Act:
 
 ACTS = (
     Act(
-        (*requeue.SCENES, *recovery.SCENES, *business_central.SCENES, *camunda.SCENES, *superoffice.SCENES),
+        (
+            *requeue.SCENES,
+            *recovery.SCENES,
+            *business_central.SCENES,
+            *camunda.SCENES,
+            *superoffice.SCENES,
+            *opendatadsl.SCENES,
+        ),
         begins=(0, 0),
         settings={"SWEEP_UNTIL": "03:00"},
     ),

@@ -36,6 +36,8 @@ RUN_FUNCTIONS = (
     "delete_batch",
     "start_task",
     "stop_task",
+    "send_objects",
+    "delete_object_batch",
     "sweep",
     "nightly_requeue",
     "nightly_retries",

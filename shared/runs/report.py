@@ -32,13 +32,18 @@ class About(Plain):
     )
     company: str | None = Field(default=None, description="Finance & Operations: the job's company.")
     ended: str | None = Field(default=None, description="Finance & Operations, SuperOffice: when it ended.")
-    process: str | None = Field(default=None, description="Camunda: the key of the process definition.")
+    process: str | None = Field(
+        default=None, description="Camunda: the key of the process definition. OpenDataDSL: the type of the element."
+    )
     activity: str | None = Field(default=None, description="Camunda: the id of the failed activity.")
     instance: str | None = Field(default=None, description="Camunda: the id of the process instance.")
     tenant: str | None = Field(default=None, description="Camunda: the id of the tenant.")
     cause: str | None = Field(default=None, description="Camunda: the exception, without what differs by job.")
     ofBatch: str | None = Field(default=None, description="Camunda: the batch that the job belongs to.")  # noqa: N815 - as callers see it
-    batch: str | None = Field(default=None, description="Camunda: the batch that set the retries.")
+    batch: str | None = Field(
+        default=None,
+        description="Camunda: the batch that set the retries. OpenDataDSL: the part that the element was sent in.",
+    )
     operation: str | None = Field(default=None, description="Business Central: the operation's method and URL.")
 
     @classmethod

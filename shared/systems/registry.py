@@ -7,11 +7,12 @@ from shared.systems.business_central.definition import BUSINESS_CENTRAL
 from shared.systems.camunda.definition import CAMUNDA
 from shared.systems.contract import EventSource, FailureSource, ItemActions, SystemDefinition
 from shared.systems.finance_operations.definition import FINANCE_OPERATIONS
+from shared.systems.opendatadsl.definition import OPENDATADSL
 from shared.systems.operations import FanOut
 from shared.systems.superoffice.definition import SUPEROFFICE
 
 SYSTEMS: Mapping[System, SystemDefinition] = {
-    one.name: one for one in (FINANCE_OPERATIONS, BUSINESS_CENTRAL, CAMUNDA, SUPEROFFICE)
+    one.name: one for one in (FINANCE_OPERATIONS, BUSINESS_CENTRAL, CAMUNDA, SUPEROFFICE, OPENDATADSL)
 }
 """In this order, the first one that lists failures is the default of a sweep without system and target."""
 

@@ -16,11 +16,11 @@ async def serve(
     request: func.HttpRequest,
     function: str,
     work: Callable[[Call], Awaitable[Response]],
-    parameters: Collection[str] = (),
+    parameters: Collection[str] | None = (),
 ) -> func.HttpResponse:
     """Return the response of `work`, or the problem that it raises.
 
-    `parameters` are the names of the query parameters that the function knows.
+    `parameters` are the names of the query parameters that the function knows; None passes all to the system.
     """
     call = Call.of(request, function)
     try:
@@ -33,7 +33,9 @@ async def serve(
     return _to_azure(response)
 
 
-def _check_parameters(call: Call, known: Collection[str]) -> None:
+def _check_parameters(call: Call, known: Collection[str] | None) -> None:
+    if known is None:
+        return
     unknown = [name for name in call.params if name not in known and name.lower() not in _KEY]
     if unknown:
         text = f"is unknown; this function takes {', '.join(known) or 'none'}"

@@ -24,6 +24,7 @@ from shared.fanout import batch_records
 from shared.policy.rules import Rule
 from shared.runs import records
 from shared.storage.sqlite import SqliteStore
+from shared.systems.business_central.body import Options as BusinessCentralOptions
 from shared.systems.camunda import requests as camunda
 from shared.systems.finance_operations import requests as finance_operations
 from shared.systems.operations import BatchOptions
@@ -33,10 +34,13 @@ from shared.systems.superoffice.start_again import without_marks
 from tests.functions.calling import NATIVE, NO_TIMERS, REQUEUE, get, put_rules
 from tests.functions.camunda_calling import RETRIES, Retrier
 from tests.functions.test_batch import BATCH, Batcher
+from tests.functions.test_opendatadsl import BATCH as OBJECTS
 from tests.functions.test_superoffice import START
 
 NO_TARGET = {"Nightshift-Target": None}
 ALLOW = {"name": "all", "action": "allow"}
+ELSEWHERE = {"requests", "company", "documentsInOrder"}
+"""Members with tests of their own (`tests/unit/systems/business_central/`)."""
 WITHOUT_BODY = {"batch_job_event", "delete_batch"}
 """Functions whose body is a system's own, or that have none."""
 TASK = (
@@ -63,6 +67,7 @@ class World:
         self.fo.faults.clear()
         for job in self.fo.jobs.all():
             self.fo.jobs.remove(job.id)
+        machine.landscape.opendatadsl.reset()
         self.office = machine.landscape.superoffice
         self.office.reset()
         self.store = SqliteStore(machine.store_path)
@@ -86,6 +91,9 @@ class World:
 
     def operations(self, count: int) -> list[dict[str, Any]]:
         return [self.batcher.line(str(number)) for number in range(count)]
+
+    def elements(self, count: int) -> list[dict[str, Any]]:
+        return [{"_id": f"E{number}"} for number in range(count)]
 
     def run_of(self, path: str, body: Mapping[str, Any]) -> str:
         """Return the run of a call."""
@@ -222,7 +230,13 @@ SURFACES = {
         camunda.Options, lambda _: RETRIES, lambda world: {"retries": 1, "jobIds": world.camunda_jobs(2)}, "nightshift"
     ),
     "batch/nightshift": Surface(
-        BatchOptions, lambda _: BATCH, lambda world: {"requests": world.operations(3)}, "nightshift"
+        BusinessCentralOptions, lambda _: BATCH, lambda world: {"requests": world.operations(3)}, "nightshift"
+    ),
+    "send_objects/nightshift": Surface(
+        BatchOptions,
+        lambda _: OBJECTS,
+        lambda world: {"_type": "VarBatch", "elements": world.elements(3)},
+        "nightshift",
     ),
     "start_task": Surface(superoffice.TaskBody, lambda _: START, lambda _: {"Name": "REPORTER"}),
     "start_task/nightshift": Surface(
@@ -303,6 +317,7 @@ ROWS: dict[str, dict[str, Row]] = {
     },
     "set_retries/nightshift": CAMUNDA | {"allJobs": Row(value=True, shows="pointers")},
     "batch/nightshift": BATCHES | {"settleBy": Row(["documentNumber"], "settles by")},
+    "send_objects/nightshift": BATCHES,
     "start_task": {
         "Name": Row("BULKUPDATE", "tasks"),
         **{name: Row("x", "tasks") for name in ("Description", "Request", "FileName", "Context")},
@@ -386,7 +401,7 @@ def test_b1_each_function_that_takes_a_body_has_rows() -> None:
 @pytest.mark.parametrize("name", [name for name in SURFACES if "," not in name])
 def test_b1_each_field_has_a_row(name: str) -> None:
     """B1: a new option is noticed."""
-    assert fields(SURFACES[name].model) - {"requests"} == set(ROWS[name])
+    assert fields(SURFACES[name].model) - ELSEWHERE == set(ROWS[name]) - ELSEWHERE
 
 
 def called(machine: Machine, name: str, option: str, row: Row, value: object) -> dict[str, object]:

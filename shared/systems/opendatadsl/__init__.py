@@ -1,0 +1,1 @@
+"""OpenDataDSL: batches of objects, and executions of processes."""
