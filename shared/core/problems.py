@@ -409,7 +409,10 @@ class PolicyDenied(Skipped):
     """The policy does not allow it."""
 
     slug, status, title = "policy-denied", 409, "The policy does not allow it"
-    next_step = "Change the policy, or, if no rule denies it, send override with a reason."
+    next_step = (
+        "Add the rule in wouldAllow, or change the one that denies it. If none denies it, and the function takes it, "
+        "send override with a reason."
+    )
 
 
 class AttemptsUsedUp(Skipped):

@@ -66,4 +66,4 @@ def _status(ended: Sequence[EndedOperation]) -> str:
 def _message(ended: Sequence[EndedOperation]) -> str:
     """Return how many elements ended in which way."""
     counted = Counter(one.outcome.ending for one in ended)
-    return f"{len(ended)} elements: {', '.join(f'{count} {ending}' for ending, count in sorted(counted.items()))}."
+    return f"Elements: {', '.join(f'{count} {ending}' for ending, count in sorted(counted.items()))}."
