@@ -27,6 +27,8 @@ from shared.systems.finance_operations.requests import requeue as read_requeue
 from shared.systems.finance_operations.requests import requeue_native as read_requeue_native
 from shared.systems.opendatadsl.body import SEND_PARAMETERS
 from shared.systems.opendatadsl.delete_summary import delete_summary as read_delete_summary
+from shared.systems.opendatadsl.run_process import PROCESS_PARAMETERS
+from shared.systems.opendatadsl.run_process import run_process as read_run_process
 from shared.systems.opendatadsl.show import TARGET, show_batch, show_batches, show_service
 from shared.systems.superoffice.requests import start_task as read_start_task
 from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
@@ -160,6 +162,18 @@ async def delete_object_batch(req: func.HttpRequest, client: df.DurableFunctions
     )
 
 
+@app.route("opendatadsl/process-exec/v1", methods=POST, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def run_process(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Run a process of OpenDataDSL once."""
+    return await serve(
+        req,
+        "run_process",
+        lambda call: start_and_answer(call, read_run_process(call), Engine(client)),
+        PROCESS_PARAMETERS,
+    )
+
+
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
@@ -186,6 +200,13 @@ async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsC
 async def nightly_tasks(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start the nightly sweep of each SuperOffice target: its failed tasks, of which a rule lets some start again."""
     await start_sweeps("superoffice", "nightly_tasks", Engine(client))
+
+
+@app.timer_trigger("timer", "25 */5 * * * *", use_monitor=True)
+@app.durable_client_input(client_name="client")
+async def nightly_objects(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
+    """Start the nightly sweep of each OpenDataDSL target: processes whose last execution has failed."""
+    await start_sweeps("opendatadsl", "nightly_objects", Engine(client))
 
 
 @app.timer_trigger("timer", "30 */5 * * * *", use_monitor=True)

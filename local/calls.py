@@ -16,6 +16,7 @@ _BODIES = {
     "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
     **dict.fromkeys(("requeue", "requeue_native"), '{"batchJobId": %d}'),
     "send_objects": '{"_type": "VarBatch", "elements": [{"_id": "AAA", "example": "property"}]}',
+    "run_process": '{"name": "ECB_FX"}',
     "start_task": '{"Name": "REPORTER"}',
     "put_policy": '{"rules": [{"name": "all", "action": "allow"}], "reason": "Trying it out"}',
 }

@@ -30,6 +30,7 @@ from local.host.host import Host
 from local.job_list import BadJobsError, read_jobs
 from local.own_settings import BadSettingsError
 from local.simulators.landscape import Landscape
+from tests.functions.calling import TIMERS
 
 OWN = [
     {"id": 11, "description": "Runs", "status": "Executing"},
@@ -263,7 +264,8 @@ def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path:
         summary = _part(pasted)
         for title in ("object_batches", "object_batch", "delete_object_batch"):
             pasted.paste(title, SUMMARY=summary)
-        for title in ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_batch", "housekeeping"):
+        pasted.paste("run_process")
+        for title in TIMERS:
             pasted.paste(title)
         _paste_the_lines_of_runs(pasted)
         assert pasted.left == set()

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local.demo import business_central, camunda, opendatadsl, recovery, requeue, superoffice
+from local.demo import business_central, camunda, nights, opendatadsl, recovery, requeue, superoffice
 from local.demo.stage import Scene, Stage, needs_a_leap
 from local.environment import ROOT
 from local.extension import Extension
@@ -66,9 +66,9 @@ ACTS = (
         settings={"SWEEP_UNTIL": "03:00"},
     ),
     Act(
-        (*recovery.AT_NIGHT, *camunda.AT_NIGHT, *superoffice.AT_NIGHT),
+        (*recovery.AT_NIGHT, *camunda.AT_NIGHT, *superoffice.AT_NIGHT, *nights.AT_NIGHT),
         begins=(1, 45),
-        settings={"SWEEP_MODE": "apply", "SWEEP_UNTIL": "05:00", "FOLLOW_UP_HOURS": "1"},
+        settings={"SWEEP_MODE": "apply", "SWEEP_UNTIL": "05:00", "FOLLOW_UP_HOURS": "1", "BATCH_RETRY": "on"},
     ),
 )
 

@@ -43,7 +43,7 @@ def request_of(body: RunOptions, system: System, target: str | None, items: Sequ
     Raises:
         NotValid: an option has no meaning for the system.
     """
-    shape = definition_of(system).shape
+    shape = definition_of(system).sweep_shape
     if shape == "bulk" and "maxParallel" in body.model_fields_set:
         raise NotValid.of(Mistake(f"is not for {system}: one call is about many items", "/maxParallel"))
     return RunRequest(

@@ -26,7 +26,8 @@ from shared.storage.base import Store
 from shared.validation.request import Call
 
 RUN_PARAMETERS = ("after", "limit", "outcome", "recovery")
-LIST_PARAMETERS = ("after", "day", "function", "limit", "state", "system", "target")
+LIST_PARAMETERS = ("after", "day", "function", "limit", "night", "state", "system", "target")
+NIGHT_FUNCTIONS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch")
 RUN_FUNCTIONS = (
     "requeue",
     "requeue_native",
@@ -38,11 +39,9 @@ RUN_FUNCTIONS = (
     "stop_task",
     "send_objects",
     "delete_object_batch",
+    "run_process",
     "sweep",
-    "nightly_requeue",
-    "nightly_retries",
-    "nightly_tasks",
-    "nightly_batch",
+    *NIGHT_FUNCTIONS,
     "apply",
     "retry",
     "check",
@@ -77,7 +76,7 @@ async def get_run(call: Call, engine: Engine) -> Response:
 
 
 async def list_runs(call: Call, engine: Engine) -> Response:
-    """List runs, the newest first, by `day`, `system`, `target`, `function` and `state`; `after` continues a page.
+    """List runs, the newest first, by day, night, system, target, function and state; `after` continues a page.
 
     Raises:
         NotValid: a parameter can't be read.
@@ -92,6 +91,8 @@ class _Wanted:
     """The runs that a call lists; None stands for any."""
 
     day: str | None
+    night: str | None
+    """The date on which a night began, in SWEEP_TIME_ZONE."""
     state: str | None
     indexed: Mapping[str, str | None]
     """What the index knows: function, system and target."""
@@ -110,18 +111,27 @@ class _Wanted:
             # A target that is no longer in the settings has runs, too.
             "target": call.params["target"].lower() if "target" in call.params else None,
         }
-        return cls(_day(call), choice(call, "state", State), indexed, number(call, "limit", PAGE, most=PAGE), after)
+        day, night, state = _date(call, "day"), _date(call, "night"), choice(call, "state", State)
+        return cls(day, night, state, indexed, number(call, "limit", PAGE, most=PAGE), after)
 
     def lists(self, one: IndexedRun) -> bool:
         """Return whether a run may be one of these, as far as the index knows."""
-        return all(value in (None, getattr(one, name)) for name, value in self.indexed.items())
+        of_night = self.night is None or one.function in NIGHT_FUNCTIONS
+        return of_night and all(value in (None, getattr(one, name)) for name, value in self.indexed.items())
+
+    def has(self, one: Run) -> bool:
+        """Return whether a run is one of these."""
+        of_night = self.night is None or (
+            one.origin == "timer" and (one.reason or "").startswith(f"Night {self.night}T")
+        )
+        return of_night and self.state in (None, one.state)
 
 
-def _day(call: Call) -> str | None:
-    day = call.params.get("day")
-    if day is not None and not _is_date(day):
-        raise wrong_parameter("day", "must be a date as YYYY-MM-DD")
-    return day
+def _date(call: Call, name: str) -> str | None:
+    text = call.params.get(name)
+    if text is not None and not _is_date(text):
+        raise wrong_parameter(name, "must be a date as YYYY-MM-DD")
+    return text
 
 
 def _is_date(text: str) -> bool:
@@ -150,7 +160,7 @@ async def _some_runs(call: Call, engine: Engine, wanted: _Wanted) -> tuple[list[
         listed = [one for one in page.runs if wanted.lists(one)]
         for place, entry in enumerate(listed):
             one, read = await _read_run(entry.run, engine), read + 1
-            if wanted.state in (None, one.state):
+            if wanted.has(one):
                 found.append(_listed(one, base))
             if len(found) >= wanted.limit or read >= _MOST_READ:
                 is_last = place == len(listed) - 1 and page.token is None

@@ -51,7 +51,7 @@ class NightDone(Stored):
 
 async def start_sweeps(system: System, function: str, engine: Engine) -> None:
     """Start the sweep of each due target of a system, once a night."""
-    settings, shape = app_settings(), definition_of(system).shape
+    settings, shape = app_settings(), definition_of(system).sweep_shape
     for target, night in _due_targets(settings, system) if settings.sweep_mode != "off" else ():
         started = await asyncio.to_thread(creation.night_run, app_store(), settings, function, target, shape, night)
         await start.start(started, engine)

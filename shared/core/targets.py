@@ -133,6 +133,10 @@ class Target(CredentialSettings):
         pattern=r"^[\w.-]{1,64}$",
         description="The data environment, sent with every call (opendatadsl).",
     )
+    input_key: Literal["body", "input"] = Field(
+        default="body",
+        description="The member in which a process gets its input; the documents have both (opendatadsl).",
+    )
     part_elements: int = Field(
         default=500, ge=1, le=10_000, description="Maximum number of elements that are sent at once (opendatadsl)."
     )

@@ -279,3 +279,8 @@ class SystemDefinition:
     fan_out: FanOut | None = None
     events: EventSource | None = None
     limits: Callable[[Connection], Sequence[str]] = _no_limits
+
+    @property
+    def sweep_shape(self) -> Shape:
+        """How its sweeps send: what fails in a system of operations is an item by itself."""
+        return "items" if self.shape == "operations" else self.shape

@@ -139,7 +139,7 @@ def by_id(answer: requests.Response) -> dict[str, dict[str, Any]]:
     return {item["id"]: item for item in answer.json()["items"]}
 
 
-TIMERS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_batch", "housekeeping")
+TIMERS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch", "housekeeping")
 
 
 def only(*timers: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ from shared.storage.sqlite import SqliteStore
 from shared.systems.business_central.body import Options as BusinessCentralOptions
 from shared.systems.camunda import requests as camunda
 from shared.systems.finance_operations import requests as finance_operations
+from shared.systems.opendatadsl import run_process
 from shared.systems.operations import BatchOptions
 from shared.systems.superoffice import requests as superoffice
 from shared.systems.superoffice import stop_task
@@ -35,6 +36,7 @@ from tests.functions.calling import NATIVE, NO_TIMERS, REQUEUE, get, put_rules
 from tests.functions.camunda_calling import RETRIES, Retrier
 from tests.functions.test_batch import BATCH, Batcher
 from tests.functions.test_opendatadsl import BATCH as OBJECTS
+from tests.functions.test_opendatadsl_processes import RUN as PROCESS
 from tests.functions.test_superoffice import START
 
 NO_TARGET = {"Nightshift-Target": None}
@@ -67,7 +69,8 @@ class World:
         self.fo.faults.clear()
         for job in self.fo.jobs.all():
             self.fo.jobs.remove(job.id)
-        machine.landscape.opendatadsl.reset()
+        self.service = machine.landscape.opendatadsl
+        self.service.reset()
         self.office = machine.landscape.superoffice
         self.office.reset()
         self.store = SqliteStore(machine.store_path)
@@ -158,6 +161,7 @@ def seen(world: World, answer: requests.Response) -> dict[str, object]:
     found |= {name: told.get(name) for name in ("stopped", "rules")}
     found["changed by"] = told.get("reason")
     found["retries"] = sorted((one.retries, one.has_due) for one in world.retrier.engine.batches())
+    found["executions"] = [(one.name, one.input) for one in world.service.book.effects("run")]
     found["tasks"] = [
         (*(getattr(one, name) for name in TASK), without_marks(one.request)) for one in world.office.tasks.all()
     ]
@@ -237,6 +241,10 @@ SURFACES = {
         lambda _: OBJECTS,
         lambda world: {"_type": "VarBatch", "elements": world.elements(3)},
         "nightshift",
+    ),
+    "run_process": Surface(run_process.ProcessBody, lambda _: PROCESS, lambda _: {"name": "ECB_FX"}),
+    "run_process/nightshift": Surface(
+        run_process.Options, lambda _: PROCESS, lambda _: {"name": "ECB_FX"}, "nightshift"
     ),
     "start_task": Surface(superoffice.TaskBody, lambda _: START, lambda _: {"Name": "REPORTER"}),
     "start_task/nightshift": Surface(
@@ -318,6 +326,15 @@ ROWS: dict[str, dict[str, Row]] = {
     "set_retries/nightshift": CAMUNDA | {"allJobs": Row(value=True, shows="pointers")},
     "batch/nightshift": BATCHES | {"settleBy": Row(["documentNumber"], "settles by")},
     "send_objects/nightshift": BATCHES,
+    "run_process": {
+        "name": Row("GAS_STORAGE", "executions"),
+        "body": Row({"a": 1}, "executions"),
+        "input": Row({"a": 1}, "executions"),
+        "nightshift": Row({"reason": "because"}, "reason"),
+    },
+    "run_process/nightshift": {
+        name: OPTIONS[name] for name in ("target", "reason", "dryRun", "followUp", "giveUpAfter")
+    },
     "start_task": {
         "Name": Row("BULKUPDATE", "tasks"),
         **{name: Row("x", "tasks") for name in ("Description", "Request", "FileName", "Context")},

@@ -7,12 +7,11 @@ whatever the service answers to the batch.
 import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from http import HTTPStatus
 
 from shared.core import clock
 from shared.core.problems import ItemProblem, NoAnswer, Throttled
 from shared.policy.rules import Facts
-from shared.systems.opendatadsl.client import NAME, environment_of, refuse_write, upstream
+from shared.systems.opendatadsl.client import NAME, environment_of, refuse_write
 from shared.systems.opendatadsl.summaries import Summary, read_summary
 from shared.systems.operations import BatchHead, BatchOperation, Entity, OperationResponse, Part
 from shared.transport.connection import Connection
@@ -82,8 +81,6 @@ class Sending:
         target = self._connection.target
         content, headers = content_of(self._head, name, texts), environment_of(target)
         reply = self._connection.call("POST", self._path, WRITE, run=self._run, content=content, headers=headers)
-        if reply.status == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" not in reply.headers:
-            raise NoAnswer(f"{NAME} returned 503 to a batch.", members=upstream(reply))
         refuse_write(reply, "a batch")
         return NoAnswer(f"{NAME} accepted the batch {name} ({reply.status}), and shows no summary of it.")
 

@@ -73,10 +73,13 @@ def refuse_write(reply: Reply, what: str) -> None:
         AccessDenied, Throttled, RefusedBySystem: it had no effect.
         TimedOut, NoAnswer: it may have taken effect.
     """
+    text = f"{NAME} returned {reply.status} to {what}"
+    if reply.status == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" not in reply.headers:
+        # A gateway may answer so although the service goes on.
+        raise NoAnswer(f"{text}.", members=upstream(reply))
     refuse_service(reply)
     if is_done(reply):
         return
-    text = f"{NAME} returned {reply.status} to {what}"
     if reply.status in _TOO_SLOW:
         raise TimedOut(f"{text}: it took too long.", members=upstream(reply))
     if HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
