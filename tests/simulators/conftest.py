@@ -23,7 +23,6 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def running(clock: Clock) -> Iterator[Landscape]:
-    # The app does not know OpenDataDSL yet.
     with Landscape(clock, clock.call_at, systems=SYSTEMS) as landscape:
         yield landscape
 
