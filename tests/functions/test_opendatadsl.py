@@ -10,7 +10,7 @@ import requests
 
 from local.simulators.opendatadsl.server import OpenDataDsl
 from local.stack import Machine
-from tests.functions.calling import NO_TIMERS, TWICE, Caller, counted, get, problem, put_rules
+from tests.functions.calling import NO_TIMERS, Caller, counted, get, problem, put_rules
 from tests.functions.test_workers import kill_durable_workers
 
 BATCH = "opendatadsl/batch/v1"
@@ -28,12 +28,10 @@ def small_parts(machine: Machine) -> dict[str, str]:
     return {"TARGETS__OPENDATADSL__PART_ELEMENTS": "10"}
 
 
-@pytest.fixture(scope="module", params=["once", TWICE])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    twice = request.param == "twice"
-    with Machine(
-        NO_TIMERS, more_targets=small_parts, deliver_twice=twice, durable_workers=2 if twice else 1
-    ) as machine:
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    """A machine that delivers once; `test_opendatadsl_many.py` has deliveries that come twice."""
+    with Machine(NO_TIMERS, more_targets=small_parts) as machine:
         yield machine
 
 
