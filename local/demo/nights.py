@@ -16,7 +16,7 @@ def _is_one_night(stage: Stage) -> Scene:
     _fill(stage)
     stage.leap_to(1, 50)
     stage.machine.landscape.camunda.faults.add("cut", times=None)
-    stage.push_to(7, 0)
+    stage.push_to(5, 10)
     night = stage.machine.clock.now().date()
     runs = stage.look(scene, f"/api/runs?night={night}").json()["value"]
     told = {one["function"]: counted(stage.report(one["id"])) for one in runs}

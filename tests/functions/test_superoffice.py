@@ -82,8 +82,8 @@ class Starter(Caller):
 
 
 @pytest.fixture
-def starter(any_machine: Machine) -> Iterator[Starter]:
-    starter = Starter(any_machine)
+def starter(machine: Machine) -> Iterator[Starter]:
+    starter = Starter(machine)
     put_rules(starter, ALLOWED)
     yield starter
     starter.office.reset()

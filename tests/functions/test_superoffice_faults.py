@@ -49,6 +49,16 @@ def test_a_worker_that_is_killed_while_it_starts_a_task(starter: Starter, *, aft
     assert starter.starts() == int(after)
 
 
+@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize("status", [None, 500, 503])
+def test_a_lost_answer_starts_one_task_or_none(starter: Starter, status: int | None, *, after: bool) -> None:
+    fault = {"effect": "cut"} if status is None else {"effect": "status", "status": status}
+    starter.office.faults.add(kind="action", after=after, **fault)
+    accepted = starter.start({"Name": "REPORTER"}, Nightshift_Target="superoffice", Prefer="respond-async")
+    assert starter.result(accepted).status_code == (200 if after else 409)
+    assert starter.starts() == int(after)
+
+
 def test_eight_calls_under_one_key_start_one_task(starter: Starter) -> None:
     key = starter.new_key()
     headers = {"Nightshift-Target": "superoffice", "Idempotency-Key": key}

@@ -12,7 +12,7 @@ from local.simulators.superoffice.behaviour import SuperOfficeBehaviour
 from local.simulators.superoffice.identities import CONTEXT
 from local.simulators.superoffice.server import SuperOffice
 from local.stack import Machine
-from tests.functions.calling import NO_TIMERS, TWICE, Caller, get, problem, put_rules
+from tests.functions.calling import NO_TIMERS, Caller, get, problem, put_rules
 
 START = "superoffice/v1/BatchTask"
 TICKET = "7T:ticket-in-the-settings"
@@ -75,11 +75,10 @@ class Starter(Caller):
         office.sessions.admit(TICKET)
 
 
-@pytest.fixture(scope="module", params=["once", TWICE])
-def online(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A host with targets of SuperOffice Online; a host with two workers delivers every activity twice."""
-    twice = request.param == "twice"
-    with Machine(NO_TIMERS, more_targets=settings_of, deliver_twice=twice, durable_workers=2 if twice else 1) as one:
+@pytest.fixture(scope="module")
+def online() -> Iterator[Machine]:
+    """A host with targets of SuperOffice Online."""
+    with Machine(NO_TIMERS, more_targets=settings_of) as one:
         yield one
 
 
