@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 # How long one example takes says something about the machine only.
 settings.register_profile("quick", deadline=None, max_examples=30)
-settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.register_profile("thorough", deadline=None, max_examples=150)
 settings.load_profile(PROFILE)
 
 

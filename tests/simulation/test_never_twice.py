@@ -21,7 +21,7 @@ from tests.simulation.world import App
 _QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 """To shrink a play takes minutes; the thorough profile takes up the one that failed, and shrinks it."""
 MANY = settings(
-    max_examples=200 if PROFILE == "thorough" else 15,
+    max_examples=90 if PROFILE == "thorough" else 15,
     phases=(*_QUICK, Phase.shrink) if PROFILE == "thorough" else _QUICK,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -288,7 +288,7 @@ def _tick(world: World) -> None:
             start(world.store, world, run)
 
 
-@settings(max_examples=examples(1500))
+@settings(max_examples=examples(700))
 @given(st.lists(st.sampled_from(["a", "a", "a", "b", "b", "b", "pause", "tick"]), max_size=40))
 @example(["a", "a", "pause", "b", "b", *["a"] * 8, *["b"] * 12])
 def test_a1_two_calls_for_the_same_items_never_both_send(schedule: list[str]) -> None:
