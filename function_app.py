@@ -29,7 +29,7 @@ from shared.systems.opendatadsl.body import SEND_PARAMETERS
 from shared.systems.opendatadsl.delete_summary import delete_summary as read_delete_summary
 from shared.systems.opendatadsl.run_process import PROCESS_PARAMETERS
 from shared.systems.opendatadsl.run_process import run_process as read_run_process
-from shared.systems.opendatadsl.show import TARGET, show_batch, show_batches, show_service
+from shared.systems.opendatadsl.show import SHOW_PARAMETERS, show_batch, show_batches, show_service
 from shared.systems.superoffice.requests import start_task as read_start_task
 from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
 from shared.systems.superoffice.stop_task import stop_task as read_stop_task
@@ -129,7 +129,7 @@ async def stop_task(req: func.HttpRequest, client: df.DurableFunctionsClient) ->
 @app.route("opendatadsl/batch", methods=GET, auth_level=FUNCTION)
 async def object_service(req: func.HttpRequest) -> func.HttpResponse:
     """Show the build information of OpenDataDSL's batch service."""
-    return await serve(req, "object_service", show_service, TARGET)
+    return await serve(req, "object_service", show_service, SHOW_PARAMETERS)
 
 
 @app.route("opendatadsl/batch/v1", methods=POST, auth_level=FUNCTION)
@@ -150,7 +150,7 @@ async def object_batches(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("opendatadsl/batch/v1/{id}", methods=GET, auth_level=FUNCTION)
 async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
     """Show the summary of a batch."""
-    return await serve(req, "object_batch", show_batch, TARGET)
+    return await serve(req, "object_batch", show_batch, SHOW_PARAMETERS)
 
 
 @app.route("opendatadsl/batch/v1/{id}", methods=DELETE, auth_level=FUNCTION)

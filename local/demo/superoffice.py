@@ -5,47 +5,24 @@ from datetime import timedelta
 
 from local.demo.stage import Scene, Stage, counted, leaps
 from local.simulators.superoffice.behaviour import Plugin
+from local.simulators.superoffice.samples import SEED
 from local.simulators.superoffice.server import SuperOffice
 
 _TASKS = "/api/superoffice/v1/BatchTask"
-_DOCUMENTED = {
-    "Id": 664,
-    "Name": "White-Nader",
-    "AssociateId": 987,
-    "DetailsTable": 516,
-    "DetailsRecord": 653,
-    "IsSystemTask": False,
-    "IsInternalTask": False,
-    "ParameterObject": {"ParameterObject1": "et", "ParameterObject2": "reprehenderit"},
-    "LastStarted": "2025-05-09T17:54:08.6793184+02:00",
-    "Created": "2004-08-06T17:54:08.6793184+02:00",
-    "StartCount": 57,
-    "DatabaseSerialNumber": "588904",
-    "Context": "sint",
-    "Result": "officiis",
-    "State": "All",
-    "Description": "Synergistic dedicated open architecture",
-    "Response": "dolores",
-    "Request": "distinctio",
-    "ProgressDescription": "Mandatory incremental data-warehouse",
-    "ProgressPercent": 942,
-    "FileName": "Hammes Group",
-    "CancellationBehaviour": "CanCancel",
-}
 _OWNED = 13
-"""How many of these fields only the service sets."""
+"""How many fields of the example the service sets."""
 
 
 def _is_as_documented(stage: Stage) -> Scene:
     scene = Scene("SuperOffice's own example: the id of the task comes back, and what was left out is named")
     office = _fresh(stage)
     stage.put_policy([], "No task may be started yet")
-    refused = stage.post(Scene(""), _TASKS, _DOCUMENTED)
+    refused = stage.post(Scene(""), _TASKS, SEED)
     scene.promises["a name that no rule allows is 409: SuperOffice would take it, and let it wait for ever"] = (
         refused.status_code == 409 and not office.book.starts()
     )
     stage.put_policy([{"name": "as printed", "action": "allow", "job": "White-Nader"}], "The example may run")
-    answer = stage.post(scene, _TASKS, _DOCUMENTED, Accept_Language="sv")
+    answer = stage.post(scene, _TASKS, SEED, Accept_Language="sv")
     scene.promises["200, and the body is the id alone"] = (
         scene.status == 200 and [int(answer.text)] == office.book.starts()
     )

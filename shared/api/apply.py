@@ -82,8 +82,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
             raise NotValid.of(*fanout_creation.mistakes_of(resent, where))
         again = fanout_creation.again(store, call, spec, resent, {}, options)
         return _once(plan, lambda: creation.create_or_join(store, _apply_key(plan.id), mark, again))
-    asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform")
-    asked = replace(asked, shape=spec.shape)
+    asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform", spec.shape)
     request = replace(kept_options(asked, body, spec, body.waves), override=body.override or spec.override)
     app_targets().choose(request.system, request.target)
 

@@ -142,7 +142,7 @@ def _again(
     if body.replace:
         raise NotValid.of(Mistake("is only for batches of operations", "/replace"))
     items = item_refs(store, source.run, chosen)
-    request = replace(request_of(body, spec.system, spec.target, items, "perform"), shape=source.shape)
+    request = request_of(body, spec.system, spec.target, items, "perform", source.shape)
     # What a night could not do may still be broken for all: a retry is as careful as it was.
     if source.sweep:
         request = kept_options(request, body, source, body.waves)

@@ -16,7 +16,7 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.registry import definition_of
-from shared.systems.requests import ItemRef, RunRequest
+from shared.systems.requests import ItemRef, RunRequest, Shape
 from shared.validation.models import Strict
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; stored in the report.")]
@@ -37,14 +37,15 @@ class RunOptions(Strict):
     )
 
 
-def request_of(body: RunOptions, system: System, target: str | None, items: Sequence[ItemRef], mode: str) -> RunRequest:
+def request_of(
+    body: RunOptions, system: System, target: str | None, items: Sequence[ItemRef], mode: str, shape: Shape
+) -> RunRequest:
     """Build the request of a run with these options.
 
     Raises:
         NotValid: an option has no meaning for the system.
     """
-    shape = definition_of(system).sweep_shape
-    if shape == "bulk" and "maxParallel" in body.model_fields_set:
+    if definition_of(system).shape == "bulk" and "maxParallel" in body.model_fields_set:
         raise NotValid.of(Mistake(f"is not for {system}: one call is about many items", "/maxParallel"))
     return RunRequest(
         system=system,

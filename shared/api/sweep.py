@@ -22,7 +22,7 @@ from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec, Window
 from shared.storage.app import app_store
 from shared.storage.base import Store
-from shared.systems.registry import sweepable, sweepable_system
+from shared.systems.registry import definition_of, sweepable, sweepable_system
 from shared.systems.requests import named_target
 from shared.validation.body import read_json
 from shared.validation.models import checked
@@ -60,7 +60,7 @@ def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) 
             raise NotValid.of(Mistake(f"is of {system}, which lists no failures", "/target"))
         raise NotValid.of(Mistake(f"must be one of {', '.join(sweepable())}", "/system"))
     request = replace(
-        request_of(body, system, target, [], "perform" if body.apply else "plan"),
+        request_of(body, system, target, [], "perform" if body.apply else "plan", definition_of(system).sweep_shape),
         waves=body.waves,
         follow_up=body.followUp is not False,
     )

@@ -85,14 +85,14 @@ class Facts:
 class Decision:
     """The decision of the policy on an item; `rule` is None if no rule matched.
 
-    `once`: the rule allows to start the item, but not to start it again.
+    `not_again`: the rule allows to start the item, but not to start it again.
     """
 
     allowed: bool
     rule: str | None
     cap: int | None = None
     waits: tuple[int, ...] = ()
-    once: bool = False
+    not_again: bool = False
 
     def named(self, version: int) -> str | None:
         """Return the rule as reports name it, `rule@version` of the policy; None if no rule matched."""
@@ -101,12 +101,12 @@ class Decision:
     @property
     def lacks_rule(self) -> bool:
         """Whether it is not allowed only because no rule, written by a person, speaks of it."""
-        return not self.allowed and (self.rule is None or self.once)
+        return not self.allowed and (self.rule is None or self.not_again)
 
     @property
     def reason(self) -> str:
         """The decision as a sentence."""
-        if self.once:
+        if self.not_again:
             return f"Rule {self.rule} allows to start it, but not to start it again (startAgain)."
         if self.rule:
             return f"Rule {self.rule} {'allows' if self.allowed else 'denies'} it."
@@ -123,8 +123,8 @@ def decide(rules: Rules, facts: Facts, by: Initiator) -> Decision:
     """Return the decision of the first rule that matches; without one, a person is allowed and a machine is not."""
     for rule in rules.rules:
         if matches(rule, facts):
-            once = rule.action == "allow" and facts.again and not rule.startAgain
-            return Decision(rule.action == "allow" and not once, rule.name, rule.cap, tuple(rule.waits), once)
+            not_again = rule.action == "allow" and facts.again and not rule.startAgain
+            return Decision(rule.action == "allow" and not not_again, rule.name, rule.cap, tuple(rule.waits), not_again)
     return Decision(by is Initiator.HAND, None)
 
 

@@ -28,17 +28,20 @@ class About(Plain):
     """What people call an item. Each system has some of these."""
 
     job: str | None = Field(
-        default=None, description="Finance & Operations: the job's description. SuperOffice: the task's name."
+        default=None,
+        description="The name of the job, of the task (SuperOffice) or of the process (OpenDataDSL).",
     )
     company: str | None = Field(default=None, description="Finance & Operations: the job's company.")
-    ended: str | None = Field(default=None, description="Finance & Operations, SuperOffice: when it ended.")
+    ended: str | None = Field(default=None, description="When it ended; in OpenDataDSL when it started.")
     process: str | None = Field(
         default=None, description="Camunda: the key of the process definition. OpenDataDSL: the type of the element."
     )
     activity: str | None = Field(default=None, description="Camunda: the id of the failed activity.")
     instance: str | None = Field(default=None, description="Camunda: the id of the process instance.")
     tenant: str | None = Field(default=None, description="Camunda: the id of the tenant.")
-    cause: str | None = Field(default=None, description="Camunda: the exception, without what differs by job.")
+    cause: str | None = Field(
+        default=None, description="Camunda: the exception, without what differs by job. OpenDataDSL: the message."
+    )
     ofBatch: str | None = Field(default=None, description="Camunda: the batch that the job belongs to.")  # noqa: N815 - as callers see it
     batch: str | None = Field(
         default=None,

@@ -76,6 +76,15 @@ class Reply:
         return content if isinstance(content, dict) else None
 
     @property
+    def json_list(self) -> list[Any] | None:
+        """Return the body's JSON array, or None if it is not one."""
+        try:
+            content = self.json
+        except ValueError:
+            return None
+        return content if isinstance(content, list) else None
+
+    @property
     def shape(self) -> str:
         """Return status and media type, as text without the content."""
         kind = self.headers.get("Content-Type", "").partition(";")[0] or "nothing"

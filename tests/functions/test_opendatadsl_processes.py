@@ -83,6 +83,14 @@ def test_mistakes_are_named_and_nothing_runs(feeder: Feeder, body: dict[str, Any
     assert not feeder.service.book.calls()
 
 
+def test_a_reason_with_the_mark_of_another_execution_is_refused(feeder: Feeder) -> None:
+    told = problem(
+        feeder.feed({"name": "ECB_FX"}, f"{RUN}?_reason=again%20nightshift-0123456789abcdef"), 422, "not-valid"
+    )
+    assert [one["parameter"] for one in told["errors"]] == ["_reason"]
+    assert not feeder.service.book.calls()
+
+
 def test_a_process_that_there_is_not_is_refused(feeder: Feeder) -> None:
     told = problem(feeder.feed({"name": "ECB_FY"}, RUN), 422, "refused-by-system")
     assert "ECB_FY" in told["detail"]

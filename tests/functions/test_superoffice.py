@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from local.simulators.superoffice.behaviour import PASSWORD, Plugin
+from local.simulators.superoffice.samples import SEED
 from local.simulators.superoffice.server import SuperOffice
 from local.stack import Machine
 from tests.functions.calling import Caller, counted, get, problem, put_rules
@@ -19,31 +20,6 @@ ALLOWED = [
     {"name": "reports", "action": "allow", "job": "REPORT*"},
     {"name": "seed", "action": "allow", "job": "White-*"},
 ]
-SEED: dict[str, Any] = {
-    "Id": 664,
-    "Name": "White-Nader",
-    "AssociateId": 987,
-    "DetailsTable": 516,
-    "DetailsRecord": 653,
-    "IsSystemTask": False,
-    "IsInternalTask": False,
-    "ParameterObject": {"ParameterObject1": "et", "ParameterObject2": "reprehenderit"},
-    "LastStarted": "2025-05-09T17:54:08.6793184+02:00",
-    "Created": "2004-08-06T17:54:08.6793184+02:00",
-    "StartCount": 57,
-    "DatabaseSerialNumber": "588904",
-    "Context": "sint",
-    "Result": "officiis",
-    "State": "All",
-    "Description": "Synergistic dedicated open architecture",
-    "Response": "dolores",
-    "Request": "distinctio",
-    "ProgressDescription": "Mandatory incremental data-warehouse",
-    "ProgressPercent": 942,
-    "FileName": "Hammes Group",
-    "CancellationBehaviour": "CanCancel",
-}
-"""The sample request of SuperOffice's page, as printed."""
 SEED_HEADERS = {
     "Authorization": "Basic dGplMDpUamUw",
     "Accept": "application/json; charset=utf-8",

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from local.simulators.superoffice.behaviour import PASSWORD, USER
+from local.simulators.superoffice.samples import SEED
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, TWICE, counted, get, problem, put_rules, together
-from tests.functions.test_superoffice import ALLOWED, NO_TARGET, SEED, START, Starter
+from tests.functions.test_superoffice import ALLOWED, NO_TARGET, START, Starter
 from tests.functions.test_workers import kill_durable_workers
 
 

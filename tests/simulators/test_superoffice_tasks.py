@@ -9,36 +9,12 @@ from hypothesis import strategies as st
 
 from local.simulators.superoffice.archive import answer_archive
 from local.simulators.superoffice.behaviour import Plugin, SuperOfficeBehaviour
+from local.simulators.superoffice.samples import SEED
 from local.simulators.superoffice.server import SuperOffice
 from local.simulators.superoffice.task import Task
 from local.simulators.testing.finance_operations import Clock
 from local.simulators.testing.superoffice import SuperOfficeCaller
 
-_SAMPLE = {
-    "Id": 664,
-    "Name": "White-Nader",
-    "AssociateId": 987,
-    "DetailsTable": 516,
-    "DetailsRecord": 653,
-    "IsSystemTask": False,
-    "IsInternalTask": False,
-    "ParameterObject": {"ParameterObject1": "et", "ParameterObject2": "reprehenderit"},
-    "LastStarted": "2025-05-09T17:54:08.6793184+02:00",
-    "Created": "2004-08-06T17:54:08.6793184+02:00",
-    "StartCount": 57,
-    "DatabaseSerialNumber": "588904",
-    "Context": "sint",
-    "Result": "officiis",
-    "State": "All",
-    "Description": "Synergistic dedicated open architecture",
-    "Response": "dolores",
-    "Request": "distinctio",
-    "ProgressDescription": "Mandatory incremental data-warehouse",
-    "ProgressPercent": 942,
-    "FileName": "Hammes Group",
-    "CancellationBehaviour": "CanCancel",
-}
-"""The sample request of SuperOffice's own page."""
 _NIGHT = 8 * 3600.0
 _AT = datetime(2026, 3, 10, 22, 0, tzinfo=UTC)
 
@@ -49,17 +25,17 @@ def _plugin(superoffice: SuperOffice, name: str = "REPORTER", **changed: Any) ->
 
 
 def test_the_sample_request_is_answered_with_a_bare_number(superoffice: SuperOffice, office: SuperOfficeCaller) -> None:
-    response = office.call("POST", "/v1/BatchTask", _SAMPLE)
+    response = office.call("POST", "/v1/BatchTask", SEED)
     assert (response.status_code, response.text) == (200, "1")
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     assert superoffice.book.starts() == superoffice.book.starts("distinctio") == [1]
 
 
 def test_what_only_the_server_knows_is_passed_over(office: SuperOfficeCaller, clock: Clock) -> None:
-    office.call("POST", "/v1/BatchTask", _SAMPLE)
+    office.call("POST", "/v1/BatchTask", SEED)
     made = office.task(1)
     own = ("Name", "IsInternalTask", "ParameterObject", "Context", "Description", "Request", "FileName")
-    assert {name: made[name] for name in own} == {name: _SAMPLE[name] for name in own}
+    assert {name: made[name] for name in own} == {name: SEED[name] for name in own}
     assert made["Created"] == f"{clock():%Y-%m-%dT%H:%M:%S}.0000000+00:00"
     assert made["LastStarted"] == "0001-01-01T00:00:00"
     assert [made[name] for name in ("Id", "AssociateId", "StartCount", "State", "Result", "Response")] == [
@@ -68,7 +44,7 @@ def test_what_only_the_server_knows_is_passed_over(office: SuperOfficeCaller, cl
     ]
     # The row of the parameters is the server's own.
     assert (made["DetailsTable"], made["DetailsRecord"]) not in ((516, 653), (0, 0))
-    assert set(made) == {*_SAMPLE, "TableRight", "FieldProperties"}
+    assert set(made) == {*SEED, "TableRight", "FieldProperties"}
 
 
 def test_the_least_body_will_do_and_names_have_any_case(office: SuperOfficeCaller) -> None:

@@ -1,9 +1,35 @@
-"""Tasks as a company may have them in the morning, for demos."""
+"""The sample of SuperOffice's own page, and tasks as a company may have them in the morning."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from local.simulators.superoffice.task import TaskSettings
 
+SEED: dict[str, Any] = {
+    "Id": 664,
+    "Name": "White-Nader",
+    "AssociateId": 987,
+    "DetailsTable": 516,
+    "DetailsRecord": 653,
+    "IsSystemTask": False,
+    "IsInternalTask": False,
+    "ParameterObject": {"ParameterObject1": "et", "ParameterObject2": "reprehenderit"},
+    "LastStarted": "2025-05-09T17:54:08.6793184+02:00",
+    "Created": "2004-08-06T17:54:08.6793184+02:00",
+    "StartCount": 57,
+    "DatabaseSerialNumber": "588904",
+    "Context": "sint",
+    "Result": "officiis",
+    "State": "All",
+    "Description": "Synergistic dedicated open architecture",
+    "Response": "dolores",
+    "Request": "distinctio",
+    "ProgressDescription": "Mandatory incremental data-warehouse",
+    "ProgressPercent": 942,
+    "FileName": "Hammes Group",
+    "CancellationBehaviour": "CanCancel",
+}
+"""The sample request of SuperOffice's page, as printed."""
 UNKNOWN_NAME = "SyncWithForgottenSystem"
 """The name of a plugin that nobody has installed."""
 

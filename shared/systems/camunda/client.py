@@ -89,10 +89,10 @@ def objects(reply: Reply, what: str) -> list[Mapping[str, Any]]:
     Raises:
         AnswerNotUnderstood: the response is not a list of objects.
     """
-    content = json_value(reply) if reply.status == HTTPStatus.OK else None
-    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+    found = reply.json_list if reply.status == HTTPStatus.OK else None
+    if found is None or not all(isinstance(one, dict) for one in found):
         not_understood(reply, what)
-    return content
+    return found
 
 
 def count(reply: Reply, what: str) -> int:

@@ -1,7 +1,6 @@
 """Deletes a batch that can never end: the request and its `ItemAction` (Camunda 7 REST API, Delete Batch)."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from shared.policy.rules import Facts
 from shared.systems.camunda.batches import KIND, state_of
 from shared.systems.camunda.client import NAME, error_message, is_error, not_understood, read, refuse_service, upstream
 from shared.systems.contract import Snapshot
+from shared.systems.one_call import OneCall
 from shared.systems.requests import ItemRef, RunRequest, named_target
 from shared.transport.connection import Connection
 from shared.transport.retries import WRITE
@@ -29,7 +29,6 @@ from shared.validation.models import pointer
 from shared.validation.request import Call
 
 _LONGEST_ID = 255
-_SPARE = timedelta(minutes=1)
 
 
 def delete_batch(call: Call) -> RunRequest:
@@ -45,24 +44,13 @@ def delete_batch(call: Call) -> RunRequest:
     return RunRequest("camunda", target, None, [ItemRef(batch, {"delete": batch})], single=True, native=True)
 
 
-class Deleting:
+class Deleting(OneCall):
     """Deletes one batch, which must set retries and be unable to ever end."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
-        self._run = run
+        super().__init__(connection, run)
         self.item = str(operation["delete"])
         self._path = f"/batch/{quote(self.item, safe='')}"
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + _SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the engine has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Read the batch.

@@ -1,6 +1,5 @@
 """The action that requeues one job (`ItemAction`)."""
 
-from datetime import timedelta
 from functools import partial
 
 from shared.core.outcome import Ending, Outcome
@@ -11,34 +10,22 @@ from shared.systems.finance_operations.action import documented, set_to_waiting
 from shared.systems.finance_operations.jobs import FOLLOWS_A_REQUEUE, BatchJob, Status, read_job, refusal_of
 from shared.systems.finance_operations.recovery import became
 from shared.systems.finance_operations.requests import Requeue, named
+from shared.systems.one_call import OneCall
 from shared.systems.requests import ItemRef
 from shared.transport.connection import Connection
 
-_SPARE = timedelta(minutes=1)
 
-
-class Requeueing:
+class Requeueing(OneCall):
     """Requeues one job."""
 
     def __init__(self, connection: Connection, operation: Requeue, run: str) -> None:
-        self._connection = connection
+        super().__init__(connection, run)
         self._operation = operation
-        self._run = run
 
     @property
     def item(self) -> str:
         """The job's id."""
         return str(self._operation.batch_job_id)
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take; a call that is repeated after a 401 starts only if there is time left."""
-        return self._connection.target.longest_call + _SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the system has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Read the job; its failure episode is its state and end time.

@@ -1,7 +1,6 @@
 """Deletes the summary of a batch: the request and its `ItemAction` (OpenDataDSL, Batch Service)."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from shared.core.outcome import Ending, Outcome
 from shared.core.problems import ItemNotFound, Mistake, NotTaken, NotValid
 from shared.policy.rules import Facts
 from shared.systems.contract import Snapshot
+from shared.systems.one_call import OneCall
 from shared.systems.opendatadsl.client import BATCHES, environment_of, refuse_write
 from shared.systems.opendatadsl.summaries import read_summary
 from shared.systems.requests import ItemRef, RunRequest, named_target
@@ -19,7 +19,6 @@ from shared.validation.models import pointer
 from shared.validation.request import Call
 
 _LONGEST_ID = 255
-_SPARE = timedelta(minutes=1)
 
 
 def delete_summary(call: Call) -> RunRequest:
@@ -45,23 +44,12 @@ def summary_id(call: Call) -> str:
     return named
 
 
-class Deleting:
+class Deleting(OneCall):
     """Deletes one summary. What the batch has written stays."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
-        self._run = run
+        super().__init__(connection, run)
         self.item = str(operation["delete"])
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + _SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the service has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Read the summary.

@@ -7,6 +7,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from shared.core.outcome import Recovery, RecoveryResult
+from shared.systems.instants import instant
 from shared.systems.opendatadsl.client import objects, read
 from shared.transport.connection import Connection, bounded
 
@@ -87,15 +88,6 @@ def failed_since(connection: Connection, since: str, skip: int, limit: int, run:
 def marked(executions: Iterable[Execution], mark: str) -> list[Execution]:
     """Return the executions that have a mark."""
     return [one for one in executions if mark in one.reason.split()]
-
-
-def instant(value: object) -> datetime | None:
-    """Return an instant of a log, in UTC unless it has a zone; None if there is none."""
-    try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _listed(connection: Connection, path: str, run: str) -> Iterator[Execution]:

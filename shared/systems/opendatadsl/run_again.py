@@ -5,7 +5,6 @@ runs by itself. Executions that the platform itself tries again (`waiting`, `ret
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,12 +12,11 @@ from shared.core.outcome import Ending, Outcome, RecoveryResult
 from shared.core.problems import ItemNotFailed, ItemNotFound, ItemRunning, Skipped
 from shared.policy.rules import Facts
 from shared.systems.contract import Snapshot
+from shared.systems.one_call import OneCall
 from shared.systems.opendatadsl.client import NAME
 from shared.systems.opendatadsl.executions import FAILED, SUCCEEDED, Execution, executions_of
 from shared.systems.opendatadsl.run_process import Trigger, trigger, triggered_with
 from shared.transport.connection import Connection
-
-_SPARE = timedelta(minutes=1)
 
 
 def mark_of(failed: str) -> str:
@@ -26,30 +24,19 @@ def mark_of(failed: str) -> str:
     return f"nightshift-{failed}"
 
 
-class RunningAgain:
+class RunningAgain(OneCall):
     """Runs a process again."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
+        super().__init__(connection, run)
         self._process = str(operation["again"])
         self._listed = str(operation["failed"])
-        self._run = run
         self._failed = self._listed
 
     @property
     def item(self) -> str:
         """The process's name."""
         return self._process
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + _SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the service has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Read the last execution of the process; its id is the failure.

@@ -1,9 +1,7 @@
 """Runs a process: the request and its `ItemAction` (OpenDataDSL, Process Execution: `POST /process-exec/v1`)."""
 
 import json
-import secrets
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,6 +12,8 @@ from shared.core.outcome import Ending, Outcome
 from shared.core.problems import Mistake, NoAnswer, NotValid, OutcomeUnknown
 from shared.policy.rules import Facts
 from shared.systems.contract import Snapshot
+from shared.systems.marks import new_mark
+from shared.systems.one_call import OneCall
 from shared.systems.opendatadsl.client import NAME, environment_of, refuse_write, upstream
 from shared.systems.opendatadsl.executions import EXECUTIONS, executions_of, marked
 from shared.systems.requests import ItemRef, RunRequest, named_target
@@ -25,7 +25,6 @@ from shared.validation.models import Strict, checked
 from shared.validation.request import Call
 
 PROCESS_PARAMETERS = ("_reason", "_delay")
-_SPARE = timedelta(minutes=1)
 
 
 class Options(Strict):
@@ -74,12 +73,12 @@ def run_process(call: Call) -> RunRequest:
     if body.body is not None and body.input is not None:
         raise NotValid.of(Mistake("send body or input, not both", "/input"))
     raws = {name: raw for name, _, raw in members_of(json_body(call).decode())}
-    mark = f"nightshift-{secrets.token_hex(8)}"
+    mark = new_mark()
     trigger = Trigger(
         mark=mark,
         name=body.name,
         content=raws.get("body", raws.get("input")),
-        reason=call.params.get("_reason", ""),
+        reason=_reason(call),
         delay=_delay(call),
     )
     options = body.nightshift
@@ -95,6 +94,13 @@ def run_process(call: Call) -> RunRequest:
     )
 
 
+def _reason(call: Call) -> str:
+    text = call.params.get("_reason", "")
+    if any(word.startswith("nightshift-") for word in text.split()):
+        raise NotValid.of(Mistake("has a mark of Nightshift, by which another execution is found", parameter="_reason"))
+    return text
+
+
 def _delay(call: Call) -> int | None:
     text = call.params.get("_delay")
     if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 10):  # noqa: PLR2004 - 11 days
@@ -102,28 +108,17 @@ def _delay(call: Call) -> int | None:
     return int(text) if text else None
 
 
-class Running:
+class Running(OneCall):
     """Runs a process once. A mark in the reason shows later whether it was triggered."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
+        super().__init__(connection, run)
         self._trigger = Trigger.model_validate(operation["run"])
-        self._run = run
 
     @property
     def item(self) -> str:
         """The mark: no other execution has it."""
         return self._trigger.mark
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + _SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the service has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Return what rules can match: the process's name."""

@@ -16,7 +16,7 @@ from shared.systems.requests import named_target
 from shared.transport.connection import Reply, connection
 from shared.validation.request import Call
 
-TARGET = ("target",)
+SHOW_PARAMETERS = ("target",)
 _TARGET = "target"
 _KEYS = frozenset({"code", "clientid"})
 """Parameters that may have a function key, which never leaves the app."""

@@ -1,7 +1,6 @@
 """The action that starts one task (`ItemAction`)."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -11,13 +10,11 @@ from shared.core.outcome import Ending, Outcome
 from shared.core.problems import NoAnswer, OutcomeUnknown, RefusedBySystem
 from shared.policy.rules import Facts
 from shared.systems.contract import Snapshot
+from shared.systems.one_call import OneCall
 from shared.systems.superoffice.client import NAME, TASKS, error_message, is_error, refuse_service, upstream
 from shared.systems.superoffice.tasks import marked, tasks_named
 from shared.transport.connection import Connection, Reply
 from shared.transport.retries import WRITE
-
-SPARE = timedelta(minutes=1)
-"""Added to the longest call: the time for the claim."""
 
 
 class Start(BaseModel):
@@ -35,28 +32,17 @@ class Start(BaseModel):
         return str(self.info["Name"])
 
 
-class Starting:
+class Starting(OneCall):
     """Starts one task. Its mark, in a field that people see, shows later whether it was started."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
+        super().__init__(connection, run)
         self._start = Start.model_validate(operation)
-        self._run = run
 
     @property
     def item(self) -> str:
         """The mark: no other start has it."""
         return self._start.mark
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the service has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Return what rules can match; a task that is not started has nothing to read.

@@ -77,13 +77,10 @@ def objects(reply: Reply, what: str) -> list[Mapping[str, Any]]:
     Raises:
         AnswerNotUnderstood: it is something else.
     """
-    try:
-        content = reply.json
-    except ValueError:
-        content = None
-    if reply.status != HTTPStatus.OK or not isinstance(content, list):
+    found = reply.json_list if reply.status == HTTPStatus.OK else None
+    if found is None:
         raise not_understood(reply, what)
-    return [one for one in content if isinstance(one, dict)]
+    return [one for one in found if isinstance(one, dict)]
 
 
 def not_understood(reply: Reply, what: str) -> AnswerNotUnderstood:

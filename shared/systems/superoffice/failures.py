@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from shared.core.problems import AnswerNotUnderstood
 from shared.policy.rules import Facts
+from shared.systems.instants import instant
 from shared.systems.requests import ItemRef, Selection
 from shared.systems.superoffice.client import NAME, TASKS, not_understood, read
 from shared.systems.superoffice.start_again import first_of
-from shared.systems.superoffice.tasks import instant
 from shared.transport.connection import Connection
 
 _COLUMNS = "DefinitionName,Description,Request,updatedDate"

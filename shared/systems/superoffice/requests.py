@@ -1,7 +1,6 @@
 """The requests of callers: start a task (`POST BatchTask`). The body is a `BatchTaskInfo`, with `nightshift` added."""
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.core.problems import HeaderNotValid, Mistake, NotValid
 from shared.core.targets import Target, app_targets
+from shared.systems.marks import new_mark
 from shared.systems.requests import ItemRef, RunRequest, named_target
 from shared.systems.superoffice.actions import Start
 from shared.systems.superoffice.start_again import has_mark
@@ -182,7 +182,7 @@ def _start(body: TaskBody, target: Target, headers: Mapping[str, str]) -> Start:
     Raises:
         NotValid: the field has no room for the mark.
     """
-    mark = f"nightshift-{secrets.token_hex(8)}"
+    mark = new_mark()
     info: dict[str, Any] = body.model_dump(mode="json", exclude={"nightshift"}, exclude_none=True)
     text = f"{info.get(target.mark_field) or ''} {mark}".strip()
     if length(text) > LONGEST_TEXT:

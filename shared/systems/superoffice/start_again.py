@@ -17,10 +17,12 @@ from shared.core.outcome import Outcome, RecoveryResult
 from shared.core.problems import ItemNotFailed, ItemNotFound, ItemProblem, NotSupported
 from shared.policy.rules import Facts
 from shared.systems.contract import Snapshot
-from shared.systems.superoffice.actions import SPARE, start, started_with
+from shared.systems.instants import instant
+from shared.systems.one_call import OneCall
+from shared.systems.superoffice.actions import start, started_with
 from shared.systems.superoffice.client import NAME
 from shared.systems.superoffice.recovery import became
-from shared.systems.superoffice.tasks import LONGEST_TEXT, Task, instant, length, newest, read_info, tasks_named
+from shared.systems.superoffice.tasks import LONGEST_TEXT, Task, length, newest, read_info, tasks_named
 from shared.transport.connection import Connection
 
 _MARK = re.compile(r"\bnightshift-again-(?P<first>\d+)-(?P<failed>\d+)\b")
@@ -82,30 +84,19 @@ class _Row:
         return became(newest(self.tasks, mark_of(self.first, int(failed)))) if failed else RecoveryResult()
 
 
-class StartingAgain:
+class StartingAgain(OneCall):
     """Starts a failed task again."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
+        super().__init__(connection, run)
         self._first = int(operation["again"])
         self._listed = int(operation["failed"])
-        self._run = run
         self._info: dict[str, Any] = {}
 
     @property
     def item(self) -> str:
         """The id of the first task, which failed without Nightshift."""
         return str(self._first)
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the service has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Read the last task that was started for the first one; its id is the failure.

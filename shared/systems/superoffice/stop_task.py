@@ -1,7 +1,6 @@
 """Stops a task: the request and its `ItemAction` (SuperOffice REST API, POST BatchTask/{id}/Stop)."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -19,8 +18,8 @@ from shared.core.problems import (
 )
 from shared.policy.rules import Facts
 from shared.systems.contract import Snapshot
+from shared.systems.one_call import OneCall
 from shared.systems.requests import ItemRef, RunRequest, named_target
-from shared.systems.superoffice.actions import SPARE
 from shared.systems.superoffice.client import NAME, TASKS, error_message, is_error, refuse_service, upstream
 from shared.systems.superoffice.requests import task_id
 from shared.systems.superoffice.start_again import stop_of
@@ -67,29 +66,18 @@ def stop_task(call: Call) -> RunRequest:
     )
 
 
-class Stopping:
+class Stopping(OneCall):
     """Stops one task, unless it has ended or can't be stopped."""
 
     def __init__(self, connection: Connection, operation: Mapping[str, Any], run: str) -> None:
-        self._connection = connection
+        super().__init__(connection, run)
         self._task = int(operation["stop"])
         self._despite_warning = bool(operation["despiteWarning"])
-        self._run = run
 
     @property
     def item(self) -> str:
         """The task's id, with `/Stop`: stopping a task and starting it again are two things."""
         return stop_of(self._task)
-
-    @property
-    def hold(self) -> timedelta:
-        """How long a send may take."""
-        return self._connection.target.longest_call + SPARE
-
-    @property
-    def done_within(self) -> timedelta:
-        """Time after which the service has surely finished with a call."""
-        return self._connection.target.done_within
 
     def look(self) -> Snapshot:
         """Read the task.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -105,14 +104,3 @@ def newest(tasks: Iterable[Task], mark: str) -> Task | None:
 def length(text: str) -> int:
     """Return the length of a text as the database counts it, in units of UTF-16."""
     return len(text.encode("utf-16-le")) // 2
-
-
-def instant(value: object) -> datetime | None:
-    """Return an instant of SuperOffice; one without a zone is in UTC. None if there is none: it has the year 1."""
-    try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    if found is None or found.year == 1:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
