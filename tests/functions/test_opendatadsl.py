@@ -300,9 +300,10 @@ def test_a_service_that_throttles_is_waited_for(feeder: Feeder) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_sends(feeder: Feeder) -> None:
-    feeder.service.faults.add("hold", kind="action", times=1, after=True)
+    # Both parts have arrived: one that had not would be unknown, and rightly so.
+    feeder.service.faults.add("hold", kind="action", times=2, after=True)
     accepted = feeder.feed(batch(12), Prefer="respond-async")
-    assert feeder.service.faults.wait_held(timeout=20)
+    assert feeder.service.faults.wait_held(2, timeout=20)
     kill_durable_workers(feeder)
     feeder.service.faults.clear()
     assert feeder.result(accepted).headers["Nightshift-Outcome"] == "complete"
