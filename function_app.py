@@ -27,9 +27,17 @@ from shared.systems.finance_operations.requests import requeue as read_requeue
 from shared.systems.finance_operations.requests import requeue_native as read_requeue_native
 from shared.systems.opendatadsl.body import SEND_PARAMETERS
 from shared.systems.opendatadsl.delete_summary import delete_summary as read_delete_summary
+from shared.systems.opendatadsl.drop_in import with_reason
 from shared.systems.opendatadsl.run_process import PROCESS_PARAMETERS
 from shared.systems.opendatadsl.run_process import run_process as read_run_process
-from shared.systems.opendatadsl.show import SHOW_PARAMETERS, show_batch, show_batches, show_service
+from shared.systems.opendatadsl.show import (
+    SHOW_PARAMETERS,
+    show_batch,
+    show_batches,
+    show_execution,
+    show_executions,
+    show_service,
+)
 from shared.systems.superoffice.requests import start_task as read_start_task
 from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
 from shared.systems.superoffice.stop_task import stop_task as read_stop_task
@@ -129,28 +137,28 @@ async def stop_task(req: func.HttpRequest, client: df.DurableFunctionsClient) ->
 @app.route("opendatadsl/batch", methods=GET, auth_level=FUNCTION)
 async def object_service(req: func.HttpRequest) -> func.HttpResponse:
     """Show the build information of OpenDataDSL's batch service."""
-    return await serve(req, "object_service", show_service, SHOW_PARAMETERS)
+    return await serve(req, "object_service", show_service, SHOW_PARAMETERS, with_reason)
 
 
-@app.route("opendatadsl/batch/v1", methods=POST, auth_level=FUNCTION)
+@app.route("opendatadsl/batch/{*release}", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def send_objects(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Send a batch of objects of any size to OpenDataDSL in parts, and return one summary."""
     return await serve(
-        req, "send_objects", lambda call: send_batch(call, "opendatadsl", Engine(client)), SEND_PARAMETERS
+        req, "send_objects", lambda call: send_batch(call, "opendatadsl", Engine(client)), SEND_PARAMETERS, with_reason
     )
 
 
 @app.route("opendatadsl/batch/v1", methods=GET, auth_level=FUNCTION)
 async def object_batches(req: func.HttpRequest) -> func.HttpResponse:
     """List the summaries of batches, by OpenDataDSL's own filters."""
-    return await serve(req, "object_batches", show_batches, None)
+    return await serve(req, "object_batches", show_batches, None, with_reason)
 
 
 @app.route("opendatadsl/batch/v1/{id}", methods=GET, auth_level=FUNCTION)
 async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
     """Show the summary of a batch."""
-    return await serve(req, "object_batch", show_batch, SHOW_PARAMETERS)
+    return await serve(req, "object_batch", show_batch, None, with_reason)
 
 
 @app.route("opendatadsl/batch/v1/{id}", methods=DELETE, auth_level=FUNCTION)
@@ -158,11 +166,14 @@ async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
 async def delete_object_batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Delete the summary of a batch; what the batch has written stays."""
     return await serve(
-        req, "delete_object_batch", lambda call: start_and_answer(call, read_delete_summary(call), Engine(client))
+        req,
+        "delete_object_batch",
+        lambda call: start_and_answer(call, read_delete_summary(call), Engine(client)),
+        finish=with_reason,
     )
 
 
-@app.route("opendatadsl/process-exec/v1", methods=POST, auth_level=FUNCTION)
+@app.route("opendatadsl/process-exec/{*release}", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def run_process(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Run a process of OpenDataDSL once."""
@@ -171,7 +182,20 @@ async def run_process(req: func.HttpRequest, client: df.DurableFunctionsClient) 
         "run_process",
         lambda call: start_and_answer(call, read_run_process(call), Engine(client)),
         PROCESS_PARAMETERS,
+        with_reason,
     )
+
+
+@app.route("opendatadsl/process-exec/v1", methods=GET, auth_level=FUNCTION)
+async def process_executions(req: func.HttpRequest) -> func.HttpResponse:
+    """List the executions of processes, by OpenDataDSL's own filters."""
+    return await serve(req, "process_executions", show_executions, None, with_reason)
+
+
+@app.route("opendatadsl/process-exec/v1/{id}", methods=GET, auth_level=FUNCTION)
+async def process_execution(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the execution of a process."""
+    return await serve(req, "process_execution", show_execution, None, with_reason)
 
 
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)

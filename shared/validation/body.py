@@ -125,14 +125,15 @@ def read_json(call: Call, *, any_json: bool = False) -> object:
     return parse(json_body(call, any_json=any_json))
 
 
-def json_body(call: Call, *, any_json: bool = False) -> bytes:
-    """Return the bytes of a request body that is declared as JSON.
+def json_body(call: Call, *, any_json: bool = False, undeclared: bool = False) -> bytes:
+    """Return the bytes of a request body that is declared as JSON; with `undeclared`, also without a Content-Type.
 
     Raises:
         LengthRequired, BodyMissing, TooLarge, WrongMediaType: the body is refused.
     """
     body, media_type = plain_body(call), media_type_of(call)
-    if media_type != "application/json" and not (any_json and media_type.endswith("+json")):
+    taken = (any_json and media_type.endswith("+json")) or (undeclared and not media_type)
+    if media_type != "application/json" and not taken:
         raise WrongMediaType("The Content-Type must be application/json.")
     # It may be ignored (RFC 8259, 8.1), and some clients of Windows write it.
     return body.removeprefix(codecs.BOM_UTF8)

@@ -17,10 +17,12 @@ async def serve(
     function: str,
     work: Callable[[Call], Awaitable[Response]],
     parameters: Collection[str] | None = (),
+    finish: Callable[[Response], Response] | None = None,
 ) -> func.HttpResponse:
     """Return the response of `work`, or the problem that it raises.
 
-    `parameters` are the names of the query parameters that the function knows; None passes all to the system.
+    `parameters` are the names of the query parameters that the function knows; None passes all to the system. `finish`
+    adds what a system's own clients look for.
     """
     call = Call.of(request, function)
     try:
@@ -30,7 +32,7 @@ async def serve(
     except Problem as problem:
         retry = {"Retry-After": "10"} if isinstance(problem, NotReady) else {}
         response = problem.answer().with_headers(retry)
-    return _to_azure(response)
+    return _to_azure(finish(response) if finish else response)
 
 
 def _check_parameters(call: Call, known: Collection[str] | None) -> None:

@@ -20,6 +20,7 @@ from tests.engine.real import QUICK
 from tests.functions.calling import Caller
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_batch import Batcher
+from tests.functions.test_opendatadsl import Feeder
 from tests.functions.test_superoffice import Starter
 
 _LONGEST_FIRST = ("test_hosts", "test_many", "test_deaths_of_batches", "test_deaths", "test_functions", "test_contract")
@@ -98,3 +99,10 @@ def starter(real: Machine) -> Iterator[Starter]:
     starter = Starter(real)
     yield starter
     starter.office.faults.clear()
+
+
+@pytest.fixture
+def feeder(real: Machine) -> Iterator[Feeder]:
+    feeder = Feeder(real)
+    yield feeder
+    feeder.service.faults.clear()

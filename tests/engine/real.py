@@ -16,7 +16,7 @@ QUICK = {
     # A sender counts as gone after a minute and some seconds, and what it sent shows within seconds.
     **{
         f"TARGETS__{target}__{name}": value
-        for target in ("FO", "BC", "CAMUNDA")
+        for target in ("FO", "BC", "CAMUNDA", "OPENDATADSL")
         for name, value in {"CONNECT_TIMEOUT": "1", "READ_TIMEOUT": "3", "LATE_EFFECT_MINUTES": "0.1"}.items()
     },
     "TARGETS__BC__BATCH_TIMEOUT": "5",

@@ -9,6 +9,8 @@ from local.stack import Machine
 from tests.engine.real import listed, outcomes, requeued, sent
 from tests.functions.calling import Caller, counted, unpushed, wait_for
 from tests.functions.camunda_calling import Retrier
+from tests.functions.test_opendatadsl import Feeder
+from tests.functions.test_opendatadsl_processes import RUN as PROCESS
 
 pytestmark = pytest.mark.engine
 
@@ -56,6 +58,15 @@ def test_a_follow_up_goes_on(caller: Caller, real: Machine, place: str, *, after
     wait_for(lambda: caller.run(answer)["state"] in ("ended", "cancelled"))
     assert caller.run(answer)["items"][0]["outcome"] == "done"
     assert (real.host.planned_deaths, caller.actions(job)) == (0, 1)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("place", ["prepare_run", "perform_part", "finish_run"])
+def test_a_process_runs_once(feeder: Feeder, real: Machine, place: str, *, after: bool) -> None:
+    real.host.kill_worker_at(place, after=after)
+    answer = feeder.feed({"name": "ECB_FX"}, PROCESS)
+    assert (answer.status_code, len(feeder.service.book.effects("run"))) == (200, 1)
+    assert real.host.planned_deaths == 0
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -15,6 +15,8 @@ from tests.engine.real import LATER, QUICK, all_there_once, batched, listed, out
 from tests.functions.calling import Caller, allow_all, counted, get, problem, together, unpushed, wait_for
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_batch import Batcher
+from tests.functions.test_opendatadsl import Feeder, batch
+from tests.functions.test_opendatadsl_processes import RUN as PROCESS
 from tests.functions.test_superoffice import NO_TARGET, START, Starter
 
 pytestmark = pytest.mark.engine
@@ -126,6 +128,25 @@ def test_a_task_of_superoffice_is_started_once_followed_and_stopped(starter: Sta
     [item] = starter.run(answer)["items"]
     assert (item["outcome"], item["recovery"]) == ("done", "failed_again")
     assert starter.starts() == 1
+
+
+def test_objects_arrive_once_with_lost_answers(feeder: Feeder) -> None:
+    for fault in ({"effect": "cut"}, {"effect": "status", "status": 502}):
+        feeder.service.faults.add(kind="action", after=True, **fault)
+    answer = unpushed(feeder.feed(batch(2500), Prefer="respond-async"))
+    assert (answer.status_code, answer.headers["Nightshift-Outcome"]) == (200, "complete")
+    assert feeder.taken() == {f"E{number}": 1 for number in range(2500)}
+
+
+def test_a_process_of_opendatadsl_runs_once_and_is_followed(feeder: Feeder) -> None:
+    allow_all(feeder)
+    feeder.service.faults.add("cut", kind="process", after=True)
+    answer = feeder.feed({"name": "ECB_FX", "nightshift": {"followUp": True}}, PROCESS)
+    [execution] = feeder.service.executions.all()
+    assert (answer.status_code, answer.json()) == (200, {"name": "ECB_FX", "execution": execution.id})
+    wait_for(lambda: state_of(feeder, answer) == "ended")
+    [item] = feeder.run(answer)["items"]
+    assert (item["outcome"], item["recovery"]) == ("done", "recovered")
 
 
 def test_waiting_is_shown_for_a_batch_too(batcher: Batcher) -> None:

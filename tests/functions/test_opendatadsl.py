@@ -52,6 +52,9 @@ class Feeder(Caller):
             return self.post(path, data=body.encode(), headers={**named, "Content-Type": "application/json"})
         return self.post(path, body, headers=named)
 
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"{self.url}/{path}", headers=self.key(), timeout=30)
+
     def patient(self, body: dict[str, Any]) -> requests.Response:
         """Send objects, and push the clock until the answer is ready."""
         accepted = self.feed(body, Prefer="respond-async")
@@ -313,7 +316,7 @@ def test_a_worker_that_is_killed_while_it_sends(feeder: Feeder) -> None:
 def test_summaries_are_listed_by_the_services_own_filters(feeder: Feeder) -> None:
     for name in ("FX", "FX", "GAS"):
         feeder.feed({"_type": "VarBatch", "name": name, "elements": [{"_id": name}]})
-    listed = requests.get(f"{feeder.url}/{BATCH}?name=FX&_limit=1&_sort=-timestamp", headers=feeder.key(), timeout=30)
+    listed = feeder.get(f"{BATCH}?name=FX&_limit=1&_sort=-timestamp")
     assert [one["name"] for one in listed.json()] == ["FX"]
     assert listed.headers["x-total-count"] == "2"
     [call] = feeder.service.book.calls(kind="list")
@@ -321,12 +324,11 @@ def test_summaries_are_listed_by_the_services_own_filters(feeder: Feeder) -> Non
     one = get(feeder, f"{BATCH}/{listed.json()[0]['_id']}")
     assert one == listed.json()[0]
     assert isinstance(get(feeder, "opendatadsl/batch"), dict)
-    problem(requests.get(f"{feeder.url}/{BATCH}/nobody", headers=feeder.key(), timeout=30), 422, "item-not-found")
+    problem(feeder.get(f"{BATCH}/nobody"), 422, "item-not-found")
 
 
 def test_filters_that_come_twice_are_passed_on_twice(feeder: Feeder) -> None:
-    url = f"{feeder.url}/{BATCH}?timestamp=gte(2026-01-01)&timestamp=lt(2026-02-01)&target=opendatadsl"
-    requests.get(url, headers=feeder.key(), timeout=30)
+    feeder.get(f"{BATCH}?timestamp=gte(2026-01-01)&timestamp=lt(2026-02-01)&target=opendatadsl")
     [call] = feeder.service.book.calls()
     assert call.path.count("timestamp=") == 2
     assert "target" not in call.path

@@ -96,16 +96,6 @@ def test_a_process_that_there_is_not_is_refused(feeder: Feeder) -> None:
     assert "ECB_FY" in told["detail"]
 
 
-@pytest.mark.parametrize("status", [None, 500, 503, 504])
-def test_a_lost_answer_is_found_by_its_mark(feeder: Feeder, status: int | None) -> None:
-    fault = {"effect": "cut"} if status is None else {"effect": "status", "status": status}
-    feeder.service.faults.add(kind="process", after=True, **fault)
-    answer = feeder.feed({"name": "ECB_FX"}, RUN)
-    assert answer.status_code == 200
-    assert answer.json()["execution"] in {one.id for one in feeder.service.executions.all()}
-    assert runs(feeder) == 1
-
-
 def test_what_was_lost_and_has_not_come_stays_unknown(feeder: Feeder) -> None:
     feeder.service.faults.add("cut", kind="process")
     run = problem(feeder.feed({"name": "ECB_FX"}, RUN), 409, "outcome-unknown")["run"]

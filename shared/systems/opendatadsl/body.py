@@ -14,8 +14,9 @@ from shared.core.problems import HeaderNotValid, Mistake, NotValid
 from shared.core.targets import Target
 from shared.systems.chunking import Op
 from shared.systems.opendatadsl.client import ENVIRONMENT
+from shared.systems.opendatadsl.drop_in import body_of
 from shared.systems.operations import BatchHead, BatchOperation, BatchOptions, Operation, OperationList, OperationsBody
-from shared.validation.body import json_body, readable
+from shared.validation.body import readable
 from shared.validation.json_text import Reader
 from shared.validation.models import MistakeList, checked, pointer
 from shared.validation.request import Call
@@ -58,7 +59,7 @@ def read_batch(call: Call) -> OperationsBody:
     Raises:
         Refused: the call is not readable.
     """
-    found = _read(json_body(call).decode())
+    found = _read(body_of(call).decode())
     if reason := call.params.get("_reason"):
         found.root = f"{PATH}?_reason={quote(reason, safe='')}"
     named = call.headers.get(ENVIRONMENT)

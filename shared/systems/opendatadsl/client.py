@@ -24,7 +24,8 @@ from shared.transport.retries import retry_after
 NAME = "OpenDataDSL"
 BATCHES = "/batch/v1"
 ENVIRONMENT = "x-odsl-environment"
-_ERROR = "x-odsl-error"
+ERROR = "x-odsl-error"
+"""The header with the reason of an error."""
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _TOO_SLOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
@@ -38,7 +39,7 @@ def environment_of(target: Target) -> dict[str, str]:
 
 def error_text(reply: Reply) -> str:
     """Return the service's reason; empty if it gives none."""
-    return bounded(reply.headers.get(_ERROR) or "")
+    return bounded(reply.headers.get(ERROR) or "")
 
 
 def upstream(reply: Reply) -> dict[str, Any]:

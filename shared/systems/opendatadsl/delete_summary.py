@@ -27,13 +27,13 @@ def delete_summary(call: Call) -> RunRequest:
     Raises:
         NotValid: it has no valid id.
     """
-    named = summary_id(call)
+    named = id_in_url(call)
     target = named_target(call, None, "")
     return RunRequest("opendatadsl", target, None, [ItemRef(named, {"delete": named})], single=True)
 
 
-def summary_id(call: Call) -> str:
-    """Return the id of a summary in the URL of a call.
+def id_in_url(call: Call) -> str:
+    """Return the id in the URL of a call.
 
     Raises:
         NotValid: it is none.

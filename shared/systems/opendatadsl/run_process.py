@@ -15,11 +15,12 @@ from shared.systems.contract import Snapshot
 from shared.systems.marks import new_mark
 from shared.systems.one_call import OneCall
 from shared.systems.opendatadsl.client import NAME, environment_of, refuse_write, upstream
+from shared.systems.opendatadsl.drop_in import body_of
 from shared.systems.opendatadsl.executions import EXECUTIONS, executions_of, marked
 from shared.systems.requests import ItemRef, RunRequest, named_target
 from shared.transport.connection import Connection
 from shared.transport.retries import WRITE
-from shared.validation.body import json_body, read_json
+from shared.validation.body import parse
 from shared.validation.json_text import members_of
 from shared.validation.models import Strict, checked
 from shared.validation.request import Call
@@ -69,10 +70,11 @@ def run_process(call: Call) -> RunRequest:
     Raises:
         Refused: the call is not readable or valid.
     """
-    body = checked(ProcessBody, read_json(call))
+    content = body_of(call)
+    body = checked(ProcessBody, parse(content))
     if body.body is not None and body.input is not None:
         raise NotValid.of(Mistake("send body or input, not both", "/input"))
-    raws = {name: raw for name, _, raw in members_of(json_body(call).decode())}
+    raws = {name: raw for name, _, raw in members_of(content.decode())}
     mark = new_mark()
     trigger = Trigger(
         mark=mark,

@@ -1,17 +1,21 @@
-"""What OpenDataDSL itself answers: build information, summaries of batches (OpenDataDSL, Batch Service).
+"""What OpenDataDSL itself answers: build information, summaries of batches, executions of processes.
 
 The service's own filters pass through (Searching and filtering): `name=`, `timestamp=range(..)`, `_sort`, `_limit`.
+Sources: Batch Service; Process Execution.
 """
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from shared.core.problems import ItemNotFound, RefusedBySystem
 from shared.core.response import Response
 from shared.core.targets import app_targets
 from shared.systems.opendatadsl.client import BATCHES, NAME, error_text, is_done, not_understood, read, upstream
-from shared.systems.opendatadsl.delete_summary import summary_id
+from shared.systems.opendatadsl.delete_summary import id_in_url
+from shared.systems.opendatadsl.executions import EXECUTIONS
 from shared.systems.requests import named_target
 from shared.transport.connection import Reply, connection
 from shared.validation.request import Call
@@ -21,6 +25,8 @@ _TARGET = "target"
 _KEYS = frozenset({"code", "clientid"})
 """Parameters that may have a function key, which never leaves the app."""
 _TOTAL = "x-total-count"
+_SOURCES = ("public", "private", "all")
+"""The vendor's Python client has one of them in the path of a list, as other services of OpenDataDSL do."""
 
 
 async def show_service(call: Call) -> Response:
@@ -39,21 +45,54 @@ async def show_batches(call: Call) -> Response:
         RefusedBySystem: the service does not take a filter.
         Failed: they cannot be read.
     """
-    return _shown(await _read(call, f"{BATCHES}{_query(call.url)}"))
+    return _shown(await _read(call, f"{BATCHES}{_query(call)}"))
 
 
 async def show_batch(call: Call) -> Response:
-    """Return one summary.
+    """Return one summary; under the name of a source in place of an id, the summaries of that source.
 
     Raises:
         NotValid: the id can't stand in a URL.
         ItemNotFound: there is none.
+        RefusedBySystem: the service does not take a filter.
         Failed: it cannot be read.
     """
-    named = summary_id(call)
-    reply = await _read(call, f"{BATCHES}/{quote(named, safe='')}")
+    source = call.route_params.get("id", "")
+    if source in _SOURCES:
+        of_source = {} if source == "all" else {"source": source}
+        return _shown(await _read(call, f"{BATCHES}{_query(call, of_source)}"))
+    return await _show_one(call, BATCHES, "summary")
+
+
+async def show_executions(call: Call) -> Response:
+    """Return the executions that match the filters, and how many there are in `x-total-count`.
+
+    Raises:
+        RefusedBySystem: the service does not take a filter.
+        Failed: they cannot be read.
+    """
+    return _shown(await _read(call, f"{EXECUTIONS}{_query(call)}"))
+
+
+async def show_execution(call: Call) -> Response:
+    """Return one execution; under the name of a source in place of an id, all: executions have no source.
+
+    Raises:
+        NotValid: the id can't stand in a URL.
+        ItemNotFound: there is none.
+        RefusedBySystem: the service does not take a filter.
+        Failed: it cannot be read.
+    """
+    if call.route_params.get("id", "") in _SOURCES:
+        return await show_executions(call)
+    return await _show_one(call, EXECUTIONS, "execution")
+
+
+async def _show_one(call: Call, resource: str, kind: str) -> Response:
+    named = id_in_url(call)
+    reply = await _read(call, f"{resource}/{quote(named, safe='')}{_query(call)}")
     if reply.status == HTTPStatus.NOT_FOUND:
-        raise ItemNotFound(f"There is no summary {named}.", members={**upstream(reply), "sent": False})
+        raise ItemNotFound(f"There is no {kind} {named}.", members={**upstream(reply), "sent": False})
     return _shown(reply)
 
 
@@ -62,10 +101,11 @@ async def _read(call: Call, path: str) -> Reply:
     return await asyncio.to_thread(read, connection(target), path, call.function)
 
 
-def _query(url: str) -> str:
-    """Return the query that is passed on: as it came, without what is for the app."""
-    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+def _query(call: Call, more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the query that is passed on: as it came, without what is for the app, and `more`."""
+    pairs = parse_qsl(urlsplit(call.url).query, keep_blank_values=True)
     passed = [(name, value) for name, value in pairs if name != _TARGET and name.lower() not in _KEYS]
+    passed += more.items()
     return f"?{urlencode(passed, quote_via=quote)}" if passed else ""
 
 
