@@ -263,7 +263,11 @@ def test_a_single_requeue_takes_at_most_twice_what_it_takes_on_the_local_hub(
 
 
 def seconds_of(caller: Caller) -> float:
-    job = caller.failed_job()
-    began = time.monotonic()
-    assert caller.requeue(job).status_code == 200
-    return time.monotonic() - began
+    for _ in range(5):
+        began = time.monotonic()
+        status = caller.requeue(caller.failed_job()).status_code
+        if status == 200:
+            return time.monotonic() - began
+        # 503: on a busy machine the store was away for a moment; that is not what is measured.
+        assert status == 503
+    pytest.fail("the store was away five times")
