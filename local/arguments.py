@@ -52,6 +52,9 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         "engine": "run the tests on the Durable extension (NIGHTSHIFT_ENGINE)",
         "bench": "measure what a batch costs, into benchmarks/results.json",
         "docs": "write the generated parts of README.md and docs/",
+        "smoke": "call each function once on the Functions host, if it is there",
+        "package": "build what is deployed, into a zip",
+        "infra": "compile, lint and look at infra/ (the Bicep CLI that BICEP names, or that is on the PATH)",
     }
     commands = {
         name: found.add_parser(name, help=line, description=f"{line[0].upper()}{line[1:]}.", allow_abbrev=False)
@@ -59,6 +62,16 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     }
     _add_demo(commands["demo"])
     _add_serve(commands["serve"])
+    commands["smoke"].add_argument(
+        "--func",
+        type=Path,
+        metavar="PROGRAM",
+        help="func of Azure Functions Core Tools (that of the PATH; without it, the local host is called)",
+    )
+    commands["infra"].add_argument(
+        "--write", action="store_true", help="write the snapshots of what is deployed, instead of comparing them"
+    )
+    commands["package"].add_argument("file", type=Path, metavar="OUT.zip", help="the zip to be written")
     for name in _PASSED_ON:
         commands[name].usage = f"python -m local {name} [-h] [PYTEST ARGUMENT ...]"
     commands["test"].usage = "python -m local test [-h] [--coverage | PYTEST ARGUMENT ...]"
@@ -67,7 +80,9 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         "file is named. For example: test tests/test_serve.py; test -k policy; test -m slow tests/engine."
     )
     commands["test"].add_argument(
-        "--coverage", action="store_true", help="tell what they cover of shared/; less than 90 %% is an error"
+        "--coverage",
+        action="store_true",
+        help="with the slow ones: tell what they cover of shared/; less than 90 %% is an error",
     )
     return commands
 

@@ -27,7 +27,10 @@ _VARIABLES = {"id": "run"}
 _ROUTES = {
     "business-central/{*root}": "business-central/api/v2.0/%24batch",
     "camunda/batch/{id}": "camunda/batch/{batch}",
+    "opendatadsl/batch/{*release}": "opendatadsl/batch/v1",
     "opendatadsl/batch/v1/{id}": "opendatadsl/batch/v1/{summary}",
+    "opendatadsl/process-exec/{*release}": "opendatadsl/process-exec/v1",
+    "opendatadsl/process-exec/v1/{id}": "opendatadsl/process-exec/v1/{execution}",
     "superoffice/v1/BatchTask/{id}": "superoffice/v1/BatchTask/{task}",
     "superoffice/v1/BatchTask/{id}/Stop": "superoffice/v1/BatchTask/{task}/Stop",
 }

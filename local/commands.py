@@ -4,6 +4,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from local import arguments, environment
 from local.environment import ROOT
@@ -28,7 +29,10 @@ def run(name: str, given: list[str]) -> int:
         "check": _check,
         "engine": _engine,
         "docs": _docs,
+        "smoke": _smoke,
         "bench": _bench,
+        "package": _package,
+        "infra": _infra,
     }[name](arguments.parse([name, *given]))
 
 
@@ -68,10 +72,10 @@ def _test(given: Namespace) -> int:
 
 
 def _covered() -> int:
-    """Run the quick tests, and print how much of shared/ they cover; workers in other processes count."""
+    """Run all tests but those on the engine, and print what they cover of shared/; other processes count too."""
     for old in _measured():
         old.unlink()
-    tested = _python("-m", "coverage", "run", "-m", "pytest", *_PARALLEL, *_QUICK)
+    tested = _python("-m", "coverage", "run", "-m", "pytest", *_PARALLEL, "-m", "not engine")
     _python("-m", "coverage", "combine", "--quiet")
     covered = _python("-m", "coverage", "report", f"--fail-under={_COVERED}")
     return tested or covered
@@ -143,10 +147,36 @@ def _docs(_: Namespace) -> int:
     return 0
 
 
+def _smoke(given: Namespace) -> int:
+    from local import smoke  # noqa: PLC0415 - as above
+
+    return smoke.run(given.func)
+
+
 def _bench(_: Namespace) -> int:
     from benchmarks import batch  # noqa: PLC0415 - as above
 
     return batch.run()
+
+
+def _infra(given: Namespace) -> int:
+    from local import infra  # noqa: PLC0415 - as above
+
+    return infra.run(write=given.write)
+
+
+def _package(given: Namespace) -> int:
+    from local import package  # noqa: PLC0415 - as above
+
+    try:
+        with TemporaryDirectory() as folder:
+            package.build(Path(folder))
+            size = package.archive(Path(folder), given.file)
+    except package.PackageError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{given.file}: {size.files} files, {size.zipped / 1e6:.1f} MB, {size.unzipped / 1e6:.1f} MB unzipped.")
+    return 0
 
 
 def _python(*arguments: str, **variables: str) -> int:

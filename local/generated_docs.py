@@ -5,6 +5,7 @@
 | README.md | the table of functions | `function_app.py` |
 | docs/settings.md | the tables of settings | `Settings` and `Target` |
 | docs/problems.md | all of it | the problem classes |
+| infra/app/types.bicep | all of it | `Settings` and `Target` |
 """
 
 import inspect
@@ -19,6 +20,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 import function_app
+from local import bicep_types
 from local.environment import ROOT
 from shared.core.problems import Problem, catalogue
 from shared.core.settings import Settings
@@ -27,6 +29,7 @@ from shared.core.targets import Target
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 PROBLEMS = ROOT / "docs" / "problems.md"
+BICEP_TYPES = ROOT / "infra" / "app" / "types.bicep"
 
 _PROBLEMS_HEAD = """\
 # Problems
@@ -81,6 +84,7 @@ def expected() -> dict[Path, str]:
             {"settings": _settings(Settings, ""), "target settings": _settings(Target, "TARGETS__{NAME}__")},
         ),
         PROBLEMS: _PROBLEMS_HEAD + _problem_table() + "\n",
+        BICEP_TYPES: bicep_types.text(),
     }
 
 

@@ -23,7 +23,7 @@ from local.environment import ROOT
 from local.extension import Extension
 from local.host.errors import HostError
 
-COMMANDS = ("demo", "serve", "test", "lint", "check", "engine", "bench", "docs")
+COMMANDS = ("demo", "serve", "test", "lint", "check", "engine", "bench", "docs", "smoke", "package", "infra")
 PATIENCE = 60
 SCREEN = 24
 # The Python that .venv was made with, which has none of our requirements.

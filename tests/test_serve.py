@@ -265,6 +265,9 @@ def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path:
         for title in ("object_batches", "object_batch", "delete_object_batch"):
             pasted.paste(title, SUMMARY=summary)
         pasted.paste("run_process")
+        executions: object = pasted.paste("process_executions")
+        assert isinstance(executions, list)
+        pasted.paste("process_execution", EXECUTION=str(executions[-1]["_id"]))
         for title in TIMERS:
             pasted.paste(title)
         _paste_the_lines_of_runs(pasted)

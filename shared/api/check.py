@@ -13,6 +13,7 @@ from shared.core.settings import app_settings
 from shared.fanout.recheck import recheck_operations
 from shared.recovery.recheck import recheck_items
 from shared.reports import finish, view
+from shared.reports.run_log import log_answered
 from shared.runs import creation, records
 from shared.runs.report import Item
 from shared.storage.app import app_store
@@ -76,4 +77,5 @@ def _check(store: Store, call: Call, body: CheckBody) -> Response:
     retention = timedelta(hours=app_settings().result_retention_hours)
     stored = finish.keep(store, spec.run, response, sent=False, retention=retention)
     finish.close_run(store, head)
+    log_answered(spec, head, former.run)
     return stored

@@ -10,14 +10,13 @@ go on without that one.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
 
 from shared.api import start
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.model import Stored
 from shared.core.outcome import Ending
 from shared.core.problems import Cancelled, Problem, RunClosed, Stopped
@@ -42,7 +41,6 @@ from shared.validation.request import Call
 _DAY = timedelta(days=1)
 _RETRIED = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
 _STOPPED_BY_PERSON = frozenset({Cancelled.slug, RunClosed.slug, Stopped.slug})
-_log = logging.getLogger("nightshift")
 
 
 class NightDone(Stored):
@@ -56,7 +54,7 @@ async def start_sweeps(system: System, function: str, engine: Engine) -> None:
         started = await asyncio.to_thread(creation.night_run, app_store(), settings, function, target, shape, night)
         await start.start(started, engine)
         if not started.joined:
-            _log.info("run %s: night %s of target %s started", started.spec.run, night.name, target.name)
+            log.info("night-started", run=started.spec.run, night=night.name, target=target.name, function=function)
 
 
 async def start_retries(system: System, function: str, engine: Engine) -> None:
@@ -90,7 +88,7 @@ def _retries(store: Store, settings: Settings, function: str, target: Target, ni
                 started += [found] if isinstance(found, StartedRun) else []
             except Problem as problem:
                 # The payloads may be past their retention; the other batches are retried.
-                _log.warning("run %s: not retried at night (%s)", former.run, problem.slug)
+                log.warning("retry-refused", run=former.run, target=former.target, reason=problem.slug)
     records.create(store, done, NightDone())
     return started
 

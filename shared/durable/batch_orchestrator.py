@@ -4,7 +4,6 @@ The history of a segment holds numbers only. A segment sends its chunks in lanes
 few chunks, a lane needs a slot of the target's gate, which all runs share.
 """
 
-import logging
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.durations import LONGEST_CHUNK
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import ItemProblem
@@ -30,6 +29,7 @@ from shared.fanout.chunks import ChunkContext
 from shared.fanout.gate import GateMessage
 from shared.policy import switches
 from shared.policy.cached_reader import app_reader
+from shared.reports.run_log import log_answered
 from shared.runs import records
 from shared.storage.app import app_store
 
@@ -43,7 +43,6 @@ _FIRST_PAUSE = timedelta(seconds=5)
 of the failed segment end. The gate no longer counts them once the slots of that segment are released."""
 
 blueprint = df.Blueprint()
-_log = logging.getLogger("nightshift")
 
 
 @blueprint.orchestration_trigger(context_name="context", orchestration=BATCH)
@@ -344,7 +343,7 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     ended = done.ended if done else []
     stops = batch is not None and batch.in_order and any(one.outcome.ending is not Ending.DONE for one in ended)
     counts = Counter(str(one.outcome.ending) for one in ended)
-    _log.info("run %s: chunk %d ended: %s", spec.run, chunk, dict(counts))
+    log.info("chunk-ended", run=spec.run, target=spec.target, chunk=chunk, **counts)
     return {"ended": len(ended), "stop": stops}
 
 
@@ -356,9 +355,7 @@ def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     cancelled = bool(work["cancelled"]) or switches.is_cancelled(store, spec.run)
     head = batch_report.finish(store, spec, retention(), batch_report.stopped_rest(spec, cancelled=cancelled))
-    counts = {str(ending): count for ending, count in head.counts.outcome.items() if count}
-    _log.info("run %s ended: %s", spec.run, counts)
-    return {"outcome": counts}
+    return {"outcome": log_answered(spec, head)}
 
 
 @blueprint.activity_trigger(input_name="work")

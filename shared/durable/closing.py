@@ -6,12 +6,11 @@ report, its response and a notice. All of this may be done twice, and at the sam
 running: each record is created once, and each claim is changed by compare-and-set.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.durations import CLOSING
 from shared.core.outcome import Outcome, broken_outcome
 from shared.core.problems import OutcomeUnknown, RunClosed
@@ -36,8 +35,6 @@ _HALT_DELAY = timedelta(seconds=1)
 """After this time every sender knows that its run is halted: twice the age of a record of `CachedReader`."""
 _LONGEST_PAUSE = 60.0
 
-_log = logging.getLogger("nightshift")
-
 
 def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
     """End a run, as far as it has not ended; after a `RetryLater` it must be called again."""
@@ -55,7 +52,7 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
     if head.state is State.WATCHING:
         head = finish.finish_recovery(store, spec)
     notices.of_closed(store, spec, head, switches.why(halt.how or how))
-    _log.warning("run %s was closed (%s)", spec.run, halt.how)
+    log.warning("run-closed", run=spec.run, target=spec.target, function=spec.function, how=halt.how)
     return head
 
 

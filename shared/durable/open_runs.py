@@ -7,14 +7,13 @@ check that run; `housekeeping` checks all open runs, up to 100 per tick.
 
 import asyncio
 import contextlib
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
 from pydantic import ValidationError
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.model import Stored
 from shared.core.problems import Exists
 from shared.durable.engine import BATCH, ORCHESTRATOR, Engine, Phase
@@ -39,8 +38,6 @@ _HOW: dict[Phase, How] = {
     Phase.COMPLETED: "unfinished",
     Phase.MISSING: "lost",
 }
-
-_log = logging.getLogger("nightshift")
 
 
 class Need(Enum):
@@ -158,7 +155,7 @@ async def check_open(store: Store, key: str, engine: Engine) -> bool:
             return (await ensure_alive(spec, engine)).need is not Need.FORGET
         since = await asyncio.to_thread(records.opened_at, store, key)
     except ValidationError:
-        _log.exception("%s: the records of this run can't be read", key)
+        log.error("records-unreadable", key=key)
         return True
     if since and clock.now() >= since + _NEVER_RECORDED:
         await asyncio.to_thread(store.delete, key)

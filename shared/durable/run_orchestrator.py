@@ -4,7 +4,6 @@ The history holds references only: an activity gets `{"run": ..., "part": ...}`,
 returns counts or a wait. It never raises for an answer of a system; an exception is a defect of this app.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Generator
 from datetime import timedelta
@@ -15,6 +14,7 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, RetryPolicy, Task, TaskFailedError, when_any
 
+from shared.core import log
 from shared.core.problems import NotReady
 from shared.durable import closing
 from shared.durable.closing import retention
@@ -28,6 +28,7 @@ from shared.recovery import bindings, watch
 from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.reports import finish
+from shared.reports.run_log import log_answered, log_ended
 from shared.runs import notices, records
 from shared.runs.report import State
 from shared.storage.app import app_store
@@ -47,7 +48,6 @@ _STORE_PAUSE = 10.0
 _LAST_TURN = 999_999
 """The turn of the follow-up, after those of all waves."""
 blueprint = df.Blueprint()
-_log = logging.getLogger("nightshift")
 
 
 @blueprint.orchestration_trigger(context_name="context", orchestration=ORCHESTRATOR)
@@ -178,7 +178,7 @@ def patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference],
         try:
             return activity(work)
         except NotReady:
-            _log.warning("run %s: the store does not answer", work["run"])
+            log.warning("store-unavailable", run=work["run"])
             return {"wait": _STORE_PAUSE}
 
     patient.__annotations__ = {"work": dict, "return": dict}
@@ -208,8 +208,9 @@ def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     part = parts.execute(context, str(work["items"]), int(work["part"]), int(work["tries"]))
     if isinstance(part, RetryLater):
         return {"wait": part.seconds}
+    spec = context.spec
     for one in part.ended:
-        _log.info("run %s: item %s is %s", context.spec.run, one.id, one.outcome.ending)
+        log.info("item-ended", run=spec.run, target=spec.target, item=one.id, outcome=one.outcome.ending)
     return {"ended": len(part.ended)}
 
 
@@ -221,9 +222,7 @@ def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     head = finish.finish(store, spec, retention(), bindings.candidate_of)
     closing.after_response(store, spec, head)
-    counts = {str(ending): count for ending, count in head.counts.outcome.items() if count}
-    _log.info("run %s answered: %s", spec.run, counts)
-    return {"outcome": counts, **({"follow": True} if head.state is State.WATCHING else {})}
+    return {"outcome": log_answered(spec, head), **({"follow": True} if head.state is State.WATCHING else {})}
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -248,9 +247,7 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     head = finish.finish_recovery(store, spec)
     notices.of_sendings(store, spec, read_progress(store, spec.run)[0].sendings)
-    counts = {str(recovery): count for recovery, count in head.counts.recovery.items() if count}
-    _log.info("run %s ended: %s", spec.run, counts)
-    return {"recovery": counts}
+    return {"recovery": log_ended(spec, head)}
 
 
 @blueprint.activity_trigger(input_name="work")

@@ -1,6 +1,5 @@
 """Execute one part of a run: its items one after the other, or all of them by one call."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +7,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import Cancelled, ItemProblem, TooSoon
 from shared.execution import bulk, bulk_calls, guard
@@ -33,7 +32,6 @@ _BUDGET = timedelta(seconds=60)
 """How long a part works before it returns to the orchestrator. The platform's limit is far higher: an activity that
 exceeds it starts over, for ever."""
 
-_log = logging.getLogger("nightshift")
 
 ActionFor = Callable[[RunSpec, RunItem], ItemAction]
 Judge = Callable[[Snapshot, ClaimRecord], str | None]
@@ -282,7 +280,7 @@ def _broken_off(
         return found if isinstance(found, InFlight) else _bulk_result(run_item, claim.see(), call)
     except ValidationError:
         # The claim record itself may have broken the run; the other items still get their outcomes.
-        _log.exception("run %s: the claim of item %s can't be read", context.spec.run, run_item.id)
+        log.error("records-unreadable", run=context.spec.run, key=run_item.id)
         return _result_of(run_item, ends.sent)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import (
     BatchStopped,
@@ -249,6 +249,7 @@ def _merged(
     throttled = any(end.verdict == "again" for end in again)
     if not throttled:
         return _try(verdicts)
+    log.info("call-failed", target=context.spec.target, run=context.spec.run, reason=Throttled.slug)
     stuck = 0 if any(one.outcome for one in verdicts) else history.stuck + 1
     wait = retry_throttled(retry_after, context.spec.give_up, stuck)
     if wait is None:

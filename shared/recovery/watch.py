@@ -4,14 +4,13 @@ The orchestrator calls steps in a loop. A step reads the results of the last wav
 items with one list call, and returns what is next: a wave to be sent, a wait, or the end.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome, Recovery, RecoveryResult
 from shared.core.problems import CauseStopped, ItemProblem, WindowEnded
 from shared.execution import guard
@@ -34,7 +33,6 @@ _BUDGET = timedelta(seconds=60)
 _MOST_WAVES = 400
 """More than any night needs: a bound for a list in which every item has changed."""
 
-_log = logging.getLogger("nightshift")
 
 NextStep = dict[str, Any]
 """JSON for the orchestrator: `wait` (seconds), `over`, or `wave` with its `items`, its `first` part and its `parts`."""
@@ -192,7 +190,7 @@ def _with_recovery(store: Store, spec: RunSpec, progress: Progress, source: Reco
                 break
     except ItemProblem as problem:
         # A read changes nothing: the next step reads again.
-        _log.warning("run %s: the recovery of its items can't be read (%s)", spec.run, problem.slug)
+        log.warning("recovery-unreadable", run=spec.run, target=spec.target, reason=problem.slug)
     return progress.model_copy(update={"watched": watched})
 
 
@@ -219,7 +217,7 @@ def _with_bulk_states(spec: RunSpec, progress: Progress, source: RecoverySource)
             if clock.now() >= until:
                 break
     except ItemProblem as problem:
-        _log.warning("run %s: the state of its bulk calls can't be read (%s)", spec.run, problem.slug)
+        log.warning("recovery-unreadable", run=spec.run, target=spec.target, reason=problem.slug)
     return progress.model_copy(update={"sendings": sendings, "notes": notes})
 
 

@@ -1,14 +1,13 @@
 """Notices about what needs a person: listed by `GET systems`, and logged."""
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.model import Stored
 from shared.core.outcome import Ending
 from shared.core.problems import AttemptsUsedUp, CauseStopped, Exists
@@ -24,8 +23,6 @@ _PREFIX = "notices/"
 _KEPT = timedelta(days=7)
 _MOST = 1000
 Kind = Literal["attempts-used-up", "batch-stuck", "cause-stopped", "event-storm", "run-broken"]
-
-_log = logging.getLogger("nightshift")
 
 
 class Notice(Stored):
@@ -45,7 +42,7 @@ def raise_notice(store: Store, notice: Notice, about: str) -> None:
         store.create(_key(notice.target, notice.kind, about), notice.data())
     except Exists:
         return
-    _log.warning("notice %s on target %s (run %s, item %s)", notice.kind, notice.target, notice.run, notice.item)
+    log.warning("notice-raised", notice=notice.kind, target=notice.target, run=notice.run, item=notice.item)
 
 
 def is_raised(store: Store, target: str, kind: Kind, about: str) -> bool:

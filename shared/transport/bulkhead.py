@@ -10,7 +10,7 @@ from shared.core.problems import TargetBusy
 _PATIENCE = 0.5
 """Seconds for which a call waits for a place; after that its run waits, without a thread."""
 _LEAST = 4
-_MOST_THREADS = 32
+MOST_THREADS = 32
 """The most threads of a Python worker of Azure Functions (`PYTHON_THREADPOOL_THREAD_COUNT`)."""
 
 
@@ -19,7 +19,7 @@ def share() -> int:
     given = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "")
     # Python's own default; on one core it is 5.
     threads = int(given) if given.isdecimal() else (os.cpu_count() or 1) + 4
-    return max(min(threads, _MOST_THREADS) // 2, _LEAST)
+    return max(min(threads, MOST_THREADS) // 2, _LEAST)
 
 
 class Bulkhead:

@@ -28,9 +28,18 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from shared.core import clock
+from shared.core import clock, log
 from shared.core.durations import longest_call
-from shared.core.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, TargetUnreachable, TooLate
+from shared.core.problems import (
+    AccessDenied,
+    AnswerNotUnderstood,
+    CredentialsRefused,
+    IssuerUnavailable,
+    NoAnswer,
+    TargetUnreachable,
+    Throttled,
+    TooLate,
+)
 from shared.core.targets import Target
 from shared.transport import deadline
 from shared.transport.bulkhead import Bulkhead
@@ -43,6 +52,8 @@ from shared.transport.tenants import Tenant
 _BEFORE_AGAIN = 0.2
 _LONGEST_REASON = 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BUSY = frozenset({429, 503})
+_DENIED = frozenset({401, 403})
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,9 @@ class Connection:
                     raise
                 # A run tries a write that is too late again, without limit; a read may simply fail.
                 raise TargetUnreachable(f"There was no time left to call target {self.target.name}.") from problem
+            except (CredentialsRefused, IssuerUnavailable, TargetUnreachable) as problem:
+                log.info("call-failed", target=self.target.name, run=run, reason=problem.slug)
+                raise
             except NoAnswer:
                 if not left or not deadline.has_time_for(longest_call(*timeout) + timedelta(seconds=_BEFORE_AGAIN)):
                     raise
@@ -219,6 +233,7 @@ class Connection:
         finally:
             retry_state.reset(policy)
             longest_request.reset(longest)
+        self._log_refusal(response.status_code, headers["X-Correlation-ID"])
         if response.status_code in _REDIRECTS:
             raise AccessDenied(
                 f"Target {self.target.name} redirected the call ({response.status_code}), as to a page for signing in; "
@@ -262,6 +277,11 @@ class Connection:
         if body is not None:
             own["Content-Type"] = "application/json"
         return {**own, **headers}
+
+    def _log_refusal(self, status: int, run: str) -> None:
+        reason = Throttled if status in _BUSY else AccessDenied if status in _DENIED else None
+        if reason:
+            log.info("call-failed", target=self.target.name, run=run, reason=reason.slug, status=status)
 
     def _problem(self, error: Exception) -> TargetUnreachable | NoAnswer:
         """Distinguish a call that was not sent from one that may have arrived, without the text of the library."""

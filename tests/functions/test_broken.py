@@ -11,6 +11,8 @@ from shared.storage.sqlite import SqliteStore
 from tests.functions.calling import Caller, problem, wait_for
 from tests.functions.test_batch import Batcher, statuses
 
+pytestmark = pytest.mark.slow
+
 
 def store_of(machine: Machine) -> SqliteStore:
     return SqliteStore(machine.store_path)

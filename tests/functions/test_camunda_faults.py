@@ -12,6 +12,8 @@ from tests.functions.calling import NO_TIMERS, TWICE, counted, problem, unpushed
 from tests.functions.camunda_calling import Retrier, items_of
 from tests.functions.test_workers import kill_durable_workers
 
+pytestmark = pytest.mark.slow
+
 
 def settings_of(machine: Machine) -> dict[str, str]:
     """Return the engine as a target of each kind of credential."""
@@ -120,7 +122,6 @@ def test_a_call_that_came_to_nothing_is_made_again(retrier: Retrier, fault: Any)
     assert (made(retrier), executions(retrier, body)) == ([3], {1})
 
 
-@pytest.mark.slow
 def test_a_call_that_comes_to_nothing_each_time_has_failed(retrier: Retrier) -> None:
     history_of(retrier)
     body = body_of(retrier, giveUpAfter=45)
@@ -331,7 +332,6 @@ def test_a_job_of_another_run_is_left_to_it(retrier: Retrier) -> None:
     assert executions(retrier, body) == {1}
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_sends_leaves_one_batch(mortal: Machine) -> None:
     retrier = Retrier(mortal)
     body = body_of(retrier)

@@ -13,6 +13,8 @@ from tests.functions.calling import allow_all, counted, get, only, problem, put_
 from tests.functions.camunda_calling import RETRIES, Retrier, items_of
 from tests.functions.test_night import pass_night, push_to, wait_for_day
 
+pytestmark = pytest.mark.slow
+
 NIGHT = {
     "SWEEP_AT": "02:00",
     "SWEEP_UNTIL": "06:00",
@@ -90,7 +92,6 @@ def test_the_jobs_of_batches_are_never_swept_but_counted_and_named(retrier: Retr
     assert len(retrier.engine.batches()) == 3
 
 
-@pytest.mark.slow
 def test_the_cap_takes_the_first_ones_and_how_many_retries_is_a_setting() -> None:
     with Machine({**NIGHT, "SWEEP_CAP": "2", "TARGETS__CAMUNDA__RETRIES": "3"}) as machine:
         retrier = Retrier(machine)
@@ -107,7 +108,6 @@ def test_the_cap_takes_the_first_ones_and_how_many_retries_is_a_setting() -> Non
         assert [retrier.engine.executions(job) for job in jobs] == [0, 3, 3]
 
 
-@pytest.mark.slow
 def test_causes_are_tried_by_themselves_and_ids_make_no_other_cause(retrier: Retrier) -> None:
     retrier.engine.break_cause(CAUSE)
     bad = [
@@ -122,7 +122,6 @@ def test_causes_are_tried_by_themselves_and_ids_make_no_other_cause(retrier: Ret
     assert {note.get("cause") for note in told["notes"]} == {"Invoice # of '#' can't be sent"}
 
 
-@pytest.mark.slow
 def test_many_causes_are_not_as_many_first_waves(retrier: Retrier) -> None:
     retrier.engine.break_cause(CAUSE)
     names = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
@@ -157,12 +156,10 @@ def a_storm_in_waves(retrier: Retrier, number: int, names: int) -> None:
     assert sum(engine.all_executions().values()) <= number + 5 + 4
 
 
-@pytest.mark.slow
 def test_a_storm_costs_five_executions_until_it_is_mended(retrier: Retrier) -> None:
     a_storm_in_waves(retrier, 300, 40)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("names", [1, 500])
 def test_a_storm_of_four_thousand(names: int) -> None:
     with Machine({**NIGHT, "SWEEP_CAP": "5000"}) as machine:

@@ -15,6 +15,8 @@ from tests.functions.camunda_calling import Retrier, items_of
 from tests.functions.test_camunda_night import CAUSE, NIGHT, last_night
 from tests.functions.test_night import push_to, wait_for_day
 
+pytestmark = pytest.mark.slow
+
 READS = tuple(sorted(set(get_args(Right.__value__)) - set(CHANGES)))
 PAGE = Path(__file__).parents[2] / "docs" / "functions" / "set-retries.md"
 NOT_SIMULATED = {"READ on ProcessDefinition"}
@@ -57,7 +59,6 @@ def test_f4_systems_tells_that_the_history_can_not_be_read(retrier: Retrier) -> 
     assert limits(retrier) == []
 
 
-@pytest.mark.slow
 def test_f4_a_cause_goes_on_though_the_history_can_not_be_read(retrier: Retrier) -> None:
     """F4: the cause is fixed after it stopped; its probes are gone, and nothing shows that they ran."""
     hide_history(retrier)
@@ -78,7 +79,6 @@ def test_f4_a_cause_goes_on_though_the_history_can_not_be_read(retrier: Retrier)
     assert all("doesn't show it to the app's user" in item["recoveryReason"] for item in items_of(told).values())
 
 
-@pytest.mark.slow
 def test_f4_a_persistent_cause_stops_though_the_history_can_not_be_read(retrier: Retrier) -> None:
     """F4: what fails again is seen in the jobs themselves."""
     hide_history(retrier)

@@ -31,6 +31,8 @@ from tests.functions.calling import (
 from tests.functions.camunda_calling import Retrier, items_of
 from tests.functions.test_batch import Batcher
 
+pytestmark = pytest.mark.slow
+
 LIST = {"reason": "a test"}
 
 
@@ -138,7 +140,6 @@ def test_a_list_that_was_terminated_tells_each_job(closer: Caller, *, purge: boo
     assert [closer.actions(job) for job in jobs] == [1, 1, 1]
 
 
-@pytest.mark.slow
 def test_a_batch_that_was_terminated_tells_each_operation(batcher: Batcher) -> None:
     batcher.central.faults.add("hold", kind="batch", times=1, after=True)
     accepted = batcher.batch([batcher.line(str(number)) for number in range(250)], Prefer="respond-async")

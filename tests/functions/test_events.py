@@ -11,6 +11,8 @@ from local.simulators.finance_operations.event_shapes import Shape
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, Caller, allow_all, get, problem, put_rules, wait_for
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"STORM_LIMIT": "20", **NO_TIMERS}
 TEST = {"BusinessEventId": "BusinessEventsTestEndpointContract", "ControlNumber": -9223372036854775808}
 
@@ -172,7 +174,6 @@ def test_a_job_that_fails_at_once_is_tried_no_earlier_than_the_waits_say(caller:
     assert (last["outcome"], last["type"]) == ("skipped", "left-to-sweep")
 
 
-@pytest.mark.slow
 def test_the_fifth_attempt_comes_no_earlier_than_the_waits_say() -> None:
     waits = (5, 15, 60, 30, 20)
     with Machine({"EVENT_WAITS": ",".join(map(str, waits)), **NO_TIMERS}) as machine:
@@ -207,7 +208,6 @@ def test_a_finished_event_closes_what_is_open(caller: Caller) -> None:
     assert caller.run(answer)["items"][0]["attempt"] == 1
 
 
-@pytest.mark.slow
 def test_a_storm_is_left_to_the_sweep_with_one_notice(caller: Caller) -> None:
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(50)]
     answer = send(caller, [failed(job, f"storm-{job}") for job in jobs])

@@ -14,6 +14,8 @@ from tests.functions.test_handed_on import CONTINUED, NO_TARGET, retry
 from tests.functions.test_night import pass_night, wait_for_day
 from tests.functions.test_references import child, journal, lines_by_journal, outcomes, pairs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def batcher(any_machine: Machine) -> Iterator[Batcher]:
@@ -134,7 +136,6 @@ def test_c5_a_retry_keeps_the_dependency_beside_a_reference(batcher: Batcher) ->
     assert batcher.documents() == []
 
 
-@pytest.mark.slow
 def test_a1_two_different_retries_of_a_large_batch_at_once_write_each_line_once(batcher: Batcher) -> None:
     """A1: 2,300 lines in order stop at the 1,233rd; then two different retries come at once, each three times."""
     names = [f"{number:04}" for number in range(1, 2301)]

@@ -11,6 +11,8 @@ from tests.functions.calling import Caller, allow_all, get, only, put_rules, wai
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_night import nights, push_to, wait_for_day
 
+pytestmark = pytest.mark.slow
+
 LATER = {"Prefer": "respond-async"}
 
 
@@ -55,7 +57,6 @@ def test_d5_a_selection_that_cannot_be_read_waits_and_says_why(retrier: Retrier)
     assert {item["id"] for item in told["items"]} == jobs
 
 
-@pytest.mark.slow
 def test_d5_a_sweep_that_gives_up_says_so_once(any_caller: Caller) -> None:
     allow_all(any_caller)
     any_caller.system.faults.add("status", status=503, kind="list", times=None)
@@ -78,7 +79,6 @@ def test_d5_a_run_that_is_cancelled_while_it_waits_ends(any_caller: Caller) -> N
     assert [item["outcome"] for item in told["items"]] == ["not_attempted"]
 
 
-@pytest.mark.slow
 def test_d5_a_night_in_quiet_hours_waits_and_says_why() -> None:
     settings = {"SWEEP_AT": "02:00", "SWEEP_UNTIL": "04:00", "TARGETS__FO__QUIET": "02:30-03:00"}
     with Machine({**settings, **only("nightly_requeue")}) as machine:

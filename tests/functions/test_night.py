@@ -10,6 +10,8 @@ import requests
 from local.stack import Machine
 from tests.functions.calling import Caller, allow_all, counted, get, only, problem, put_rules
 
+pytestmark = pytest.mark.slow
+
 NIGHT = {
     "SWEEP_AT": "02:00,04:30",
     "SWEEP_UNTIL": "06:00",
@@ -105,7 +107,6 @@ def test_a_night_touches_what_the_policy_allows_and_nothing_else() -> None:
         assert str(payroll) not in {item["id"] for item in get(caller, f"runs/{nights(caller)[0]['id']}")["items"]}
 
 
-@pytest.mark.slow
 def test_by_default_a_night_leaves_a_plan_to_approve() -> None:
     with Machine(NIGHT) as machine:
         caller = Caller(machine)
@@ -124,7 +125,6 @@ def test_by_default_a_night_leaves_a_plan_to_approve() -> None:
         assert caller.actions(job) == 1
 
 
-@pytest.mark.slow
 def test_a_night_that_is_over_leaves_the_rest_and_quiet_hours_are_kept() -> None:
     settings = {"SWEEP_AT": "02:00", "SWEEP_UNTIL": "04:00", "SWEEP_MODE": "apply"}
     with Machine({**settings, "TARGETS__FO__QUIET": "02:30-03:00"}) as machine:

@@ -10,6 +10,8 @@ from tests.functions.calling import Caller, get, problem
 from tests.functions.camunda_calling import Retrier
 from tests.functions.test_batch import Batcher
 
+pytestmark = pytest.mark.slow
+
 CONTINUED = {"Prefer": "odata.continue-on-error"}
 
 

@@ -10,6 +10,8 @@ from tests.functions.test_opendatadsl import NO_TARGET, Feeder
 from tests.functions.test_opendatadsl_processes import ALLOW, RUN, runs
 from tests.functions.test_workers import kill_durable_workers
 
+pytestmark = pytest.mark.slow
+
 PLACES = ["prepare_run", "perform_part", "finish_run", "carry_out_run"]
 
 
@@ -27,7 +29,6 @@ def feeder(machine: Machine) -> Feeder:
     return feeder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("place", PLACES)
 def test_a_worker_that_dies_at_any_place_runs_a_process_once(feeder: Feeder, place: str, *, after: bool) -> None:
@@ -37,7 +38,6 @@ def test_a_worker_that_dies_at_any_place_runs_a_process_once(feeder: Feeder, pla
     assert (runs(feeder), feeder.machine.host.planned_deaths) == (1, 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_worker_that_is_killed_while_it_runs_a_process(feeder: Feeder, *, after: bool) -> None:
     feeder.service.faults.add("hold", kind="process", times=1, after=after)

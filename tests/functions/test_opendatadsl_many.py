@@ -7,11 +7,12 @@ from tests.functions.calling import NO_TIMERS, counted, get
 from tests.functions.test_opendatadsl import Feeder, batch
 from tests.functions.test_workers import kill_durable_workers
 
+pytestmark = pytest.mark.slow
+
 COUNT = 25_000
 IN_FLIGHT = 5
 
 
-@pytest.mark.slow
 def test_many_elements_are_taken_once_each() -> None:
     with Machine(NO_TIMERS, deliver_twice=True, durable_workers=2) as machine:
         feeder = Feeder(machine)

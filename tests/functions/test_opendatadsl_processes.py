@@ -13,6 +13,8 @@ from tests.functions.calling import counted, get, only, problem, put_rules
 from tests.functions.test_night import leap_to, pass_night, push_to, wait_for_day
 from tests.functions.test_opendatadsl import NO_TARGET, Feeder
 
+pytestmark = pytest.mark.slow
+
 RUN = "opendatadsl/process-exec/v1"
 NIGHT = {"SWEEP_AT": "01:00", "SWEEP_UNTIL": "06:00", "SWEEP_MODE": "apply", **only("nightly_objects")}
 ALLOW = {"name": "fx", "action": "allow", "job": "ECB_FX"}

@@ -11,6 +11,8 @@ from local.stack import Machine
 from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, only, problem, wait_for
 from tests.functions.test_night import nights, pass_night, push_to, wait_for_day
 
+pytestmark = pytest.mark.slow
+
 NIGHT = {
     "SWEEP_AT": "02:00",
     "SWEEP_UNTIL": "06:00",
@@ -82,7 +84,6 @@ def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Call
     assert night_caller.actions(job) == number
 
 
-@pytest.mark.slow
 def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(night_caller: Caller) -> None:
     job = night_caller.failed_job(outcomes=["Error"])
     first, told = last_night(night_caller), last_night(night_caller)
@@ -102,7 +103,6 @@ def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(
     assert not [one for one in get(night_caller, "systems")["needsPerson"] if one.get("item") == str(job)]
 
 
-@pytest.mark.slow
 def test_b5_a_retry_of_what_a_night_left_is_as_careful_and_is_watched(night_caller: Caller) -> None:
     jobs = [night_caller.failed_job() for _ in range(7)]
     for job in jobs:
@@ -146,7 +146,6 @@ def test_a_follow_up_ends_when_it_is_cancelled(caller: Caller) -> None:
     problem(caller.post(f"runs/{run}/cancel", {"reason": "again"}, headers=headers), 409, "run-ended")
 
 
-@pytest.mark.slow
 def test_many_watched_jobs_cost_one_list_call_a_look(caller: Caller) -> None:
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(100)]
     answer = caller.post(REQUEUE, {"batchJobIds": jobs, "reason": "all", "followUp": True})
@@ -202,12 +201,10 @@ def a_storm_in_waves(caller: Caller, number: int, names: int) -> None:
     assert mended <= times[1] <= mended + timedelta(minutes=35)
 
 
-@pytest.mark.slow
 def test_a_storm_costs_five_executions_until_it_is_mended(night_caller: Caller) -> None:
     a_storm_in_waves(night_caller, 300, 40)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("names", [1, 500])
 def test_a_storm_of_four_thousand(names: int) -> None:
     with Machine({**NIGHT, "SWEEP_CAP": "5000"}) as machine:
@@ -217,7 +214,6 @@ def test_a_storm_of_four_thousand(names: int) -> None:
         a_storm_in_waves(caller, 4000, names)
 
 
-@pytest.mark.slow
 def test_what_a_stopped_cause_leaves_keeps_its_attempts(night_caller: Caller) -> None:
     jobs = storm(night_caller, 30, 30)
     told = last_night(night_caller)

@@ -8,6 +8,8 @@ from local.simulators.entra.certificates import KeyPair
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, Caller, get, problem
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "password-of-4711"
 CERTIFIED, FOREIGN = KeyPair("nightshift"), KeyPair("nightshift")
 

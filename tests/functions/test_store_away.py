@@ -13,6 +13,8 @@ from local.azurite import free_ports
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, REQUEUE, Caller, problem, together
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "AccountName=devstoreaccount1;AccountKey=bm9ib2R5;DefaultEndpointsProtocol=http"
 
 

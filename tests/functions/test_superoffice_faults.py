@@ -11,6 +11,8 @@ from tests.functions.calling import NO_TIMERS, TWICE, counted, get, problem, put
 from tests.functions.test_superoffice import ALLOWED, NO_TARGET, START, Starter
 from tests.functions.test_workers import kill_durable_workers
 
+pytestmark = pytest.mark.slow
+
 
 def strict_target(machine: Machine) -> dict[str, str]:
     """Return a second target of the same installation, which refuses more."""

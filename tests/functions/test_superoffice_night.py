@@ -13,6 +13,8 @@ from tests.functions.calling import counted, get, only, problem, put_rules
 from tests.functions.test_night import leap_to, pass_night, push_to, wait_for_day
 from tests.functions.test_superoffice import NO_TARGET, START, Starter
 
+pytestmark = pytest.mark.slow
+
 NIGHT = {"SWEEP_AT": "01:00", "SWEEP_UNTIL": "06:00", "SWEEP_MODE": "apply", **only("nightly_tasks")}
 AGAIN = {"name": "imports", "action": "allow", "job": "IMPORT", "startAgain": True}
 

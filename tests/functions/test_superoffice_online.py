@@ -14,6 +14,8 @@ from local.simulators.superoffice.server import SuperOffice
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, Caller, get, problem, put_rules
 
+pytestmark = pytest.mark.slow
+
 START = "superoffice/v1/BatchTask"
 TICKET = "7T:ticket-in-the-settings"
 ONLINE = ("ticket", "refresh", "system")

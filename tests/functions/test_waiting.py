@@ -6,6 +6,8 @@ import requests
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, REQUEUE, Caller, counted, problem
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_flow_that_does_not_wait_gets_202_and_the_same_answer_later(any_caller: Caller) -> None:
     job = any_caller.failed_job()

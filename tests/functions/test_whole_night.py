@@ -12,6 +12,8 @@ from tests.functions.calling import allow_all, counted, get, problem, put_rules
 from tests.functions.test_batch import Batcher
 from tests.functions.test_night import pass_night, wait_for_day
 
+pytestmark = pytest.mark.slow
+
 NIGHT = {"SWEEP_AT": "01:00", "SWEEP_UNTIL": "06:00", "SWEEP_MODE": "apply", "BATCH_RETRY": "on"}
 FUNCTIONS = {"nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch"}
 

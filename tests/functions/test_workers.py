@@ -5,9 +5,12 @@ import signal
 import threading
 from datetime import timedelta
 
+import pytest
 import requests
 
 from tests.functions.calling import Caller
+
+pytestmark = pytest.mark.slow
 
 
 def kill_durable_workers(caller: Caller) -> None:

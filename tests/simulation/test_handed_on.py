@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from shared.core.outcome import Ending
 from shared.runs import handed_on, records
 from tests.simulation.actors import ALL, Actor
@@ -11,6 +13,8 @@ from tests.simulation.calls import Calls
 from tests.simulation.judge import judge
 from tests.simulation.test_findings import WAYS, system_of
 from tests.simulation.world import App, World
+
+pytestmark = pytest.mark.slow
 
 SOURCE = "20261123-00000000000000000000"
 LONG = 901

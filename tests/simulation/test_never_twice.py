@@ -6,6 +6,7 @@ sending. The book of the simulated system is the judge.
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from tests.simulation.finance import Finance
 from tests.simulation.judge import judge
 from tests.simulation.plays import QUARREL, Move, Story, play, stories, tell
 from tests.simulation.world import App
+
+pytestmark = pytest.mark.slow
 
 _QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 """To shrink a play takes minutes; the thorough profile takes up the one that failed, and shrinks it."""

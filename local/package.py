@@ -1,0 +1,129 @@
+"""What is deployed: the app's own files and what they require, as one zip that Azure Functions runs as it is."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from compileall import compile_dir
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from typing import NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from pathspec import GitIgnoreSpec
+
+from local.environment import ROOT
+
+SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")
+"""Where the Python worker on Azure looks for what the app requires."""
+_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
+"""Linux on x64, which the plan Flex Consumption runs, whatever machine builds this; the newer wheel goes first."""
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+_FILE_MODE = 0o100644
+_UNIX = 3
+
+
+class PackageError(Exception):
+    """The package can't be built; the message says why."""
+
+
+class Size(NamedTuple):
+    """How much a zip has.
+
+    Attributes:
+        files: How many files.
+        zipped: Bytes of the zip.
+        unzipped: Bytes of its files.
+    """
+
+    files: int
+    zipped: int
+    unzipped: int
+
+
+def own_files() -> list[str]:
+    """Return the files of the repository that are deployed: sorted paths below its root, with slashes.
+
+    What git ignores is not deployed, nor what `.funcignore` lists.
+    """
+    lines = [line for name in (".gitignore", ".funcignore") for line in (ROOT / name).read_text("utf-8").splitlines()]
+    return sorted(_below(ROOT, GitIgnoreSpec.from_lines([*lines, ".git"])))
+
+
+def build(folder: Path) -> None:
+    """Put what is deployed into an empty folder; what is required comes from the package index.
+
+    Raises:
+        PackageError: The folder isn't empty, or pip failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise PackageError(f"{folder} is not empty.")
+    for name in own_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    _install(folder / SITE_PACKAGES)
+    _compile(folder)
+
+
+def archive(folder: Path, file: Path) -> Size:
+    """Write all files of a folder into a zip, the same bytes whenever and by whomever the folder was made.
+
+    Raises:
+        PackageError: The zip can't be written.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with ZipFile(file, "w") as written:
+            for name in names:
+                written.writestr(_entry(name), (folder / name).read_bytes(), ZIP_DEFLATED)
+            unzipped = sum(entry.file_size for entry in written.infolist())
+        return Size(len(names), file.stat().st_size, unzipped)
+    except OSError as error:
+        raise PackageError(f"{file} can't be written: {error.strerror or error}.") from error
+
+
+def _entry(name: str) -> ZipInfo:
+    entry = ZipInfo(name, _LONG_AGO)
+    entry.create_system = _UNIX
+    entry.external_attr = _FILE_MODE << 16
+    return entry
+
+
+def _below(folder: Path, ignored: GitIgnoreSpec) -> Iterator[str]:
+    for path in folder.iterdir():
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_dir() and not ignored.match_file(f"{name}/"):
+            yield from _below(path, ignored)
+        elif path.is_file() and not ignored.match_file(name):
+            yield name
+
+
+def _install(target: Path) -> None:
+    platforms = [part for one in _PLATFORMS for part in ("--platform", one)]
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+        *("--only-binary=:all:", "--implementation", "cp", "--python-version", "3.13", *platforms),
+        *("--target", str(target), "--requirement", "requirements.txt"),
+    ]
+    if subprocess.call(command, cwd=ROOT) != 0:  # noqa: S603 - our own interpreter
+        raise PackageError("What requirements.txt lists can't be installed: see above.")
+    _remove_scripts(target)
+
+
+def _compile(folder: Path) -> None:
+    """Compile all modules, which saves seconds of each cold start: the platform may not keep what it compiles.
+
+    By hash, so that two builds are the same; a source can't change once it is deployed, so nobody checks it.
+    """
+    mode = PycInvalidationMode.UNCHECKED_HASH
+    compile_dir(folder, maxlevels=20, quiet=1, force=True, stripdir=str(folder), invalidation_mode=mode)
+
+
+def _remove_scripts(target: Path) -> None:
+    """Remove the command line tools of packages, which nobody calls on Azure, and which name the Python that built."""
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    for record in target.glob("*.dist-info/RECORD"):
+        lines = record.read_bytes().splitlines(keepends=True)
+        record.write_bytes(b"".join(line for line in lines if not line.startswith(b"../../bin/")))
