@@ -9,7 +9,7 @@
 # content type that the plan refuses. Azure/functions-action would read all app settings first.
 set -euo pipefail
 group=$1 app=$2 package=$3
-answer="$RUNNER_TEMP/publish.json"
+answer="${RUNNER_TEMP:-$(mktemp -d)}/publish.json"
 
 site=$(az account show --query id --output tsv)
 site="https://management.azure.com/subscriptions/$site/resourceGroups/$group/providers/Microsoft.Web/sites/$app"
@@ -26,7 +26,7 @@ call() {
 }
 
 token=$(az account get-access-token --query accessToken --output tsv)
-echo "::add-mask::$token"
+[[ -z ${GITHUB_ACTIONS:-} ]] || echo "::add-mask::$token"
 
 # Right after the first deployment, Azure may not know yet that the app's identity may write its package (400, 403).
 for try in {1..12}; do

@@ -212,7 +212,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       globalValidation: {
         requireAuthentication: true
         unauthenticatedClientAction: 'Return401'
-        excludedPaths: ['/api/health']
+        // Events come with a key only, and name no caller.
+        excludedPaths: ['/api/health', '/api/finance-operations/events']
       }
       identityProviders: {
         azureActiveDirectory: {

@@ -5,7 +5,6 @@ using '../main.bicep'
 param environmentName = 'dev'
 param location = 'westeurope'
 param storageSku = 'Standard_LRS'
-param mostInstances = 5
 param logDays = 30
 param targets = [
   {

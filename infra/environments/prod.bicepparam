@@ -9,11 +9,13 @@ param tags = { owner: 'integration' }
 param storageSku = 'Standard_ZRS'
 param alwaysReadyHttp = 1
 param auditImmutableDays = 365
+// The group that sets the secrets in the Key Vault; the object id of yours.
+param vaultOfficerId = '00000000-0000-0000-0000-000000000004'
 param networkAddresses = '10.80.0.0/24'
 param alertEmails = ['integration@example.com']
 param budget = { amount: 100, from: '2026-12-01' }
+// Nights make plans until sweep_mode is 'apply'.
 param settings = {
-  sweep_mode: 'apply'
   sweep_at: '02:00,04:30'
   sweep_time_zone: 'Europe/Berlin'
 }

@@ -130,6 +130,17 @@ class CredentialSettings(BaseModel):
         description="The app's RSA key in PEM; line breaks may be written as `\\n` (system-user).",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_reference(cls, value: object) -> object:
+        # Azure leaves a reference as it stands if it can't resolve it; no system should see it as a password.
+        if isinstance(value, str) and value.startswith("@Microsoft.KeyVault("):
+            raise ValueError(
+                "is a Key Vault reference that Azure did not resolve: set the secret, see that the app's identity may "
+                "read it, then let Azure read the references again (docs/deploy.md)"
+            )
+        return value
+
     @field_validator("authority")
     @classmethod
     def _check_authority(cls, value: str) -> str:

@@ -292,9 +292,9 @@ def test_no_more_is_out_than_the_host_allows(request: pytest.FixtureRequest, kin
             peer.answer(peer.turn(instance), end())
         sender, entities = peer.start("1"), [f"@counter@{number}" for number in range(12)]
         signals = [signal(number, entity) for number, entity in enumerate(entities, 1)]
-        peer.answer(peer.turn(sender), *signals, *(task(number) for number in range(13, 26)))
-        assert allows(peer, "batch", entities, 10)
-        assert allows(peer, "activity", [sender], 10)
+        peer.answer(peer.turn(sender), *signals, *(task(number) for number in range(13, 36)))
+        assert allows(peer, "batch", entities, 5)
+        assert allows(peer, "activity", [sender], 18)
 
 
 def allows(peer: Peer, kind: str, whose: Collection[str], most: int) -> bool:

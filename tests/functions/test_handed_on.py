@@ -10,6 +10,8 @@ from tests.functions.calling import Caller, allow_all, by_id, counted, get, only
 from tests.functions.test_batch import Batcher
 from tests.functions.test_night import pass_night, wait_for_day
 
+pytestmark = pytest.mark.slow
+
 NO_TARGET = {"Nightshift-Target": None}
 CONTINUED = {"Prefer": "odata.continue-on-error"}
 
@@ -89,7 +91,6 @@ def test_a1_a_retry_that_sent_nothing_may_be_repeated(batcher: Batcher) -> None:
     assert sorted(batcher.documents()) == ["0", "1", "2"]
 
 
-@pytest.mark.slow
 def test_a2_and_a3_a_night_retries_only_the_end_of_a_line_of_retries() -> None:
     settings = {"BATCH_RETRY": "on", "SWEEP_AT": "02:00", "SWEEP_UNTIL": "06:00"}
     others = only("nightly_batch")

@@ -5,6 +5,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -23,6 +24,7 @@ ALERTS = (infra.INFRA / "app" / "alerts.bicep").read_text("utf-8")
 WORKBOOK = (infra.INFRA / "app" / "workbook.bicep").read_text("utf-8")
 
 
+@cache
 def logged() -> dict[str, set[str]]:
     """Return the fields of each event, from the calls in the code; `**counts` stands for the names of outcomes."""
     found: dict[str, set[str]] = defaultdict(set)

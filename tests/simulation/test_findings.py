@@ -21,6 +21,8 @@ from tests.simulation.finance import Finance
 from tests.simulation.judge import judge
 from tests.simulation.world import App, World
 
+pytestmark = pytest.mark.slow
+
 WAYS = pytest.mark.parametrize("way", ["items", "bulk", "operations"])
 PAUSES = (61, 901, 5000)
 LATE: tuple[Fault, ...] = ("late", "very late", "killed late")

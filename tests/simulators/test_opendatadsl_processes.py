@@ -1,6 +1,7 @@
 """Processes of OpenDataDSL: run, listed, tried again by the clock."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -171,7 +172,7 @@ def test_late_lookers_see_the_same(tenant: OpenDataDsl, odsl: OpenDataDslCaller,
 
 def test_failed_executions_of_a_night_are_found(tenant: OpenDataDsl, odsl: OpenDataDslCaller, clock: Clock) -> None:
     tenant.fill()
-    night = f"range({clock().replace(hour=0):%Y-%m-%dT%H:%M:%S},{clock():%Y-%m-%dT%H:%M:%S})"
+    night = f"range({clock() - timedelta(hours=12):%Y-%m-%dT%H:%M:%S},{clock():%Y-%m-%dT%H:%M:%S})"
     wanted = {"status": "failed", "start": night}
     response = odsl.call("GET", "/process-exec/v1", params=wanted)
     assert [log["name"] for log in response.json()] == ["GAS_STORAGE", "POWER_CURVES"]

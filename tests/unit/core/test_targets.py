@@ -210,6 +210,12 @@ def test_no_complaint_holds_a_secret_wherever_the_secret_was_put(fields: tuple[s
     assert SECRET not in str(caught.value) + repr(caught.value) + caught.value.answer().body.decode()
 
 
+@pytest.mark.parametrize("field", ["CLIENT_SECRET", "CERTIFICATE", "PRIVATE_KEY", "SYSTEM_TOKEN", "URL"])
+def test_a_reference_that_azure_did_not_resolve_is_off(field: str) -> None:
+    text = complaint({**GOOD, field: "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/x)"})
+    assert text.startswith(f"TARGETS__FO__{field}: Value error, is a Key Vault reference that Azure did not resolve")
+
+
 def test_a_target_as_text_holds_no_secret() -> None:
     target = only(GOOD)
     assert SECRET not in repr(target) + str(target) + target.model_dump_json()
