@@ -20,7 +20,7 @@ _HEAD = """// Written by `python -m local docs` from settings.py, targets.py and
 // A name is that of the app setting, in lower case. Bicep knows no fractions, so all times are whole numbers.
 """
 _LONG = 6
-_NAME = """  @description('The target\\'s name: letters, digits, - and _. Requests and reports show it in lower case.')
+_NAME = """  @description('The target\\'s name: letters, digits and _. Requests and reports show it in lower case.')
   @minLength(1)
   @maxLength(64)
   name: string

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from compileall import compile_dir
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -16,6 +15,8 @@ from local.environment import ROOT
 
 SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")
 """Where the Python worker on Azure looks for what the app requires."""
+_FILES = ("LICENSE", "function_app.py", "host.json", "policy.json", "requirements.txt")
+_MODULES = "shared"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
 """Linux on x64, which the plan Flex Consumption runs, whatever machine builds this; the newer wheel goes first."""
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -44,10 +45,11 @@ class Size(NamedTuple):
 def own_files() -> list[str]:
     """Return the files of the repository that are deployed: sorted paths below its root, with slashes.
 
-    What git ignores is not deployed, nor what `.funcignore` lists.
+    Only what is named here is deployed, without what git ignores: a key or a database that lies there stays there.
     """
-    lines = [line for name in (".gitignore", ".funcignore") for line in (ROOT / name).read_text("utf-8").splitlines()]
-    return sorted(_below(ROOT, GitIgnoreSpec.from_lines([*lines, ".git"])))
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".gitignore").read_text("utf-8").splitlines())
+    modules = (path.relative_to(ROOT).as_posix() for path in (ROOT / _MODULES).rglob("*.py"))
+    return sorted([*_FILES, *(name for name in modules if not ignored.match_file(name))])
 
 
 def build(folder: Path) -> None:
@@ -89,15 +91,6 @@ def _entry(name: str) -> ZipInfo:
     entry.create_system = _UNIX
     entry.external_attr = _FILE_MODE << 16
     return entry
-
-
-def _below(folder: Path, ignored: GitIgnoreSpec) -> Iterator[str]:
-    for path in folder.iterdir():
-        name = path.relative_to(ROOT).as_posix()
-        if path.is_dir() and not ignored.match_file(f"{name}/"):
-            yield from _below(path, ignored)
-        elif path.is_file() and not ignored.match_file(name):
-            yield name
 
 
 def _install(target: Path) -> None:

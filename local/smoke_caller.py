@@ -47,7 +47,7 @@ class Caller:
 
     def __init__(self, app: App) -> None:
         self.landscape = app.landscape
-        self.known = {"release": "v1"}
+        self.known: dict[str, str] = {}
         self._url = app.url
         self._key = app.function_key
         self._session = requests.Session()

@@ -36,10 +36,6 @@ def _run_process(caller: Caller) -> None:
     caller.known["execution"] = caller.landscape.opendatadsl.executions.all()[-1].id
 
 
-def _process_execution(caller: Caller) -> None:
-    caller.call("process_execution", run=caller.known["execution"])
-
-
 def _sweep(caller: Caller) -> None:
     caller.known["run"] = str(caller.call("sweep").json()["id"])
 
@@ -109,7 +105,7 @@ STEPS: Mapping[str, Callable[[Caller], None]] = {
     **_plainly("object_batches", "object_batch", "delete_object_batch"),
     "run_process": _run_process,
     **_plainly("process_executions"),
-    "process_execution": _process_execution,
+    **_plainly("process_execution"),
     "sweep": _sweep,
     "run": _run,
     "apply": _apply,

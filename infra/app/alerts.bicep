@@ -104,8 +104,16 @@ var always = {
     every: 'PT15M'
     window: 'PT30M'
   }
+  broken: {
+    text: 'A record is damaged, a run was ended from outside, or the store does not answer. Look at the state of the storage account and at `GET systems`, and `check` the run.'
+    severity: 2
+    query: loadTextContent('../queries/broken.kql')
+    columns: ['what']
+    every: 'PT15M'
+    window: 'PT15M'
+  }
   exceptions: {
-    text: 'The app had exceptions. Look at them in Application Insights, and report a defect.'
+    text: 'The app had exceptions. Look at them in Application Insights; report those of Nightshift as a defect.'
     severity: 2
     query: loadTextContent('../queries/exceptions.kql')
     columns: ['what']

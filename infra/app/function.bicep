@@ -130,6 +130,9 @@ var ofPlatform = {
   AzureWebJobsStorage__tableServiceUri: storage.table
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
+  // All is kept: alerts and the audit read the log, and a line would go with its trace.
+  OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+  OTEL_TRACES_SAMPLER_ARG: '1'
   // The most that the Python worker takes. host.json leaves four of them to everything else.
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
   STORE: 'blob'
@@ -191,6 +194,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
 
   resource appsettings 'config' = {
     name: 'appsettings'
+    // The app may believe the header of the platform only once the platform writes it.
+    dependsOn: [authentication]
     properties: shallowMerge([texts('', settings), ...named, ...plain, ...secret, ofPlatform, ofSignIn])
   }
 
@@ -205,33 +210,36 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     properties: { allow: false }
   }
 
-  resource authentication 'config' = if (signIn != null) {
+  // Deployed without sign-in as well: a resource that is left out would stay as it was.
+  resource authentication 'config' = {
     name: 'authsettingsV2'
-    properties: {
-      platform: { enabled: true }
-      globalValidation: {
-        requireAuthentication: true
-        unauthenticatedClientAction: 'Return401'
-        // Events come with a key only, and name no caller.
-        excludedPaths: ['/api/health', '/api/finance-operations/events']
-      }
-      identityProviders: {
-        azureActiveDirectory: {
-          enabled: true
-          registration: {
-            clientId: signIn!.clientId
-            // A federated credential of the app's identity in place of a client secret.
-            clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
-            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+    properties: signIn == null
+      ? { platform: { enabled: false } }
+      : {
+          platform: { enabled: true }
+          globalValidation: {
+            requireAuthentication: true
+            unauthenticatedClientAction: 'Return401'
+            // Events come with a key only, and name no caller.
+            excludedPaths: ['/api/health', '/api/finance-operations/events']
           }
-          validation: {
-            allowedAudiences: ['api://${signIn!.clientId}', signIn!.clientId]
-            defaultAuthorizationPolicy: empty(signIn!.callers) ? {} : { allowedApplications: signIn!.callers }
+          identityProviders: {
+            azureActiveDirectory: {
+              enabled: true
+              registration: {
+                clientId: signIn!.clientId
+                // A federated credential of the app's identity in place of a client secret.
+                clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+                openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+              }
+              validation: {
+                allowedAudiences: ['api://${signIn!.clientId}', signIn!.clientId]
+                defaultAuthorizationPolicy: empty(signIn!.callers) ? {} : { allowedApplications: signIn!.callers }
+              }
+            }
           }
+          login: { tokenStore: { enabled: false } }
         }
-      }
-      login: { tokenStore: { enabled: false } }
-    }
   }
 }
 
@@ -241,7 +249,6 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   properties: {
     workspaceId: workspaceId
     // What the app itself logs goes to Application Insights.
-    logs: signIn == null ? [] : [{ category: 'AppServiceAuthenticationLogs', enabled: true }]
     metrics: [{ category: 'AllMetrics', enabled: true }]
   }
 }

@@ -119,11 +119,8 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
             definition: {
               filters: {
                 blobTypes: ['blockBlob']
-                // Not claims/, control/ and sweeps/: they remember what must not be done again.
-                prefixMatch: map(
-                  ['events', 'index', 'keys', 'notices', 'runs', 'sent'],
-                  one => '${recordContainer}/${one}/'
-                )
+                // Not claims/, control/, keys/ and sweeps/: they remember what must not be done again.
+                prefixMatch: map(['events', 'index', 'notices', 'runs', 'sent'], one => '${recordContainer}/${one}/')
               }
               actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: recordDays } } }
             }

@@ -119,7 +119,7 @@ type targetSecrets = {
 @sealed()
 @description('A target: a named connection to one system. What is left out has its default.')
 type target = {
-  @description('The target\'s name: letters, digits, - and _. Requests and reports show it in lower case.')
+  @description('The target\'s name: letters, digits and _. Requests and reports show it in lower case.')
   @minLength(1)
   @maxLength(64)
   name: string

@@ -15,7 +15,8 @@ from shared.recovery.recheck import recheck_items
 from shared.reports import finish, view
 from shared.reports.run_log import log_answered
 from shared.runs import creation, records
-from shared.runs.report import Item
+from shared.runs.report import Item, Run
+from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.systems.registry import fan_out_of
@@ -48,11 +49,14 @@ async def check_run(call: Call) -> Response:
         RunOpen: the run has not ended.
     """
     body = checked(CheckBody, read_json(call))
-    return await asyncio.to_thread(_check, app_store(), call, body)
+    stored, spec, head, source = await asyncio.to_thread(_check, app_store(), call, body)
+    # Here, and not in the thread: some versions of the platform's worker lose what is logged there.
+    log_answered(spec, head, source)
+    return stored
 
 
 @with_deadline
-def _check(store: Store, call: Call, body: CheckBody) -> Response:
+def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec, Run, str]:
     former = records.read_spec(store, call.route_params.get("id", ""))
     if records.read_report(store, former.run) is None:
         raise RunOpen("The run has not ended.", run=former.run)
@@ -77,5 +81,4 @@ def _check(store: Store, call: Call, body: CheckBody) -> Response:
     retention = timedelta(hours=app_settings().result_retention_hours)
     stored = finish.keep(store, spec.run, response, sent=False, retention=retention)
     finish.close_run(store, head)
-    log_answered(spec, head, former.run)
-    return stored
+    return stored, spec, head, former.run

@@ -52,9 +52,9 @@ async def start_sweeps(system: System, function: str, engine: Engine) -> None:
     settings, shape = app_settings(), definition_of(system).sweep_shape
     for target, night in _due_targets(settings, system) if settings.sweep_mode != "off" else ():
         started = await asyncio.to_thread(creation.night_run, app_store(), settings, function, target, shape, night)
-        await start.start(started, engine)
         if not started.joined:
             log.info("night-started", run=started.spec.run, night=night.name, target=target.name, function=function)
+        await start.start(started, engine)
 
 
 async def start_retries(system: System, function: str, engine: Engine) -> None:

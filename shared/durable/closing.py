@@ -25,6 +25,7 @@ from shared.policy.cached_reader import app_reader
 from shared.policy.switches import Halt, How
 from shared.recovery import bindings, watch
 from shared.reports import finish
+from shared.reports.run_log import log_answered
 from shared.runs import notices, records
 from shared.runs.claims import tidy
 from shared.runs.report import Run, State
@@ -49,6 +50,7 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
         if wait:
             return wait
         head = _answered(store, spec, ends.rest)
+        log_answered(spec, head)
     if head.state is State.WATCHING:
         head = finish.finish_recovery(store, spec)
     notices.of_closed(store, spec, head, switches.why(halt.how or how))

@@ -280,7 +280,7 @@ def _broken_off(
         return found if isinstance(found, InFlight) else _bulk_result(run_item, claim.see(), call)
     except ValidationError:
         # The claim record itself may have broken the run; the other items still get their outcomes.
-        log.error("records-unreadable", run=context.spec.run, key=run_item.id)
+        log.error("records-unreadable", run=context.spec.run, item=run_item.id)
         return _result_of(run_item, ends.sent)
 
 

@@ -8,7 +8,8 @@ never on the method alone.
 import json
 import ssl
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -35,6 +36,7 @@ from shared.core.problems import (
     AnswerNotUnderstood,
     CredentialsRefused,
     IssuerUnavailable,
+    ItemProblem,
     NoAnswer,
     TargetUnreachable,
     Throttled,
@@ -52,8 +54,12 @@ from shared.transport.tenants import Tenant
 _BEFORE_AGAIN = 0.2
 _LONGEST_REASON = 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_BUSY = frozenset({429, 503})
-_DENIED = frozenset({401, 403})
+_FAILING: Mapping[int, type[ItemProblem]] = {
+    **dict.fromkeys((401, 403), AccessDenied),
+    **dict.fromkeys((429, 503), Throttled),
+    **dict.fromkeys((502, 504), TargetUnreachable),
+}
+"""Statuses that are logged, and what they say about the target."""
 
 
 @dataclass(frozen=True)
@@ -155,16 +161,13 @@ class Connection:
         left = repeats.no_answer
         while True:
             try:
-                with self._bulkhead.place():
+                with self._bulkhead.place(), self._logged(run):
                     return self._placed(path, lambda url: self._once(method, url, repeats, body, sent, timeout))
             except TooLate as problem:
                 if repeats == WRITE:
                     raise
                 # A run tries a write that is too late again, without limit; a read may simply fail.
                 raise TargetUnreachable(f"There was no time left to call target {self.target.name}.") from problem
-            except (CredentialsRefused, IssuerUnavailable, TargetUnreachable) as problem:
-                log.info("call-failed", target=self.target.name, run=run, reason=problem.slug)
-                raise
             except NoAnswer:
                 if not left or not deadline.has_time_for(longest_call(*timeout) + timedelta(seconds=_BEFORE_AGAIN)):
                     raise
@@ -233,7 +236,8 @@ class Connection:
         finally:
             retry_state.reset(policy)
             longest_request.reset(longest)
-        self._log_refusal(response.status_code, headers["X-Correlation-ID"])
+        if reason := _FAILING.get(response.status_code):
+            self._log(reason.slug, headers["X-Correlation-ID"], response.status_code)
         if response.status_code in _REDIRECTS:
             raise AccessDenied(
                 f"Target {self.target.name} redirected the call ({response.status_code}), as to a page for signing in; "
@@ -278,10 +282,17 @@ class Connection:
             own["Content-Type"] = "application/json"
         return {**own, **headers}
 
-    def _log_refusal(self, status: int, run: str) -> None:
-        reason = Throttled if status in _BUSY else AccessDenied if status in _DENIED else None
-        if reason:
-            log.info("call-failed", target=self.target.name, run=run, reason=reason.slug, status=status)
+    @contextmanager
+    def _logged(self, run: str) -> Iterator[None]:
+        """Log a call that fails without a response that could be read."""
+        try:
+            yield
+        except (AccessDenied, CredentialsRefused, IssuerUnavailable, NoAnswer, TargetUnreachable) as problem:
+            self._log(problem.slug, run)
+            raise
+
+    def _log(self, reason: str, run: str, status: int | None = None) -> None:
+        log.info("call-failed", target=self.target.name, run=run, reason=reason, status=status)
 
     def _problem(self, error: Exception) -> TargetUnreachable | NoAnswer:
         """Distinguish a call that was not sent from one that may have arrived, without the text of the library."""

@@ -1,4 +1,4 @@
-// Analyses KQL queries with the language service of Kusto, and reports its diagnostics by the query's name.
+// Analyses KQL queries with the language service of Kusto: its diagnostics and the columns of the result, by name.
 
 require("@kusto/language-service-next/bridge.min.js");
 require("@kusto/language-service-next/Kusto.Language.Bridge.min.js");
@@ -10,10 +10,13 @@ const schema = Object.entries(tables)
   .map(([name, columns]) => `let ${name} = datatable(${common}, ${columns}) [];\n`)
   .join("");
 
-const messages = (text) => {
-  const found = Kusto.Language.KustoCode.ParseAndAnalyze(schema + text, Kusto.Language.GlobalState.Default).GetDiagnostics();
-  return Array.from({ length: found.Count }, (_, place) => found.getItem(place).Message);
+const list = (found) => Array.from({ length: found.Count }, (_, place) => found.getItem(place));
+
+const look = (text) => {
+  const code = Kusto.Language.KustoCode.ParseAndAnalyze(schema + text, Kusto.Language.GlobalState.Default);
+  const messages = list(code.GetDiagnostics()).map((one) => one.Message);
+  return { messages, columns: code.ResultType ? list(code.ResultType.Columns).map((one) => one.Name) : [] };
 };
 
 const { queries } = JSON.parse(process.argv[2]);
-console.log(JSON.stringify(Object.fromEntries(Object.entries(queries).map(([name, text]) => [name, messages(text)]))));
+console.log(JSON.stringify(Object.fromEntries(Object.entries(queries).map(([name, text]) => [name, look(text)]))));

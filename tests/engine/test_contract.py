@@ -124,9 +124,9 @@ def test_a_turn_whose_worker_dies_is_given_again(peer: Peer) -> None:
     first = peer.turn(instance)
     began = time.monotonic()
     peer.hub.abandon(first)
-    # After 2 seconds; on a busy machine it may be after the visibility timeout, which is a minute.
-    again = peer.turn(instance, seconds=90)
-    assert time.monotonic() - began > 1
+    # After 2 seconds, or more on a busy machine; after the visibility timeout, which is a minute, it would come anyway.
+    again = peer.turn(instance, seconds=50)
+    assert 1 < time.monotonic() - began < 55
     assert kinds(again) == kinds(first)
     peer.answer(again, end())
 

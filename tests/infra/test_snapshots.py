@@ -33,6 +33,8 @@ PLATFORM = {
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__tableServiceUri",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
     "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID",
     "PYTHON_THREADPOOL_THREAD_COUNT",
 }
@@ -116,8 +118,8 @@ def test_the_storage_takes_identities_only_and_shows_nothing(resources: list[Res
 def test_what_remembers_is_not_deleted_by_age(resources: list[Resource]) -> None:
     rules = one_of(resources, "Microsoft.Storage/storageAccounts/managementPolicies")["policy"]["rules"]
     prefixes = {prefix for rule in rules for prefix in rule["definition"]["filters"]["prefixMatch"]}
-    assert {"nightshift/runs/", "nightshift/keys/", "audit/"} <= prefixes
-    remembering = ("nightshift/claims/", "nightshift/control/", "nightshift/sweeps/")
+    assert {"nightshift/runs/", "audit/"} <= prefixes
+    remembering = ("nightshift/claims/", "nightshift/control/", "nightshift/keys/", "nightshift/sweeps/")
     assert not any(one.startswith(prefix) for one in remembering for prefix in prefixes)
 
 
@@ -184,6 +186,13 @@ def test_work_at_once_fits_the_threads_with_four_to_spare(snapshot: Path) -> Non
     durable = HOST["extensions"]["durableTask"]
     at_once = sum(durable[f"maxConcurrent{kind}Functions"] for kind in ("Activity", "Orchestrator", "Entity"))
     assert (threads, at_once) == (bulkhead.MOST_THREADS, threads - 4)
+
+
+def test_what_runs_in_hand_rest_on_is_written_down() -> None:
+    durable = HOST["extensions"]["durableTask"]
+    assert (durable["versionMatchStrategy"], durable["versionFailureStrategy"]) == ("CurrentOrOlder", "Reject")
+    assert HOST["telemetryMode"] == "OpenTelemetry"
+    assert HOST["extensionBundle"]["version"] == "[4.38.1, 5.0.0)"
 
 
 def test_each_parameter_output_and_member_is_described() -> None:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 import pytest
+from pathspec import GitIgnoreSpec
 
 from local import commands, package
 from local.environment import ROOT
@@ -53,15 +54,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     package.build(folder)
     return folder
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is taken for the repository."""
-    for name in (".funcignore", ".gitignore"):
-        shutil.copy(ROOT / name, tmp_path)
-    monkeypatch.setattr(package, "ROOT", tmp_path)
-    return tmp_path
 
 
 def lines(file: Path) -> list[str]:
@@ -178,11 +170,29 @@ def test_a_zip_has_the_same_bytes_whenever_its_files_were_made(tmp_path: Path) -
     assert entries == [("a.py", 0o100644, 1980), ("b.py", 0o100644, 1980), ("b/c.py", 0o100644, 1980)]
 
 
-def test_a_new_file_is_deployed_unless_it_is_ignored(checkout: Path) -> None:
-    for name in ("shared/new.py", "shared/local/x.py", "local/x.py", ".github/x.yml", "azure.yaml", ".venv/x.py"):
-        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-        (checkout / name).touch()
-    assert package.own_files() == ["shared/local/x.py", "shared/new.py"]
+def test_only_modules_and_named_files_are_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = ["LICENSE", "function_app.py", "host.json", "policy.json", "requirements.txt"]
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    monkeypatch.setattr(package, "ROOT", tmp_path)
+    others = ("shared/local/x.py", "shared/x.pem", "shared/__pycache__/x.py", "local/x.py", "x.pem", "nightshift.db")
+    for name in (*named, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert package.own_files() == [*named, "shared/local/x.py"]
+
+
+def test_what_core_tools_and_azd_would_send_is_the_same() -> None:
+    """They read `.funcignore` in a checkout that has nothing else in it."""
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text("utf-8").splitlines())
+    for top in ROOT.iterdir():
+        if top.name not in {"shared", *package.own_files()} and not _ignored_by_git(top):
+            assert ignored.match_file(top.name), top.name
+    assert not any(ignored.match_file(name) for name in package.own_files())
+
+
+def _ignored_by_git(path: Path) -> bool:
+    spec = GitIgnoreSpec.from_lines([*(ROOT / ".gitignore").read_text("utf-8").splitlines(), ".git"])
+    return spec.match_file(path.name + "/" * path.is_dir())
 
 
 def test_nothing_is_built_into_a_folder_that_has_something(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What makes the routes fit the service's own clients: paths without a release, and the reason in `x-odsl-error`."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,9 @@ def with_reason(response: Response) -> Response:
     """Return a response with its reason in `x-odsl-error`, if it is an error: the service's clients look there."""
     if response.status < 400:  # noqa: PLR2004 - the first status of an error
         return response
-    line = " ".join(bounded(_reason(json.loads(response.body))).encode("ascii", "replace").decode().split())
+    text = bounded(_reason(json.loads(response.body))).encode("ascii", "replace").decode()
+    # A header has no control characters, and a reason may quote a path or a name.
+    line = " ".join(re.sub(r"[^\x20-\x7e]", " ", text).split())
     return response.with_headers({ERROR: line}) if line else response
 
 

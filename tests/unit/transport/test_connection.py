@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from shared.core import clock
 from shared.core.problems import (
     AccessDenied,
     AnswerNotUnderstood,
+    ItemProblem,
     NoAnswer,
     TargetBusy,
     TargetUnreachable,
@@ -713,3 +715,41 @@ def test_a_reply_as_text_holds_no_body(scripted: Scripted) -> None:
     assert reply.json == "hunter2"
     assert reply.headers["content-type"] == "application/json"
     assert "hunter2" not in repr(reply)
+
+
+@pytest.mark.parametrize(
+    ("effect", "status", "reason"),
+    [
+        ("status", 401, "access-denied"),
+        ("status", 403, "access-denied"),
+        ("throttle", 429, "throttled"),
+        ("status", 502, "target-unreachable"),
+        ("login", None, "access-denied"),
+        ("cut", None, "outcome-unknown"),
+    ],
+)
+def test_a_call_that_fails_is_logged(
+    fo: FinanceOperations,
+    connection: Connection,
+    job: int,
+    effect: str,
+    status: int | None,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "nightshift")
+    fo.faults.add(effect, kind="action", times=None, status=status if effect == "status" else None)  # type: ignore[arg-type]  # it is one of the effects
+    with suppress(ItemProblem):
+        called(connection, job, WRITE)
+    seen = f" status={status}" if status else ""
+    assert set(caplog.messages) == {f"call-failed target=fo run=r1 reason={reason}{seen}"}
+
+
+def test_a_call_that_has_to_wait_for_others_of_this_app_is_not_logged(
+    connection: Connection, job: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "nightshift")
+    monkeypatch.setattr("shared.transport.bulkhead.share", lambda: 0)
+    with pytest.raises(TargetBusy):
+        called(Connection(connection.target), job, READ)
+    assert caplog.messages == []
