@@ -69,10 +69,14 @@ class LocalClock:
 
     During a push time stands still at one timer after the other, so that what a timer sets off sees that timer's
     time, however long it takes on this machine; and a timer it creates inside the pushed span fires at its own time.
+
+    Attributes:
+        patience: How many real seconds a push waits for what goes on, if it is not `SETTLE_SECONDS`.
     """
 
     def __init__(self, *, may_be_pushed: bool = True) -> None:
         """Begin at the real time; one that lives beside a real engine may not be pushed."""
+        self.patience: float | None = None
         self._may_be_pushed = may_be_pushed
         self._instant = Instant(offset=0.0)
         self._last = 0.0
@@ -192,10 +196,11 @@ class LocalClock:
             follower.follow()
 
     def _settle(self) -> None:
-        patience = time.monotonic() + SETTLE_SECONDS
+        patience = self.patience or SETTLE_SECONDS
+        until = time.monotonic() + patience
         while not all(follower.settled() for follower in list(self._followers)):
-            if time.monotonic() > patience:
-                _log.warning("Something still runs after %g s of real time; the clock goes on", SETTLE_SECONDS)
+            if time.monotonic() > until:
+                _log.warning("Something still runs after %g s of real time; the clock goes on", patience)
                 return
             time.sleep(0.001)
 

@@ -3,9 +3,7 @@
 import shutil
 import subprocess
 import sys
-from compileall import compile_dir
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -110,8 +108,11 @@ def _compile(folder: Path) -> None:
 
     By hash, so that two builds are the same; a source can't change once it is deployed, so nobody checks it.
     """
-    mode = PycInvalidationMode.UNCHECKED_HASH
-    compile_dir(folder, maxlevels=20, quiet=1, force=True, stripdir=str(folder), invalidation_mode=mode)
+    # In a process of its own: compiled code of this one may be kept elsewhere (PYTHONPYCACHEPREFIX).
+    kept_here = ("-I", "-X", "pycache_prefix", "-m", "compileall", "-q", "-f", "-r", "20")
+    command = [sys.executable, *kept_here, "--invalidation-mode", "unchecked-hash", "-s", str(folder), str(folder)]
+    if subprocess.call(command) != 0:  # noqa: S603 - our own interpreter
+        raise PackageError("A module that is deployed can't be compiled: see above.")
 
 
 def _remove_scripts(target: Path) -> None:
