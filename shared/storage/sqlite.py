@@ -4,10 +4,13 @@ import contextlib
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 
 from shared.core.problems import Changed, Exists, NotReady
 from shared.storage.base import Page, Record
+
+_BUSY_SECONDS = 30.0
 
 
 class SqliteStore:
@@ -73,10 +76,27 @@ class SqliteStore:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, data BLOB NOT NULL, etag TEXT NOT NULL)"
             " WITHOUT ROWID"
         )
         return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log.
+
+    If two connections do so at the same moment, SQLite answers BUSY to one of them at once, without its timeout.
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
