@@ -76,7 +76,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         commands[name].usage = f"python -m local {name} [-h] [PYTEST ARGUMENT ...]"
     commands["test"].usage = "python -m local test [-h] [--coverage | PYTEST ARGUMENT ...]"
     commands["test"].epilog = (
-        "Without arguments: all quick tests in two processes. Other arguments go to pytest; one process if a single "
+        "Without arguments: all quick tests in three processes. Other arguments go to pytest; one process if a single "
         "file is named. For example: test tests/test_serve.py; test -k policy; test -m slow tests/engine."
     )
     commands["test"].add_argument(

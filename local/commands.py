@@ -68,7 +68,9 @@ def _serve(given: Namespace) -> int:
 def _test(given: Namespace) -> int:
     if given.rest:
         return _some_tests(given.rest)
-    return _covered() if given.coverage else _python("-m", "pytest", *_PARALLEL, *_QUICK)
+    # Three: they wait for hosts that start.
+    three = ("--numprocesses", "3", "--dist", "loadfile")
+    return _covered() if given.coverage else _python("-m", "pytest", *three, *_QUICK)
 
 
 def _covered() -> int:
