@@ -30,14 +30,7 @@ from shared.systems.opendatadsl.delete_summary import delete_summary as read_del
 from shared.systems.opendatadsl.drop_in import with_reason
 from shared.systems.opendatadsl.run_process import PROCESS_PARAMETERS
 from shared.systems.opendatadsl.run_process import run_process as read_run_process
-from shared.systems.opendatadsl.show import (
-    SHOW_PARAMETERS,
-    show_batch,
-    show_batches,
-    show_execution,
-    show_executions,
-    show_service,
-)
+from shared.systems.opendatadsl.show import RUNS_OF_PROCESSES, SHOW_PARAMETERS, SUMMARIES, show_service
 from shared.systems.superoffice.requests import start_task as read_start_task
 from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
 from shared.systems.superoffice.stop_task import stop_task as read_stop_task
@@ -152,13 +145,13 @@ async def send_objects(req: func.HttpRequest, client: df.DurableFunctionsClient)
 @app.route("opendatadsl/batch/v1", methods=GET, auth_level=FUNCTION)
 async def object_batches(req: func.HttpRequest) -> func.HttpResponse:
     """List the summaries of batches, by OpenDataDSL's own filters."""
-    return await serve(req, "object_batches", show_batches, None, with_reason)
+    return await serve(req, "object_batches", SUMMARIES.show_list, None, with_reason)
 
 
 @app.route("opendatadsl/batch/v1/{id}", methods=GET, auth_level=FUNCTION)
 async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
     """Show the summary of a batch."""
-    return await serve(req, "object_batch", show_batch, None, with_reason)
+    return await serve(req, "object_batch", SUMMARIES.show_one, None, with_reason)
 
 
 @app.route("opendatadsl/batch/v1/{id}", methods=DELETE, auth_level=FUNCTION)
@@ -189,13 +182,13 @@ async def run_process(req: func.HttpRequest, client: df.DurableFunctionsClient) 
 @app.route("opendatadsl/process-exec/v1", methods=GET, auth_level=FUNCTION)
 async def process_executions(req: func.HttpRequest) -> func.HttpResponse:
     """List the executions of processes, by OpenDataDSL's own filters."""
-    return await serve(req, "process_executions", show_executions, None, with_reason)
+    return await serve(req, "process_executions", RUNS_OF_PROCESSES.show_list, None, with_reason)
 
 
 @app.route("opendatadsl/process-exec/v1/{id}", methods=GET, auth_level=FUNCTION)
 async def process_execution(req: func.HttpRequest) -> func.HttpResponse:
     """Show the execution of a process."""
-    return await serve(req, "process_execution", show_execution, None, with_reason)
+    return await serve(req, "process_execution", RUNS_OF_PROCESSES.show_one, None, with_reason)
 
 
 @app.route("sweeps", methods=POST, auth_level=FUNCTION)

@@ -25,6 +25,9 @@ _NAME = """  @description('The target\\'s name: letters, digits and _. Requests 
   @maxLength(64)
   name: string
 """
+_SECRETS = """  @description('Its secrets. The Key Vault is created as soon as a target has some.')
+  secrets: targetSecrets?
+"""
 
 
 def text() -> str:
@@ -48,11 +51,6 @@ def text() -> str:
             ),
         ]
     )
-
-
-_SECRETS = """  @description('Its secrets. The Key Vault is created as soon as a target has some.')
-  secrets: targetSecrets?
-"""
 
 
 def is_secret(field: FieldInfo) -> bool:

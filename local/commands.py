@@ -15,8 +15,10 @@ _THOROUGH = "slow or (hypothesis and not engine)"
 _NO_TESTS = 5
 _PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 """Two processes, and each file in one of them: its fixtures start hosts, which are shared within the file."""
-_ON_THE_ENGINE = ("--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Three, since these tests mostly wait; and the files in the order of `tests/engine/conftest.py`, longest first."""
+_IN_THREE = ("--numprocesses", "3", "--dist", "loadfile")
+"""For tests that mostly wait, such as for hosts that start."""
+_ON_THE_ENGINE = (*_IN_THREE, "--no-loadscope-reorder")
+"""In the order of `tests/engine/conftest.py`, the longest files first."""
 
 
 def run(name: str, given: list[str]) -> int:
@@ -68,9 +70,7 @@ def _serve(given: Namespace) -> int:
 def _test(given: Namespace) -> int:
     if given.rest:
         return _some_tests(given.rest)
-    # Three: they wait for hosts that start.
-    three = ("--numprocesses", "3", "--dist", "loadfile")
-    return _covered() if given.coverage else _python("-m", "pytest", *three, *_QUICK)
+    return _covered() if given.coverage else _python("-m", "pytest", *_IN_THREE, *_QUICK)
 
 
 def _covered() -> int:

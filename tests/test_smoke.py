@@ -130,11 +130,12 @@ def test_a_program_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str],
     assert f"failed  There is no program {tmp_path / 'func'} that can be run." in capsys.readouterr().out
 
 
-def test_what_takes_too_long_is_interrupted() -> None:
-    begun = time.monotonic()
-    with pytest.raises(TimeoutError), smoke._at_most(0.2):  # noqa: SLF001 - a whole run would take minutes
-        time.sleep(20)
-    assert time.monotonic() - begun < 10
+def test_what_would_begin_too_late_fails_and_is_not_called(capsys: pytest.CaptureFixture[str]) -> None:
+    nobody = App("nobody", "http://127.0.0.1:9", "", Landscape(lambda: datetime.now(UTC)))
+    failed = smoke._failed(Caller(nobody), time.monotonic())  # noqa: SLF001 - a whole run would take minutes
+    lines = capsys.readouterr().out.splitlines()
+    assert failed == len(lines) == len(STEPS) + len(PROMISES)
+    assert {line.partition(": ")[2] for line in lines} == {"the calls before it took 200 seconds"}
 
 
 def test_app_settings_of_the_environment_do_not_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> None:

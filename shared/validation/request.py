@@ -9,6 +9,8 @@ import azure.functions as func
 from shared.core.problems import HeaderNotValid, KeyNotValid
 
 LONGEST_WAIT = 100
+KEY_PARAMETERS = frozenset({"code", "clientid"})
+"""Azure takes a function key and its name in these parameters, in any case; they never leave the app."""
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 
 

@@ -6,10 +6,7 @@ import azure.functions as func
 
 from shared.core.problems import Mistake, NotReady, NotValid, Problem
 from shared.core.response import Response
-from shared.validation.request import Call
-
-_KEY = ("code", "clientid")
-"""Azure takes a function key and its name in these parameters."""
+from shared.validation.request import KEY_PARAMETERS, Call
 
 
 async def serve(
@@ -38,7 +35,7 @@ async def serve(
 def _check_parameters(call: Call, known: Collection[str] | None) -> None:
     if known is None:
         return
-    unknown = [name for name in call.params if name not in known and name.lower() not in _KEY]
+    unknown = [name for name in call.params if name not in known and name.lower() not in KEY_PARAMETERS]
     if unknown:
         text = f"is unknown; this function takes {', '.join(known) or 'none'}"
         raise NotValid.of(*(Mistake(f"the parameter {name} {text}", parameter=name) for name in unknown))

@@ -1,11 +1,9 @@
 """OpenDataDSL: a process runs once, whatever dies or gets lost; and what the service's own clients look for."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from local.stack import Machine
-from tests.functions.calling import NO_TIMERS, TWICE, problem, put_rules, together
+from tests.functions.calling import problem, put_rules, together
 from tests.functions.test_opendatadsl import NO_TARGET, Feeder
 from tests.functions.test_opendatadsl_processes import ALLOW, RUN, runs
 from tests.functions.test_workers import kill_durable_workers
@@ -15,16 +13,9 @@ pytestmark = pytest.mark.slow
 PLACES = ["prepare_run", "perform_part", "finish_run", "carry_out_run"]
 
 
-@pytest.fixture(scope="module", params=["once", TWICE])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    twice = request.param == "twice"
-    with Machine(NO_TIMERS, deliver_twice=twice, durable_workers=2 if twice else 1) as machine:
-        yield machine
-
-
 @pytest.fixture
-def feeder(machine: Machine) -> Feeder:
-    feeder = Feeder(machine)
+def feeder(mortal: Machine) -> Feeder:
+    feeder = Feeder(mortal)
     put_rules(feeder, [ALLOW])
     return feeder
 

@@ -78,8 +78,8 @@ def folder() -> Iterator[Path]:
     found.rmdir()
 
 
-def deployed(folder: Path, settings: dict[str, Any], targets: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the app settings that these parameters make."""
+def deployed(folder: Path, settings: dict[str, Any], targets: list[dict[str, Any]], more: str = "") -> dict[str, str]:
+    """Return the app settings that these parameters make, with more lines of Bicep."""
     file = folder / "all.bicepparam"
     # JSON in strings is all that Bicep and Python write alike.
     file.write_text(
@@ -87,7 +87,7 @@ def deployed(folder: Path, settings: dict[str, Any], targets: list[dict[str, Any
         "param environmentName = 'all'\n"
         "param location = 'westeurope'\n"
         f"param settings = json('''{json.dumps(settings)}''')\n"
-        f"param targets = json('''{json.dumps(targets)}''')\n",
+        f"param targets = json('''{json.dumps(targets)}''')\n{more}",
         "utf-8",
     )
     return infra.settings_of(file)
@@ -129,6 +129,15 @@ def test_an_identity_that_is_not_named_is_the_apps(folder: Path) -> None:
     assert "outputs.clientId.value" in found["TARGETS__ONE__CLIENT_ID"]
     assert "outputs.clientId.value" in found["TARGETS__TWO__IDENTITY_CLIENT_ID"]
     assert (found["TARGETS__TWO__CLIENT_ID"], found["TARGETS__THREE__CLIENT_ID"]) == ("theirs", "another")
+
+
+def test_the_header_of_a_caller_is_believed_only_with_sign_in(folder: Path) -> None:
+    for client, trusted in (("", False), ("00000000-0000-0000-0000-000000000007", True)):
+        found = deployed(folder, {}, [], f"param signInClientId = '{client}'\n")
+        resources = json.loads((folder / "all.snapshot.json").read_text("utf-8"))["predictedResources"]
+        [sign_in] = [one["properties"] for one in resources if one["id"].endswith("/config/authsettingsV2")]
+        assert (found["TRUST_CLIENT_PRINCIPAL"], sign_in["platform"]["enabled"]) == (str(trusted).lower(), trusted)
+        assert sign_in.get("globalValidation", {}).get("requireAuthentication", False) is trusted
 
 
 @pytest.mark.parametrize(

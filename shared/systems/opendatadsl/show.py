@@ -6,6 +6,7 @@ Sources: Batch Service; Process Execution.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -18,12 +19,10 @@ from shared.systems.opendatadsl.delete_summary import id_in_url
 from shared.systems.opendatadsl.executions import EXECUTIONS
 from shared.systems.requests import named_target
 from shared.transport.connection import Reply, connection
-from shared.validation.request import Call
+from shared.validation.request import KEY_PARAMETERS, Call
 
 SHOW_PARAMETERS = ("target",)
 _TARGET = "target"
-_KEYS = frozenset({"code", "clientid"})
-"""Parameters that may have a function key, which never leaves the app."""
 _TOTAL = "x-total-count"
 _SOURCES = ("public", "private", "all")
 """The vendor's Python client has one of them in the path of a list, as other services of OpenDataDSL do."""
@@ -38,62 +37,52 @@ async def show_service(call: Call) -> Response:
     return _shown(await _read(call, "/batch"))
 
 
-async def show_batches(call: Call) -> Response:
-    """Return the summaries that match the filters, and how many there are in `x-total-count`.
+@dataclass(frozen=True)
+class Resource:
+    """What the service lists and shows.
 
-    Raises:
-        RefusedBySystem: the service does not take a filter.
-        Failed: they cannot be read.
+    Attributes:
+        path: Its path.
+        kind: What one of them is, for messages.
+        has_source: Whether they have a source.
     """
-    return _shown(await _read(call, f"{BATCHES}{_query(call)}"))
+
+    path: str
+    kind: str
+    has_source: bool = False
+
+    async def show_list(self, call: Call) -> Response:
+        """Return those that match the filters, and how many there are in `x-total-count`.
+
+        Raises:
+            RefusedBySystem: the service does not take a filter.
+            Failed: they cannot be read.
+        """
+        return await self._list(call, {})
+
+    async def show_one(self, call: Call) -> Response:
+        """Return one; under the name of a source in place of an id, those of that source.
+
+        Raises:
+            NotValid: the id can't stand in a URL.
+            ItemNotFound: there is none.
+            RefusedBySystem: the service does not take a filter.
+            Failed: it cannot be read.
+        """
+        named = id_in_url(call)
+        if named in _SOURCES:
+            return await self._list(call, {"source": named} if self.has_source and named != "all" else {})
+        reply = await _read(call, f"{self.path}/{quote(named, safe='')}{_query(call)}")
+        if reply.status == HTTPStatus.NOT_FOUND:
+            raise ItemNotFound(f"There is no {self.kind} {named}.", members={**upstream(reply), "sent": False})
+        return _shown(reply)
+
+    async def _list(self, call: Call, more: Mapping[str, str]) -> Response:
+        return _shown(await _read(call, f"{self.path}{_query(call, more)}"))
 
 
-async def show_batch(call: Call) -> Response:
-    """Return one summary; under the name of a source in place of an id, the summaries of that source.
-
-    Raises:
-        NotValid: the id can't stand in a URL.
-        ItemNotFound: there is none.
-        RefusedBySystem: the service does not take a filter.
-        Failed: it cannot be read.
-    """
-    source = call.route_params.get("id", "")
-    if source in _SOURCES:
-        of_source = {} if source == "all" else {"source": source}
-        return _shown(await _read(call, f"{BATCHES}{_query(call, of_source)}"))
-    return await _show_one(call, BATCHES, "summary")
-
-
-async def show_executions(call: Call) -> Response:
-    """Return the executions that match the filters, and how many there are in `x-total-count`.
-
-    Raises:
-        RefusedBySystem: the service does not take a filter.
-        Failed: they cannot be read.
-    """
-    return _shown(await _read(call, f"{EXECUTIONS}{_query(call)}"))
-
-
-async def show_execution(call: Call) -> Response:
-    """Return one execution; under the name of a source in place of an id, all: executions have no source.
-
-    Raises:
-        NotValid: the id can't stand in a URL.
-        ItemNotFound: there is none.
-        RefusedBySystem: the service does not take a filter.
-        Failed: it cannot be read.
-    """
-    if call.route_params.get("id", "") in _SOURCES:
-        return await show_executions(call)
-    return await _show_one(call, EXECUTIONS, "execution")
-
-
-async def _show_one(call: Call, resource: str, kind: str) -> Response:
-    named = id_in_url(call)
-    reply = await _read(call, f"{resource}/{quote(named, safe='')}{_query(call)}")
-    if reply.status == HTTPStatus.NOT_FOUND:
-        raise ItemNotFound(f"There is no {kind} {named}.", members={**upstream(reply), "sent": False})
-    return _shown(reply)
+SUMMARIES = Resource(BATCHES, "summary", has_source=True)
+RUNS_OF_PROCESSES = Resource(EXECUTIONS, "execution")
 
 
 async def _read(call: Call, path: str) -> Reply:
@@ -104,7 +93,7 @@ async def _read(call: Call, path: str) -> Reply:
 def _query(call: Call, more: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the query that is passed on: as it came, without what is for the app, and `more`."""
     pairs = parse_qsl(urlsplit(call.url).query, keep_blank_values=True)
-    passed = [(name, value) for name, value in pairs if name != _TARGET and name.lower() not in _KEYS]
+    passed = [(name, value) for name, value in pairs if name != _TARGET and name.lower() not in KEY_PARAMETERS]
     passed += more.items()
     return f"?{urlencode(passed, quote_via=quote)}" if passed else ""
 
