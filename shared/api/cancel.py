@@ -2,6 +2,7 @@
 
 import asyncio
 
+from shared.api import live
 from shared.api.run_actions import Reason
 from shared.core.problems import RunEnded
 from shared.core.response import Response
@@ -37,4 +38,5 @@ async def cancel_run(call: Call, engine: Engine) -> Response:
         raise RunEnded("The run has ended.", run=spec.run)
     await asyncio.to_thread(switches.cancel, store, spec.run, body.reason, creation.actor(call, settings))
     await engine.cancel(spec.run)
-    return responses.accepted(spec, State.RUNNING)
+    head, _ = await live.read_run(store, spec, engine)
+    return responses.accepted(spec, head)

@@ -1,31 +1,30 @@
 """`runs` and `run`: the list of runs, and one run with a page of its items."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from typing import get_args
 from urllib.parse import urlencode
 
+from shared.api import live
 from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
 from shared.core.outcome import Ending, Recovery
 from shared.core.response import Response
 from shared.core.settings import app_settings
 from shared.core.targets import System
-from shared.durable import open_runs
 from shared.durable.engine import Engine
 from shared.durable.open_runs import OpenRunState
 from shared.reports import view
 from shared.runs import creation, index, records
 from shared.runs.index import IndexedRun, Position
-from shared.runs.report import Links, Run, State
+from shared.runs.report import Item, Links, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
-from shared.storage.base import Store
 from shared.validation.request import Call
 
-RUN_PARAMETERS = ("after", "limit", "outcome", "recovery")
+RUN_PARAMETERS = ("after", "cause", "item", "limit", "outcome", "recovery")
 LIST_PARAMETERS = ("after", "day", "function", "limit", "night", "state", "system", "target")
 NIGHT_FUNCTIONS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch")
 RUN_FUNCTIONS = (
@@ -54,24 +53,23 @@ _MOST_READ = 200
 
 
 async def get_run(call: Call, engine: Engine) -> Response:
-    """Return a run with a page of its items: those of one `outcome` or `recovery`, from `after` on, at most `limit`.
+    """Return a run with a page of its items: those that the filters pick, from `after` on, at most `limit`.
 
     Raises:
         UnknownRun: there is no such run.
         NotValid: a parameter can't be read.
     """
     store = app_store()
+    wanted = view.ItemFilter(
+        choice(call, "outcome", Ending),
+        choice(call, "recovery", Recovery),
+        call.params.get("cause"),
+        call.params.get("item"),
+    )
     spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
     spec = spec.seen_at(creation.base_url(call, app_settings()))
-    head = await asyncio.to_thread(records.read_report, store, spec.run)
-    if head is None or head.state is State.WATCHING:
-        found = await open_runs.ensure_alive(spec, engine)
-        # The run may have ended since the first read.
-        head = await asyncio.to_thread(records.read_report, store, spec.run)
-        if head is None:
-            head = await asyncio.to_thread(view.under_way, store, spec, found.state, found.how)
-            return Response(200, view.run_json(head), headers={"Nightshift-Run": head.id})
-    head = await asyncio.to_thread(_with_page, store, spec, head, call)
+    head, items = await live.read_run(store, spec, engine)
+    head = await asyncio.to_thread(_with_page, spec, head, filter(wanted.lists, items), call)
     return Response(200, view.run_json(head), headers={"Nightshift-Run": head.id})
 
 
@@ -141,13 +139,11 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _with_page(store: Store, spec: RunSpec, head: Run, call: Call) -> Run:
-    outcome, recovery = choice(call, "outcome", Ending), choice(call, "recovery", Recovery)
+def _with_page(spec: RunSpec, head: Run, items: Iterable[Item], call: Call) -> Run:
     after, limit = number(call, "after", 0), number(call, "limit", PAGE, most=records.PAGE)
-    head = view.present(store, head).model_copy(update={"links": spec.links(planned=head.state is State.PLANNED)})
-    items = view.filtered(view.shown(store, head, records.all_items(store, head.id)), outcome, recovery)
+    head = head.model_copy(update={"links": spec.links(planned=head.state is State.PLANNED)})
     page = list(islice(items, after, after + limit + 1))
-    query = {name: call.params[name] for name in ("outcome", "recovery", "limit") if name in call.params}
+    query = {name: call.params[name] for name in RUN_PARAMETERS if name in call.params and name != "after"}
     return view.with_page(head, page[:limit], more=len(page) > limit, after=after + limit, query=urlencode(query))
 
 
@@ -177,7 +173,8 @@ async def _read_run(run_id: str, engine: Engine) -> Run:
     if head:
         return await asyncio.to_thread(view.present, store, head)
     spec = await asyncio.to_thread(records.read_spec, store, run_id)
-    return view.run_of(spec, OpenRunState(await engine.phase(spec.run)).state)
+    found = OpenRunState(await engine.phase(spec.run))
+    return (await asyncio.to_thread(live.under_way, store, spec, found))[0]
 
 
 def _listed(one: Run, base: str) -> Run:

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 
+from shared.api import live
 from shared.core import clock
 from shared.core.problems import UnknownRun
 from shared.core.response import Response
@@ -10,6 +11,7 @@ from shared.core.settings import Settings, app_settings
 from shared.core.targets import app_targets
 from shared.durable import open_runs
 from shared.durable.engine import Engine, Phase
+from shared.durable.open_runs import OpenRunState
 from shared.reports import responses
 from shared.runs import creation, idempotency, records
 from shared.runs.creation import StartedRun, actor, create_or_join, items_with_cap, spec_of_call
@@ -90,9 +92,15 @@ async def _wait_for_response(engine: Engine, spec: RunSpec, seconds: float) -> R
         # Read it at the end in any case: the engine may lag behind the store.
         if found.phase not in (Phase.RUNNING, Phase.WAITING) or waited >= seconds:
             stored = await asyncio.to_thread(_stored_response, store, spec)
-            if stored or waited >= seconds:
-                return stored or responses.accepted(spec, found.state)
+            if stored:
+                return stored
+            if waited >= seconds:
+                return await asyncio.to_thread(_accepted, store, spec, found)
         await clock.sleep_async(min(pause(waited), seconds - waited))
+
+
+def _accepted(store: Store, spec: RunSpec, found: OpenRunState) -> Response:
+    return responses.accepted(spec, live.under_way(store, spec, found)[0])
 
 
 def pause(waited: float) -> float:

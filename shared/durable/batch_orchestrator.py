@@ -20,7 +20,7 @@ from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
 from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, WAITING
-from shared.durable.run_orchestrator import Reference, Turns, call, patient, until_done
+from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report
 from shared.fanout import chunks as fanout_chunks
@@ -338,7 +338,7 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
             if isinstance(outcomes, RetryLater):
                 # Tries are numbered without gaps, so a segment that starts again cannot skip a record.
                 begun = batch_records.is_begun(store, spec.run, chunk, number)
-                return {"wait": outcomes.seconds, "try": number + begun}
+                return {**paused(store, spec.run, outcomes), "try": number + begun}
             done = batch_report.write_chunk(store, spec, chunk, outcomes)
     ended = done.ended if done else []
     stops = batch is not None and batch.in_order and any(one.outcome.ending is not Ending.DONE for one in ended)

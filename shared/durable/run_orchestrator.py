@@ -29,9 +29,10 @@ from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.reports import finish
 from shared.reports.run_log import log_answered, log_ended
-from shared.runs import notices, records
+from shared.runs import notices, pauses, records
 from shared.runs.report import State
 from shared.storage.app import app_store
+from shared.storage.base import Store
 from shared.transport.bulkhead import share
 
 Reference = dict[str, Any]
@@ -194,7 +195,7 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     records.mark_begun(store, spec.run)
     found = discovery.discover(store, spec, int(work["tries"]), cancelled=bool(work["cancelled"]))
     if isinstance(found, RetryLater):
-        return {"wait": found.seconds}
+        return paused(store, spec.run, found)
     number = 0 if spec.is_decided else len(records.parts_in(spec, found))
     careful = {"careful": True} if spec.is_careful else {}
     return {"items": found.items, "parts": number, "parallel": min(spec.max_parallel, share()), **careful}
@@ -207,7 +208,7 @@ def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     context = _context(str(work["run"]), cancelled=bool(work["cancelled"]), wave=work.get("wave"))
     part = parts.execute(context, str(work["items"]), int(work["part"]), int(work["tries"]))
     if isinstance(part, RetryLater):
-        return {"wait": part.seconds}
+        return paused(context.store, context.spec.run, part)
     spec = context.spec
     for one in part.ended:
         log.info("item-ended", run=spec.run, target=spec.target, item=one.id, outcome=one.outcome.ending)
@@ -257,6 +258,12 @@ def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")
     return {"wait": done.seconds} if isinstance(done, RetryLater) else {"broken": True}
+
+
+def paused(store: Store, run: str, later: RetryLater) -> Reference:
+    """Return the wait of an activity, and record it for the report of its run."""
+    pauses.write(store, run, later.seconds, later.reason)
+    return {"wait": later.seconds}
 
 
 def _context(run: str, *, cancelled: bool = False, wave: int | None = None) -> PartContext:

@@ -8,10 +8,8 @@ made again until the run gives up.
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome
@@ -23,11 +21,10 @@ from shared.execution.waiting import WATCHED, RetryLater, retry_later, wait_unti
 from shared.runs.claim_record import ClaimRecord, Settled
 from shared.runs.claims import Claim, Held, InFlight, Lost
 from shared.storage.base import Record, Store
+from shared.storage.parallel import each
 from shared.systems.contract import BulkAction, Snapshot
 from shared.transport.deadline import finish_by
 
-_THREADS = 16
-_FEW = 5
 """Up to this number of claims, threads save no time."""
 
 
@@ -333,11 +330,5 @@ def _settle_one(claim: Claim, call: BulkCall | None) -> Settled:
 
 
 def _for_each[Result](claims: Mapping[str, Claim], do: Callable[[Claim], Result]) -> dict[str, Result]:
-    """Call `do` for many claims, some in parallel: each takes a call of the store."""
-    done = map(do, claims.values()) if len(claims) <= _FEW else _threads().map(do, claims.values())
-    return dict(zip(claims, done, strict=True))
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="claims")
+    """Call `do` for many claims."""
+    return dict(zip(claims, each(do, claims.values()), strict=True))

@@ -52,7 +52,7 @@ def discover(store: Store, spec: RunSpec, tries: int, *, cancelled: bool) -> Man
         return nothing_found(store, spec, Outcome.of(Cancelled("The run was cancelled before it listed its items.")))
     pause = quiet_pause(spec)
     if pause:
-        listing.wait(store, spec.run, "The target has quiet hours.")
+        listing.wait(store, spec.run, pause.reason)
         return pause
     try:
         run_items, notes = _swept_items(store, spec) if spec.sweep else _selected_items(store, spec)

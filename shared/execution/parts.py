@@ -25,6 +25,7 @@ from shared.runs.claims import Claim, InFlight, record_of, try_of
 from shared.runs.records import ItemResult, PartResult, RunItem, Wave
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
+from shared.storage.parallel import each
 from shared.systems.contract import BulkAction, ItemAction, Snapshot
 from shared.transport.deadline import with_deadline
 
@@ -65,9 +66,14 @@ class PartContext:
 
     def run_items(self, items: str, number: int) -> list[RunItem]:
         """Return the items of a part."""
-        if self.spec.is_whole:
-            return list(records.all_run_items(self.store, self.spec.run))
-        return records.items_of_part(self.store, self.spec.run, items, number - (self.wave.first if self.wave else 0))
+        return items_of(self.store, self.spec, self.wave, items, number)
+
+
+def items_of(store: Store, spec: RunSpec, wave: Wave | None, items: str, number: int) -> list[RunItem]:
+    """Return the items of a part; `items` names the pages of the run's items, or of those of the wave."""
+    if spec.is_whole:
+        return list(records.all_run_items(store, spec.run))
+    return records.items_of_part(store, spec.run, items, number - (wave.first if wave else 0))
 
 
 @with_deadline
@@ -131,6 +137,23 @@ def _in_bulk(
         return ended
     call = bulk_calls.read(context.store, key)
     return [_bulk_result(run_item, ended.get(run_item.id), call) for run_item in run_items]
+
+
+def results_so_far(store: Store, spec: RunSpec, wave: Wave | None, items: str, number: int) -> list[ItemResult]:
+    """Return how items of a part that is at work have ended, as their claims say."""
+    call = bulk_calls.read(store, bulk_calls.key_of(spec.run, number)) if spec.shape == "bulk" else None
+    name = try_of(spec.run, wave.number if wave else None)
+    run_items = [one for one in items_of(store, spec, wave, items, number) if one.outcome is None]
+    ended = each(lambda one: _settled(store, spec.target, one.id, name), run_items)
+    return [_bulk_result(one, known, call) for one, known in zip(run_items, ended, strict=True) if known]
+
+
+def _settled(store: Store, target: str, item: str, name: str) -> Settled | None:
+    try:
+        return Claim(store, target, item, name, timedelta()).see()
+    except ValidationError:
+        # It will break its run; the other items can still be shown.
+        return None
 
 
 def _bulk_result(run_item: RunItem, ended: Settled | None, call: BulkCall | None) -> ItemResult:
@@ -257,7 +280,7 @@ def _event_wait(context: PartContext, action: ItemAction, judge_item: Judge) -> 
         _refuse_over(context)
         judge_item(look_at(action.look, claim), claim.record)
     except TooSoon as problem:
-        return RetryLater(float(problem.members["wait"]), alone=True)
+        return RetryLater(float(problem.members["wait"]), alone=True, reason=problem.detail)
     except ItemProblem:
         # The attempt meets the same problem, and records it.
         return None

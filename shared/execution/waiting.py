@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.core import clock
@@ -18,6 +18,8 @@ _BUSY = 2.0
 _JITTER = 0.1
 _LONGEST_RETRY = 300.0
 _LONGEST_SLEEP = 900.0
+_SYSTEM_BUSY = "The system is busy, and asked to be called again later."
+_QUIET_HOURS = "The target has quiet hours."
 WATCHED = 2.0
 """Seconds for which a second delivery watches the first one; after that its run waits by a durable timer."""
 
@@ -29,10 +31,12 @@ class RetryLater:
     Attributes:
         seconds: How long to wait.
         alone: Only this item waits, because its sender is still working or is gone; other items continue.
+        reason: What it waits for, for people; empty for a pause that is over at once.
     """
 
     seconds: float
     alone: bool = False
+    reason: str = field(default="", compare=False)
 
 
 def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLater | None:
@@ -44,12 +48,12 @@ def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLat
         return RetryLater(_BUSY, alone=True)
     if isinstance(problem, TooLate):
         # A paused worker or a slow store, not the system: it is over soon.
-        return RetryLater(_FIRST_RETRY, alone=True)
+        return RetryLater(_FIRST_RETRY, alone=True, reason=problem.detail)
     if not isinstance(problem, Throttled | TargetUnreachable | IssuerUnavailable):
         return None
     growing = min(_FIRST_RETRY * 2.0 ** min(tries, 10), _LONGEST_RETRY)
     seconds = max(float(problem.members.get("retryAfter", 0)), growing)
-    return RetryLater(seconds) if clock.now() + timedelta(seconds=seconds) <= give_up else None
+    return _unless_late(RetryLater(seconds, reason=problem.detail), give_up)
 
 
 def retry_throttled(retry_after: float, give_up: datetime, stuck: int) -> RetryLater | None:
@@ -60,12 +64,17 @@ def retry_throttled(retry_after: float, give_up: datetime, stuck: int) -> RetryL
     """
     growing = min(_FIRST_RETRY * 2.0 ** min(stuck - 2, 10), _LONGEST_RETRY) if stuck > 1 else _SHORTEST_RETRY
     seconds = max(retry_after, growing) * random.uniform(1, 1 + _JITTER)  # noqa: S311 - not a secret
-    return RetryLater(seconds) if clock.now() + timedelta(seconds=seconds) <= give_up else None
+    return _unless_late(RetryLater(seconds, reason=_SYSTEM_BUSY), give_up)
+
+
+def _unless_late(later: RetryLater, give_up: datetime) -> RetryLater | None:
+    return later if clock.now() + timedelta(seconds=later.seconds) <= give_up else None
 
 
 def wait_until(then: datetime) -> RetryLater:
     """Return a wait until `then`, 60 seconds at most: an item's own run checks it before other runs may claim it."""
-    return RetryLater(min((then - clock.now()).total_seconds(), _LONGEST_PAUSE), alone=True)
+    seconds = min((then - clock.now()).total_seconds(), _LONGEST_PAUSE)
+    return RetryLater(seconds, alone=True, reason="An earlier call may still take effect in the system.")
 
 
 def watch_other[Found](read: Callable[[], Found | None]) -> Found | None:
@@ -88,4 +97,6 @@ def quiet_pause(spec: RunSpec) -> RetryLater | None:
     """Return a night's wait for the end of quiet hours, at most 15 minutes; None if the run need not wait."""
     now = clock.now()
     until = target_quiet_until(spec, now) if spec.is_night and now < spec.give_up else None
-    return RetryLater(min((until - now).total_seconds(), _LONGEST_SLEEP)) if until else None
+    if until is None:
+        return None
+    return RetryLater(min((until - now).total_seconds(), _LONGEST_SLEEP), reason=_QUIET_HOURS)

@@ -87,6 +87,8 @@ class Try(Stored):
     said: list[OperationVerdict]
     wait: float = 0.0
     """Seconds to wait before the next try."""
+    reason: str = ""
+    """What it waits for, for people."""
     most: int | None = None
     """The most operations of the next tries, after one that timed out."""
     halved: int | None = None
@@ -192,6 +194,11 @@ def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
     return Try.read(found.data) if found else None
 
 
+def tries_of(run: str) -> str:
+    """Return the prefix of the keys of the verdicts of all tries: `{prefix}{chunk}/{try}`."""
+    return f"runs/{run}/tries/"
+
+
 def is_begun(store: Store, run: str, chunk: int, number: int) -> bool:
     """Return whether a try has a record: it was sent, or it only checked operations in doubt."""
     return read_sent(store, run, chunk, number) is not None or read_try(store, run, chunk, number) is not None
@@ -256,7 +263,7 @@ def entities(store: Store, run: str, chunk: int) -> dict[str, Entity]:
 
 def _tries(store: Store, run: str, chunk: int) -> Iterator[tuple[Sent | None, Try | None]]:
     """Yield the tries of a chunk, in order."""
-    prefixes = (f"sent/{run}/{chunk}/", f"runs/{run}/tries/{chunk}/")
+    prefixes = (f"sent/{run}/{chunk}/", f"{tries_of(run)}{chunk}/")
     for number in sorted({int(key.rpartition("/")[2]) for prefix in prefixes for key in keys(store, prefix)}):
         yield read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
 

@@ -26,18 +26,20 @@ _OWN = frozenset({Ending.DONE, Ending.REJECTED, Ending.SKIPPED})
 
 def write_chunk(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome]) -> PartResult:
     """Store how the operations of a chunk ended, and return what is stored: the first delivery wins."""
-    payload = batch_records.read_payload(store, spec.run, chunk)
-    about, called = fan_out_of(spec.system).about, batch_records.called_last(store, spec.run, chunk)
-    ended = [
-        ItemResult(
-            id=one.id,
-            outcome=outcomes[one.place],
-            about=dict(about(one, called[one.place].name if one.place in called else "")),
-        )
-        for one in (payload.operations if payload else [])
-    ]
+    ended = list(results_of(store, spec, chunk, outcomes))
     records.write_part(store, spec.run, chunk, PartResult(ended=ended))
     return records.read_part(store, spec.run, chunk) or PartResult(ended=ended)
+
+
+def results_of(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome | None]) -> Iterator[ItemResult]:
+    """Yield how operations of a chunk ended, given the outcomes by position; those without one are left out."""
+    payload = batch_records.read_payload(store, spec.run, chunk)
+    about, called = fan_out_of(spec.system).about, batch_records.called_last(store, spec.run, chunk)
+    for one in payload.operations if payload else []:
+        outcome = outcomes.get(one.place)
+        if outcome:
+            name = called[one.place].name if one.place in called else ""
+            yield ItemResult(id=one.id, outcome=outcome, about=dict(about(one, name)))
 
 
 def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> Run:

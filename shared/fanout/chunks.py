@@ -45,6 +45,7 @@ from shared.transport.deadline import finish_by, with_deadline
 _MOST_LOST = 3
 """The most retries after lost responses, for operations that are safe to repeat."""
 _AFTER_LOSS = 15.0
+_IN_DOUBT = "A response was lost, and the system may still process the call."
 _BY_ITS_CONTENT = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.INTERNAL_SERVER_ERROR}
 )
@@ -87,7 +88,7 @@ def execute(context: ChunkContext, number: int) -> dict[int, Outcome] | RetryLat
     history.add(latest)
     # An earlier delivery may have done this try some time ago.
     left = latest.wait - (clock.now() - latest.at).total_seconds()
-    return RetryLater(max(left, 0.0)) if history.left else history.outcomes
+    return RetryLater(max(left, 0.0), reason=latest.reason) if history.left else history.outcomes
 
 
 def _earlier_try(context: ChunkContext, number: int, payload: Payload) -> Try | RetryLater | None:
@@ -112,7 +113,7 @@ def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, numb
     going = [] if history.doubtful and (context.batch.in_order or payload.stops) else going[: history.at_most]
     due = _due_for_check(context, history) if not going else []
     if not decided and not going and not due:
-        return RetryLater(_until_check(context, history))
+        return RetryLater(_until_check(context, history), reason=_IN_DOUBT)
     checked = _check(context, history, due) if due else None
     if isinstance(checked, RetryLater):
         return checked
@@ -255,7 +256,7 @@ def _merged(
     if wait is None:
         busy = Outcome.of(Throttled("The system was too busy until the run gave up."))
         return _try([one if one.outcome else one.model_copy(update={"outcome": busy}) for one in verdicts])
-    return _try(verdicts, wait=wait.seconds)
+    return _try(verdicts, wait)
 
 
 def _verdict(
@@ -297,7 +298,8 @@ def _without_response(
     ]
     most = max(1, len(going) // 2) if timed_out and not context.batch.snapshot else None
     waits = any(one.outcome is None for one in verdicts)
-    return _try(verdicts, wait=_AFTER_LOSS if waits else 0.0, most=most, lost=True)
+    wait = RetryLater(_AFTER_LOSS if waits else 0.0, reason=problem.detail)
+    return _try(verdicts, wait, most=most, lost=True)
 
 
 def _verdict_without_response(
@@ -325,7 +327,7 @@ def _refused_by_system(
     """Return a try that the system refused as a whole: it is retried later, or its operations have the problem."""
     wait = retry_later(problem, context.spec.give_up, history.stuck)
     if wait:
-        return _try([OperationVerdict(place=one.place) for one in going], wait=wait.seconds)
+        return _try([OperationVerdict(place=one.place) for one in going], wait)
     if len(going) > 1 and not context.batch.snapshot and problem.members.get("upstreamStatus") in _BY_ITS_CONTENT:
         # Nothing ran. One operation may be why: the halves are sent until it stands alone.
         again = [OperationVerdict(place=one.place) for one in going]
@@ -386,6 +388,11 @@ def _stored(one: BatchOperation, given: OperationResponse) -> StoredOperationRes
 
 
 def _try(
-    verdicts: Iterable[OperationVerdict], *, wait: float = 0.0, most: int | None = None, lost: bool = False
+    verdicts: Iterable[OperationVerdict],
+    wait: RetryLater | None = None,
+    *,
+    most: int | None = None,
+    lost: bool = False,
 ) -> Try:
-    return Try(said=list(verdicts), wait=wait, most=most, lost=lost, at=clock.now())
+    pause = wait or RetryLater(0)
+    return Try(said=list(verdicts), wait=pause.seconds, reason=pause.reason, most=most, lost=lost, at=clock.now())

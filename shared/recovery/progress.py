@@ -69,6 +69,7 @@ class Progress(Stored):
         parts: The number of parts of all waves.
         over: The outcome of the items that were never tried, if it is the same for all.
         follow_until: When the follow-up ends.
+        due: When the next step looks again.
         notes: Notes for the report.
         sendings: The state of each bulk call, by the system's id.
     """
@@ -83,6 +84,7 @@ class Progress(Stored):
     parts: int = 0
     over: Outcome | None = None
     follow_until: datetime | None = None
+    due: datetime | None = None
     notes: list[Note] = Field(default=[])
     sendings: dict[str, BulkState] = Field(default={})
 

@@ -89,7 +89,9 @@ def step(store: Store, spec: RunSpec, done: Step, source: RecoverySource) -> Nex
     progress, following = (
         _follow_up(spec, progress, done) if done.answered else _next_wave(store, spec, progress, done, source)
     )
-    return save(store, spec.run, progress.model_copy(update={"step": done.name, "told": following}), etag).told
+    due = clock.now() + timedelta(seconds=following["wait"]) if "wait" in following else None
+    changes = {"step": done.name, "told": following, "due": due}
+    return save(store, spec.run, progress.model_copy(update=changes), etag).told
 
 
 def _has_ended(progress: Progress, done: Step) -> bool:

@@ -8,10 +8,12 @@ from shared.core.outcome import Ending, RecoveryResult, planned
 from shared.core.response import Response
 from shared.core.settings import app_settings
 from shared.policy import switches
+from shared.recovery.causes import causes_of
 from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import rest_of
 from shared.recovery.waves import Candidate
+from shared.reports.live import latest
 from shared.reports.responses import response
 from shared.reports.view import notes_of, run_of, with_recovery
 from shared.runs import records
@@ -34,6 +36,7 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, candidate: Candida
     items = [_item(one, known.get(one.id, RecoveryResult() if follows else None)) for one in ended]
     is_open = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
     report = report_of(store, spec, items, notes_of(store, spec, progress))
+    report = report.model_copy(update={"causes": causes_of(progress, ended=True)})
     if (is_open or (follows and progress.is_open)) and report.state is State.ENDED:
         report = report.model_copy(update={"state": State.WATCHING, "ended": None})
     records.write_report(store, report, items, "report")
@@ -53,7 +56,7 @@ def finish_recovery(store: Store, spec: RunSpec) -> Run:
     if first is None:
         raise ValueError(f"run {spec.run} has no report to complete")
     final = {"state": State.ENDED, "ended": clock.now(), "counts": Counts.of(items)}
-    final |= {"notes": notes_of(store, spec, progress)}
+    final |= {"notes": notes_of(store, spec, progress), "causes": causes_of(progress, ended=True)}
     records.write_report(store, first.model_copy(update=final), items, "final")
     head = records.read_report(store, spec.run) or first
     close_run(store, head)
@@ -83,14 +86,9 @@ def _results(store: Store, spec: RunSpec, progress: Progress, candidate: Candida
 
 def _results_of_waves(store: Store, spec: RunSpec, progress: Progress, candidate: Candidates) -> Iterator[ItemResult]:
     """Yield the result of every item: of the last wave that counts, or why the item was never tried."""
-    found: dict[str, ItemResult] = {}
-    for wave in progress.sent:
-        for number in wave.parts:
-            part = records.read_part(store, spec.run, number)
-            for one in part.ended if part else ():
-                # A second attempt that was sent replaces the first result, even if its outcome is unknown.
-                if one.id not in found or found[one.id].outcome.ending is not Ending.DONE or one.outcome.sent:
-                    found[one.id] = one
+    numbers = (number for wave in progress.sent for number in wave.parts)
+    parts = (records.read_part(store, spec.run, number) for number in numbers)
+    found = latest(one for part in parts if part for one in part.ended)
     for run_item in records.all_run_items(store, spec.run):
         rest = run_item.outcome or rest_of(progress, candidate(spec, run_item).cause)
         yield found.get(run_item.id) or ItemResult(

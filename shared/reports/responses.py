@@ -1,24 +1,50 @@
 """From a finished run to its HTTP response."""
 
 from collections import Counter
-from collections.abc import Mapping
+from datetime import datetime
+from math import ceil
 
+from pydantic import Field
+
+from shared.core import clock
+from shared.core.model import Plain
 from shared.core.outcome import Ending, Outcome
 from shared.core.response import Response, to_json
 from shared.execution.bulk_calls import calls_of
-from shared.reports.view import RETRY_AFTER, overall_outcome, run_json, with_page
+from shared.reports.view import overall_outcome, run_json, with_page
 from shared.runs import records
 from shared.runs.records import ItemResult
-from shared.runs.report import Item, Run, State
+from shared.runs.report import Counts, Item, Links, Run, State, Wait
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 
+_SOON, _LATE = 2, 60
+"""The shortest and the longest `Retry-After`, in seconds."""
 
-def accepted(spec: RunSpec, state: State, headers: Mapping[str, str] | None = None) -> Response:
-    """Return 202 with the location of the result."""
-    content = {"run": spec.run, "state": state, "links": spec.links().model_dump()}
-    fixed = {"Location": spec.location, "Retry-After": str(RETRY_AFTER), "Nightshift-Run": spec.run}
-    return Response(202, to_json(content), headers={**fixed, **(headers or {})})
+
+class Accepted(Plain):
+    """The body of 202: a run that has no response yet."""
+
+    run: str = Field(description="The id of the run.")
+    state: State
+    counts: Counts
+    waits: Wait | None = Field(description="What it waits for, and until when; null while it works.")
+    links: Links
+
+
+def accepted(spec: RunSpec, head: Run) -> Response:
+    """Return 202 with the state of a run, the location of its result, and when to ask for it."""
+    content = Accepted(run=spec.run, state=head.state, counts=head.counts, waits=head.waits, links=spec.links())
+    after = retry_after(spec.created, head.waits, clock.now())
+    headers = {"Location": spec.location, "Retry-After": str(after), "Nightshift-Run": spec.run}
+    return Response(202, content.model_dump_json().encode(), headers=headers)
+
+
+def retry_after(created: datetime, waits: Wait | None, now: datetime) -> int:
+    """Return in how many seconds to ask for a result: when the run goes on, or after a tenth of its age."""
+    age = (now - created).total_seconds()
+    seconds = (waits.until - now).total_seconds() if waits and waits.until else age * 0.1
+    return ceil(min(max(seconds, _SOON), _LATE))
 
 
 def response(store: Store, spec: RunSpec, head: Run, ended: list[ItemResult], items: list[Item]) -> Response:

@@ -1,27 +1,32 @@
 """A run as callers see it: its state, its pages, and the recovery of its items as it is known now."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.core import clock
 from shared.core.outcome import Ending, RecoveryResult
 from shared.policy import switches
+from shared.recovery.causes import causes_of, wait_of, watch_of
 from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
-from shared.runs import listing, records
-from shared.runs.report import Counts, Item, Note, Run, State, recoveries
+from shared.reports.live import SoFar
+from shared.runs import listing, pauses, records
+from shared.runs.records import ItemResult
+from shared.runs.report import Counts, Item, Note, Run, State, Wait, recoveries
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 
-RETRY_AFTER = 5
-"""The `Retry-After` of 202, in seconds."""
-
 
 def present(store: Store, head: Run) -> Run:
-    """Return a run; while it is watched, its counts show the recovery that is known now."""
+    """Return a run; while it is watched, with the recovery that is known now, and with what it waits for."""
     if head.state is not State.WATCHING:
         return head
-    known = recoveries(one.recovery for one in read_progress(store, head.id)[0].known().values())
-    return head.model_copy(update={"counts": head.counts.model_copy(update={"recovery": known})})
+    progress, _ = read_progress(store, head.id)
+    known = recoveries(one.recovery for one in progress.known().values())
+    counts = head.counts.model_copy(update={"recovery": known})
+    causes = causes_of(progress, ended=True)
+    return head.model_copy(update={"counts": counts, "waits": watch_of(progress), "causes": causes})
 
 
 def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
@@ -30,14 +35,37 @@ def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
     return (with_recovery(item, known.get(item.id)) for item in items)
 
 
-def under_way(store: Store, spec: RunSpec, state: State, how: switches.How | None = None) -> Run:
-    """Return a run that has no report yet; `how` is how it ended, unless a note says so already."""
-    progress, _ = read_progress(store, spec.run)
-    known = recoveries(one.became.recovery for one in progress.watched.values())
-    notes = notes_of(store, spec, progress)
+def under_way(
+    store: Store, spec: RunSpec, progress: Progress, phase: tuple[State, switches.How | None], known: SoFar
+) -> tuple[Run, list[Item]]:
+    """Return a run that has no report yet, and those of its items that have an outcome.
+
+    Args:
+        store: The store.
+        spec: The spec of the run.
+        progress: Its waves, and the recovery of its items.
+        phase: Its state, and how it ended if its orchestrator did not end it.
+        known: What is known of its items.
+    """
+    state, how = phase
+    items = [_item_so_far(spec, one, progress.known().get(one.id)) for one in known.results]
+    notes = [*known.notes, *notes_of(store, spec, progress)]
     if how and not halt_notes(store, spec.run):
         notes.append(Note(at=clock.now(), text=switches.why(how)))
-    return run_of(spec, state, notes=notes, counts=Counts(recovery=known))
+    more = {"notes": notes, "counts": Counts.of(items, known.count), "causes": causes_of(progress, ended=False)}
+    return run_of(spec, state, waits=_waits(store, spec, state, progress), **more), items
+
+
+def _item_so_far(spec: RunSpec, one: ItemResult, became: RecoveryResult | None) -> Item:
+    watched = spec.is_careful or spec.follow_up > timedelta()
+    shown = became or (RecoveryResult() if watched else None)
+    return Item.of(one.id, one.outcome, dict(one.about), one.episode, shown)
+
+
+def _waits(store: Store, spec: RunSpec, state: State, progress: Progress) -> Wait | None:
+    if state is State.WAITING:
+        return pauses.current(store, spec.run)
+    return wait_of(progress) if state is State.RUNNING else None
 
 
 def run_of(spec: RunSpec, state: State, **more: object) -> Run:
@@ -96,6 +124,18 @@ def overall_outcome(head: Run) -> str:
     return "partial" if good else "failed"
 
 
-def filtered(items: Iterable[Item], outcome: str | None, recovery: str | None) -> Iterator[Item]:
-    """Yield the items with this outcome and this recovery; None stands for any."""
-    return (item for item in items if outcome in (None, item.outcome) and recovery in (None, item.recovery))
+@dataclass(frozen=True)
+class ItemFilter:
+    """The items that a caller asks for; None stands for any."""
+
+    outcome: str | None = None
+    recovery: str | None = None
+    cause: str | None = None
+    """The item's `about.cause`, or its `about.job` where the system tells no cause."""
+    item: str | None = None
+
+    def lists(self, one: Item) -> bool:
+        """Return whether an item is one of these."""
+        cause = one.about.cause or one.about.job
+        wanted = ((self.outcome, one.outcome), (self.recovery, one.recovery), (self.cause, cause), (self.item, one.id))
+        return all(value in (None, found) for value, found in wanted)

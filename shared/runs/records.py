@@ -4,6 +4,7 @@
     runs/{run}/{items}/{page}     the items: up to 1,000 per page
     runs/{run}/selection          the selection by which the run finds its items, if they are not named
     runs/{run}/waiting            why the run waits to list its items (`listing.py`)
+    runs/{run}/pause              what a part of the run waits for (`pauses.py`)
     runs/{run}/manifest           the manifest: the name of the item pages, and the number of items
     runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk_calls.py`)
     runs/{run}/outcomes/{part}    the results of the items of a part
@@ -20,8 +21,8 @@
     index/{day}/{name}            the run in the list of runs (`index.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress`, `waiting`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists the
-records of a batch.
+`progress`, `waiting`, `pause`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists
+the records of a batch.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ from shared.core.response import Response
 from shared.runs import index
 from shared.runs.report import Item, Note, Run
 from shared.runs.spec import RunSpec
-from shared.storage.base import Store
+from shared.storage.base import Store, keys
 
 ReportName = Literal["report", "final"]
 
@@ -311,6 +312,11 @@ def read_part(store: Store, run: str, part: int) -> PartResult | None:
     """Return the results of a part; None until all its items have ended."""
     found = store.read(f"runs/{run}/outcomes/{part}")
     return PartResult.read(found.data) if found else None
+
+
+def ended_parts(store: Store, run: str) -> set[int]:
+    """Return the numbers of the parts whose items have all ended."""
+    return {int(key.rpartition("/")[2]) for key in keys(store, f"runs/{run}/outcomes/")}
 
 
 def write_part(store: Store, run: str, part: int, ended: PartResult) -> None:

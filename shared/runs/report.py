@@ -112,17 +112,21 @@ class Item(Plain):
 
 
 class Counts(Plain):
-    """Number of items by outcome and by recovery, zeros included."""
+    """Number of items by outcome and by recovery, zeros included; of the whole run, whatever page is shown."""
 
+    items: int = Field(default=0, description="All items; 0 until the run has found them.")
+    open: int = Field(default=0, description="The items that have no outcome yet.")
     outcome: dict[Ending, int] = Field(default=dict.fromkeys(Ending, 0))
     recovery: dict[Recovery, int] = Field(default=dict.fromkeys(Recovery, 0))
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> "Counts":
-        """Count the items."""
+    def of(cls, items: Iterable[Item], count: int | None = None) -> "Counts":
+        """Count the items that have an outcome; `count` is the number of all, if some have none."""
         listed = list(items)
         outcomes = _counted(Ending, (item.outcome for item in listed))
-        return cls(outcome=outcomes, recovery=recoveries(one.recovery for one in listed))
+        whole = len(listed) if count is None else count
+        known = recoveries(one.recovery for one in listed)
+        return cls(items=whole, open=max(whole - len(listed), 0), outcome=outcomes, recovery=known)
 
 
 def recoveries(found: Iterable[Recovery | None]) -> dict[Recovery, int]:
@@ -140,6 +144,43 @@ class Note(Plain):
     at: datetime
     cause: str | None = Field(default=None, description="The cause that it is about, if items have different ones.")
     text: str
+
+
+class Wait(Plain):
+    """What a run waits for."""
+
+    reason: str
+    until: datetime | None = Field(default=None, description="When it goes on, or looks again; null if unknown.")
+
+
+class CauseStatus(StrEnum):
+    """What careful waves do with a cause."""
+
+    TO_COME = "to_come"
+    """No item of it was tried yet."""
+    WATCHED = "watched"
+    """The items of its last wave are watched."""
+    GOING_ON = "going_on"
+    """Its last wave has recovered; the next one follows."""
+    STOPPED = "stopped"
+    """Its items failed again; one item at a time probes it."""
+    ENDED = "ended"
+    """No more of its items are tried."""
+
+
+class Cause(Plain):
+    """A cause of failures, and how far careful waves have come with it."""
+
+    cause: str | None = Field(description="The cause; null where the system tells none.")
+    status: CauseStatus
+    waves: int = Field(description="Number of waves that tried items of it.")
+    tried: int = Field(description="Number of its items that were tried.")
+    recovered: int
+    failedAgain: int  # noqa: N815 - as callers see it
+    left: int = Field(description="Number of its items that were not tried.")
+    nextProbe: datetime | None = Field(  # noqa: N815 - as callers see it
+        default=None, description="When the next item probes a stopped cause."
+    )
 
 
 class Links(Plain):
@@ -177,6 +218,8 @@ class Run(Stored):
     parent: str | None = Field(default=None, description="The run that it retries or checks.")
     waves: str = Field(default="all", description="How many items are sent at once: `careful` or `all`.")
     counts: Counts = Counts()
+    waits: Wait | None = Field(default=None, description="What it waits for, and until when; null while it works.")
+    causes: list[Cause] = Field(default=[], description="The causes of the failures, if waves are careful.")
     notes: list[Note] = Field(default=[], description="What happened, such as when and why careful waves stopped.")
     items: list[Item] = Field(default=[])
     created: datetime

@@ -1,0 +1,48 @@
+"""What a run waits for, and until when: `runs/{run}/pause`, the last pause of one of its parts.
+
+It is written when a part has to wait, and counts until its time is over.
+"""
+
+import contextlib
+from datetime import datetime, timedelta
+
+from shared.core import clock
+from shared.core.model import Stored
+from shared.core.problems import Changed, Exists
+from shared.runs.report import Wait
+from shared.storage.base import Store
+
+_SHORTEST = 1.0
+"""A shorter pause, in seconds, is not worth a record."""
+
+
+class Pause(Stored):
+    """A part of a run waits: why, and until when."""
+
+    reason: str
+    until: datetime
+
+
+def write(store: Store, run: str, seconds: float, reason: str) -> None:
+    """Record that a part of a run waits; of several pauses, the one that ends last counts."""
+    pause = Pause(reason=reason, until=clock.now() + timedelta(seconds=seconds))
+    if not reason or seconds < _SHORTEST:
+        return
+    found = store.read(_key(run))
+    # Another part may write at the same moment: either pause will do.
+    with contextlib.suppress(Exists, Changed):
+        if found is None:
+            store.create(_key(run), pause.data())
+        elif Pause.read(found.data).until < pause.until:
+            store.replace(_key(run), pause.data(), found.etag)
+
+
+def current(store: Store, run: str) -> Wait | None:
+    """Return what a run waits for now; None if no part of it waits."""
+    found = store.read(_key(run))
+    pause = Pause.read(found.data) if found else None
+    return Wait(reason=pause.reason, until=pause.until) if pause and clock.now() < pause.until else None
+
+
+def _key(run: str) -> str:
+    return f"runs/{run}/pause"

@@ -1,0 +1,19 @@
+"""Many calls of the store, some of them in parallel: each takes a round trip."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+_FEW = 4
+_THREADS = 16
+
+
+def each[Thing, Result](do: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
+    """Call `do` for each thing, and return the results in the same order."""
+    listed = list(things)
+    return list(map(do, listed) if len(listed) <= _FEW else _threads().map(do, listed))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
