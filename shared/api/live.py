@@ -28,15 +28,20 @@ async def read_run(store: Store, spec: RunSpec, engine: Engine) -> tuple[Run, It
         # The run may have ended since the first read.
         head = await asyncio.to_thread(records.read_report, store, spec.run)
         if head is None:
-            return await asyncio.to_thread(under_way, store, spec, found)
+            return await asyncio.to_thread(_under_way, store, spec, found)
     return await asyncio.to_thread(_reported, store, head)
 
 
-def under_way(store: Store, spec: RunSpec, found: OpenRunState) -> tuple[Run, list[Item]]:
-    """Return a run that has no report yet, and those of its items that have an outcome."""
+def under_way(store: Store, spec: RunSpec, found: OpenRunState) -> Run:
+    """Return a run that has no report yet."""
+    return _under_way(store, spec, found)[0]
+
+
+def _under_way(store: Store, spec: RunSpec, found: OpenRunState) -> tuple[Run, Iterable[Item]]:
     progress, _ = read_progress(store, spec.run)
     known = operations_so_far(store, spec) if spec.is_batch else items_so_far(store, spec, progress)
-    return view.under_way(store, spec, progress, (found.state, found.how), known)
+    head = view.under_way(store, spec, progress, (found.state, found.how), known)
+    return head, view.items_under_way(spec, progress, known.results)
 
 
 def _reported(store: Store, head: Run) -> tuple[Run, Iterable[Item]]:

@@ -174,7 +174,7 @@ async def _read_run(run_id: str, engine: Engine) -> Run:
         return await asyncio.to_thread(view.present, store, head)
     spec = await asyncio.to_thread(records.read_spec, store, run_id)
     found = OpenRunState(await engine.phase(spec.run))
-    return (await asyncio.to_thread(live.under_way, store, spec, found))[0]
+    return await asyncio.to_thread(live.under_way, store, spec, found)
 
 
 def _listed(one: Run, base: str) -> Run:

@@ -100,7 +100,7 @@ async def _wait_for_response(engine: Engine, spec: RunSpec, seconds: float) -> R
 
 
 def _accepted(store: Store, spec: RunSpec, found: OpenRunState) -> Response:
-    return responses.accepted(spec, live.under_way(store, spec, found)[0])
+    return responses.accepted(spec, live.under_way(store, spec, found))
 
 
 def pause(waited: float) -> float:

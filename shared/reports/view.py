@@ -37,8 +37,8 @@ def shown(store: Store, head: Run, items: Iterable[Item]) -> Iterator[Item]:
 
 def under_way(
     store: Store, spec: RunSpec, progress: Progress, phase: tuple[State, switches.How | None], known: SoFar
-) -> tuple[Run, list[Item]]:
-    """Return a run that has no report yet, and those of its items that have an outcome.
+) -> Run:
+    """Return a run that has no report yet.
 
     Args:
         store: The store.
@@ -48,18 +48,20 @@ def under_way(
         known: What is known of its items.
     """
     state, how = phase
-    items = [_item_so_far(spec, one, progress.known().get(one.id)) for one in known.results]
+    recovery = recoveries(one.recovery for one in progress.known().values())
+    counts = Counts.so_far((one.outcome.ending for one in known.results), recovery, known.count)
     notes = [*known.notes, *notes_of(store, spec, progress)]
     if how and not halt_notes(store, spec.run):
         notes.append(Note(at=clock.now(), text=switches.why(how)))
-    more = {"notes": notes, "counts": Counts.of(items, known.count), "causes": causes_of(progress, ended=False)}
-    return run_of(spec, state, waits=_waits(store, spec, state, progress), **more), items
+    more = {"notes": notes, "counts": counts, "causes": causes_of(progress, ended=False)}
+    return run_of(spec, state, waits=_waits(store, spec, state, progress), **more)
 
 
-def _item_so_far(spec: RunSpec, one: ItemResult, became: RecoveryResult | None) -> Item:
+def items_under_way(spec: RunSpec, progress: Progress, results: Iterable[ItemResult]) -> Iterator[Item]:
+    """Yield the items of a run that has no report yet, as far as they have an outcome."""
     watched = spec.is_careful or spec.follow_up > timedelta()
-    shown = became or (RecoveryResult() if watched else None)
-    return Item.of(one.id, one.outcome, dict(one.about), one.episode, shown)
+    known, rest = progress.known(), RecoveryResult() if watched else None
+    return (Item.of(one.id, one.outcome, dict(one.about), one.episode, known.get(one.id, rest)) for one in results)
 
 
 def _waits(store: Store, spec: RunSpec, state: State, progress: Progress) -> Wait | None:

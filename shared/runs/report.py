@@ -120,13 +120,17 @@ class Counts(Plain):
     recovery: dict[Recovery, int] = Field(default=dict.fromkeys(Recovery, 0))
 
     @classmethod
-    def of(cls, items: Iterable[Item], count: int | None = None) -> "Counts":
-        """Count the items that have an outcome; `count` is the number of all, if some have none."""
+    def of(cls, items: Iterable[Item]) -> "Counts":
+        """Count the items of a run whose items have all ended."""
         listed = list(items)
         outcomes = _counted(Ending, (item.outcome for item in listed))
-        whole = len(listed) if count is None else count
-        known = recoveries(one.recovery for one in listed)
-        return cls(items=whole, open=max(whole - len(listed), 0), outcome=outcomes, recovery=known)
+        return cls(items=len(listed), outcome=outcomes, recovery=recoveries(one.recovery for one in listed))
+
+    @classmethod
+    def so_far(cls, endings: Iterable[Ending], recovery: Mapping[Recovery, int], count: int) -> "Counts":
+        """Count the items of a run at work: the outcomes that are known, and the number of all items."""
+        outcomes = _counted(Ending, endings)
+        return cls(items=count, open=count - sum(outcomes.values()), outcome=outcomes, recovery=dict(recovery))
 
 
 def recoveries(found: Iterable[Recovery | None]) -> dict[Recovery, int]:

@@ -6,7 +6,6 @@ never on the method alone.
 """
 
 import json
-import ssl
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,14 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    SSLError,
-)
+from urllib3.exceptions import HTTPError
 
 from shared.core import clock, log
 from shared.core.durations import longest_call
@@ -47,6 +39,7 @@ from shared.transport import deadline
 from shared.transport.bulkhead import Bulkhead
 from shared.transport.content import TooLargeError, TooSlowError, read_content
 from shared.transport.credentials import auth_for
+from shared.transport.lost_calls import never_sent, root_name
 from shared.transport.retries import READ, WRITE, Repeats, RetryPolicy, longest_request, retry_state
 from shared.transport.session import USER_AGENT, new_session
 from shared.transport.tenants import Tenant
@@ -296,9 +289,9 @@ class Connection:
 
     def _problem(self, error: Exception) -> TargetUnreachable | NoAnswer:
         """Distinguish a call that was not sent from one that may have arrived, without the text of the library."""
-        if _never_sent(error):
-            return TargetUnreachable(f"Target {self.target.name} can't be reached ({_root_name(error)}).")
-        return NoAnswer(f"Target {self.target.name} was called, and no response came ({_root_name(error)}).")
+        if never_sent(error):
+            return TargetUnreachable(f"Target {self.target.name} can't be reached ({root_name(error)}).")
+        return NoAnswer(f"Target {self.target.name} was called, and no response came ({root_name(error)}).")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -311,23 +304,6 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     if "@" in parts.netloc or "\\" in url:
         return "", None, None
     return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _never_sent(error: Exception) -> bool:
-    reason = _reason(error)
-    if isinstance(reason, SSLError):
-        # Only a refused certificate surely precedes the request; TLS may also fail while the response is read.
-        return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in reason.args)
-    return isinstance(reason, ConnectTimeoutError | NewConnectionError | NameResolutionError)
-
-
-def _reason(error: Exception) -> BaseException:
-    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
-    return cause.reason or cause if isinstance(cause, MaxRetryError) else cause
-
-
-def _root_name(error: Exception) -> str:
-    return type(_reason(error)).__name__
 
 
 @cache
