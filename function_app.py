@@ -11,6 +11,8 @@ from shared.api.cancel import cancel_run
 from shared.api.check import check_run
 from shared.api.events import EVENT_PARAMETERS, receive_events
 from shared.api.failures import FAILURES_PARAMETERS, list_failures
+from shared.api.needs_look import look_for_needs
+from shared.api.needs_person import NEEDS_PARAMETERS, acknowledge_need, list_needs
 from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
 from shared.api.retry import retry_run
 from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
@@ -236,8 +238,9 @@ async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsCli
 @app.timer_trigger("timer", "45 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Start runs that were recorded but never started, and close runs whose orchestrator is gone."""
+    """Start runs that never began, close those whose orchestrator is gone, and see whether a night did not begin."""
     await check_open_runs(Engine(client))
+    await look_for_needs()
 
 
 @app.route("runs", methods=GET, auth_level=FUNCTION)
@@ -297,8 +300,20 @@ async def failures(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("systems", methods=GET, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def systems(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Show the state of each target, the stop switches, the notices for people, and the number of open runs."""
+    """Show the state of each target, the stop switches, how many things need a person, and how many runs are open."""
     return await serve(req, "systems", lambda call: get_systems(call, Engine(client)))
+
+
+@app.route("needs-person", methods=GET, auth_level=FUNCTION)
+async def needs_person(req: func.HttpRequest) -> func.HttpResponse:
+    """List what needs a person now, the most urgent first, each with what to do next."""
+    return await serve(req, "needs_person", list_needs, NEEDS_PARAMETERS)
+
+
+@app.route("needs-person/{id}/acknowledge", methods=POST, auth_level=FUNCTION)
+async def acknowledge(req: func.HttpRequest) -> func.HttpResponse:
+    """Acknowledge something that needs a person, with a reason; it is listed again once it happens again."""
+    return await serve(req, "acknowledge", acknowledge_need)
 
 
 @app.route("policy", methods=GET, auth_level=FUNCTION)

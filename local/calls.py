@@ -10,7 +10,7 @@ from local.host.host import Host
 # What a call of a function holds beside its route. A function that is not named here is told without a body.
 _REASON = '{"reason": "Trying it out"}'
 _BODIES = {
-    **dict.fromkeys(("sweep", "apply", "retry", "check", "cancel", "stop", "resume"), _REASON),
+    **dict.fromkeys(("sweep", "apply", "retry", "check", "cancel", "stop", "resume", "acknowledge"), _REASON),
     "set_retries": '{"retries": 1, "jobIds": ["aJob", "secondJob"]}',
     "batch": '{"requests": [{"id": "1", "method": "GET", "url": "companies"}]}',
     "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
@@ -27,6 +27,7 @@ _VARIABLES = {"id": "run"}
 _ROUTES = {
     "business-central/{*root}": "business-central/api/v2.0/%24batch",
     "camunda/batch/{id}": "camunda/batch/{batch}",
+    "needs-person/{id}/acknowledge": "needs-person/{need}/acknowledge",
     "opendatadsl/batch/{*release}": "opendatadsl/batch/v1",
     "opendatadsl/batch/v1/{id}": "opendatadsl/batch/v1/{summary}",
     "opendatadsl/process-exec/{*release}": "opendatadsl/process-exec/v1",

@@ -46,6 +46,12 @@ def _run(caller: Caller) -> None:
     caller.known["planned"] = next(str(item["id"]) for item in plan["items"] if item["outcome"] == "planned")
 
 
+def _needs_person(caller: Caller) -> None:
+    """List what needs a person: the plan is among it, and is the next to be acknowledged."""
+    found = caller.call("needs_person").json()["value"]
+    caller.known["need"] = next(str(need["id"]) for need in found if need["run"] == caller.known["run"])
+
+
 def _apply(caller: Caller) -> None:
     """Apply one item of the plan at once; in careful waves it would answer when the job has ended."""
     caller.call("apply", body={"reason": "Trying it out", "only": [caller.known["planned"]], "waves": "all"})
@@ -107,6 +113,8 @@ STEPS: Mapping[str, Callable[[Caller], None]] = {
     **_plainly("process_executions", "process_execution"),
     "sweep": _sweep,
     "run": _run,
+    "needs_person": _needs_person,
+    **_plainly("acknowledge"),
     "apply": _apply,
     **_plainly("run_result", "runs"),
     "check": _check,

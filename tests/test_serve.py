@@ -294,7 +294,12 @@ def _paste_the_lines_of_runs(pasted: Pasted) -> None:
     links = told["links"]
     assert isinstance(links, dict)
     pasted.paste("run_result", RUN=plan, TICKET=links["result"].partition("ticket=")[2])
-    pasted.paste("check", RUN=_unknown(pasted.served))
+    lost = _unknown(pasted.served)
+    needs = pasted.paste("needs_person")["value"]
+    assert isinstance(needs, list)
+    (need,) = [str(one["id"]) for one in needs if one["run"] == lost]
+    pasted.paste("acknowledge", NEED=need)
+    pasted.paste("check", RUN=lost)
     pasted.paste("stop")
     sleep(HOLDS)
     two = f"{pasted.served.failed()}, {pasted.served.failed()}"

@@ -73,10 +73,10 @@ var always = {
     window: 'PT15M'
   }
   'needs-person': {
-    text: 'Something needs a person: `GET systems` lists it under needsPerson, with what to do.'
+    text: 'Something needs a person: `GET needs-person` lists it, with what to do next.'
     severity: 2
     query: loadTextContent('../queries/needs-person.kql')
-    columns: ['notice', 'target']
+    columns: ['need', 'target']
     every: 'PT15M'
     window: 'PT15M'
   }

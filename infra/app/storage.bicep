@@ -120,7 +120,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
               filters: {
                 blobTypes: ['blockBlob']
                 // Not claims/, control/, keys/ and sweeps/: they remember what must not be done again.
-                prefixMatch: map(['events', 'index', 'notices', 'runs', 'sent'], one => '${recordContainer}/${one}/')
+                prefixMatch: map(['events', 'index', 'needs', 'runs', 'sent'], one => '${recordContainer}/${one}/')
               }
               actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: recordDays } } }
             }

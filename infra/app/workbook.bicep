@@ -26,7 +26,7 @@ var parts part[] = [
   }
   {
     title: 'What needed a person'
-    query: loadTextContent('../queries/notices.kql')
+    query: loadTextContent('../queries/needs.kql')
     visualization: 'table'
   }
   {

@@ -14,7 +14,7 @@ from shared.fanout.recheck import recheck_operations
 from shared.recovery.recheck import recheck_items
 from shared.reports import finish, view
 from shared.reports.run_log import log_answered
-from shared.runs import creation, records
+from shared.runs import creation, records, settled
 from shared.runs.report import Item, Run
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
@@ -72,6 +72,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
         shown = recheck_operations(store, former, unknown, body.settleBy)
     else:
         shown = recheck_items(store, former, unknown)
+    settled.settle_items(store, former.run, {one: outcome.ending for one, outcome in shown.items()})
     items = [Item.of(item.id, shown[item.id], item.about.texts, item.episode) for item in unknown]
     records.write_spec(store, spec, [])
     head = finish.report_of(store, spec, items)

@@ -22,7 +22,7 @@ from shared.durable.engine import Engine
 from shared.runs import creation
 from shared.runs.claims import Claim
 from shared.runs.creation import StartedRun
-from shared.runs.notices import Notice, is_raised, raise_notice
+from shared.runs.needs import raising
 from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.systems.contract import Event, Handshake
@@ -115,10 +115,8 @@ def _is_storm(store: Store, settings: Settings, target: Target, event: Event) ->
     if before >= settings.storm_limit:
         store.delete(own)
         text = f"More than {settings.storm_limit} events arrived within 10 minutes; the rest is left to the next sweep."
-        notice = Notice(kind="event-storm", target=target.name, text=text, at=now)
-        # A storm that goes on from the previous 10 minutes has its notice already.
-        if not is_raised(store, target.name, "event-storm", f"{_window_start(now) - _STORM}"):
-            raise_notice(store, notice, f"{_window_start(now)}")
+        begun = _window_start(now)
+        raising.event_storm(store, target.name, target.system, text, begun, begun - _STORM)
         return True
     return False
 

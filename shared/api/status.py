@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+from shared.api.needs_look import needs_now
 from shared.api.paging import PAGE
 from shared.core.problems import AccessDenied, CredentialsRefused, ItemProblem, NotReady
 from shared.core.response import Response, to_json
@@ -13,7 +14,8 @@ from shared.core.targets import Target, app_targets
 from shared.durable import open_runs
 from shared.durable.engine import Engine
 from shared.policy import switches
-from shared.runs import notices, records
+from shared.runs import records
+from shared.runs.needs import raising
 from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.systems.contract import SystemDefinition
@@ -28,20 +30,20 @@ _HEALTHY = 4.0
 
 
 async def get_systems(_: Call, engine: Engine) -> Response:
-    """Return the state of each target, the stop switches, the notices, and the number of open runs."""
+    """Return the state of each target, the stop switches, how many things need a person, and how many runs are open."""
     stops = await asyncio.to_thread(switches.stops, app_store())
-    raised = await asyncio.to_thread(lambda: list(notices.current(app_store())))
     targets = app_targets()
     with ThreadPoolExecutor(max_workers=8) as threads:
         loop = asyncio.get_running_loop()
         on = await asyncio.gather(*(loop.run_in_executor(threads, _probed, target) for target in targets.on))
     off = [_entry(name, None, "off", reason, _OFF) for name, reason in targets.off.items()]
+    needs = await asyncio.to_thread(needs_now, app_store())
     return Response.of(
         200,
         {
             "systems": [*on, *off],
             "stopped": stops.content(),
-            "needsPerson": [one.model_dump(mode="json", exclude={"v"}) for one in raised],
+            "needsPerson": sum(need.acknowledged is None for need in needs),
             "openRuns": await _open_runs(engine),
         },
     )
@@ -92,8 +94,10 @@ def _probed(target: Target) -> dict[str, Any]:
         connected = connection(target)
         definition.probe(connected)
     except ItemProblem as problem:
+        raising.probed(app_store(), target.name, target.system, problem)
         state = _STATES.get(type(problem), "not reachable")
         return _entry(target.name, target.system, state, problem.detail, problem.next_step)
+    raising.probed(app_store(), target.name, target.system, None)
     return {**_entry(target.name, target.system, "ok"), "limits": _limits(definition, connected)}
 
 

@@ -76,7 +76,7 @@ def _due_targets(settings: Settings, system: System) -> Iterator[tuple[Target, N
 
 def _retries(store: Store, settings: Settings, function: str, target: Target, night: Night) -> list[StartedRun]:
     """Record the retries of a target's night, unless an earlier tick did."""
-    done, started = f"keys/night-{function}-{target.name}-{night.name}", []
+    done, started = creation.night_key(function, target.name, night), []
     if store.read(done):
         return []
     for former in _last_batches(store, target, night):

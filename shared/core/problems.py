@@ -12,6 +12,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- HeaderNotValid       400  send a header that can be read
     |   |-- UnknownTarget        404  name a target from the settings
     |   |-- UnknownRun           404  check the run's id and ticket
+    |   |-- UnknownNeed          404  list what needs a person now
     |   |-- NotAPlan             409  apply a plan: a run that a dry run or a sweep returned
     |   |-- IsAPlan              409  apply it; a plan is not retried
     |   |-- RunOpen              409  wait until the run ends, or cancel it
@@ -212,6 +213,13 @@ class UnknownRun(Refused):
 
     slug, status, title = "unknown-run", 404, "The run does not exist"
     next_step = "Use the Location as it was returned, or the id in the header Nightshift-Run."
+
+
+class UnknownNeed(Refused):
+    """Nothing with this id needs a person."""
+
+    slug, status, title = "unknown-need", 404, "Nothing with this id needs a person"
+    next_step = "It may be settled: GET needs-person lists what needs a person now, with the ids."
 
 
 class Expired(Refused):

@@ -40,10 +40,14 @@ class Schedule:
 
     def night(self, now: datetime) -> Night | None:
         """Return the window that contains `now`: the one that started last, unless it has ended."""
-        today = now.astimezone(self.zone).date()
-        began = [night for night in self._nights(today) if night.start <= now]
-        last = max(began, key=lambda night: night.start, default=None)
-        return last if last and now < last.end else None
+        last = self.begun(now)
+        return last if now < last.end else None
+
+    def begun(self, now: datetime) -> Night:
+        """Return the window that started last, whether or not it has ended."""
+        began = [night for night in self._nights(now.astimezone(self.zone).date()) if night.start <= now]
+        # Of two days one has begun, wherever the clocks are set forward or back.
+        return max(began, key=lambda night: night.start)
 
     def _nights(self, today: date) -> Iterator[Night]:
         for day in (today - _DAY, today):

@@ -31,6 +31,7 @@ from shared.policy import switches
 from shared.policy.cached_reader import app_reader
 from shared.reports.run_log import log_answered
 from shared.runs import records
+from shared.runs.needs import raising
 from shared.storage.app import app_store
 
 _LEASE = 1800.0
@@ -338,8 +339,11 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
             if isinstance(outcomes, RetryLater):
                 # Tries are numbered without gaps, so a segment that starts again cannot skip a record.
                 begun = batch_records.is_begun(store, spec.run, chunk, number)
+                raising.after_wait(store, spec, outcomes.problem, number)
                 return {**paused(store, spec.run, outcomes), "try": number + begun}
             done = batch_report.write_chunk(store, spec, chunk, outcomes)
+    if done:
+        raising.after_part(store, app_reader().read, spec, chunk, done)
     ended = done.ended if done else []
     stops = batch is not None and batch.in_order and any(one.outcome.ending is not Ending.DONE for one in ended)
     counts = Counter(str(one.outcome.ending) for one in ended)
@@ -355,6 +359,7 @@ def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     cancelled = bool(work["cancelled"]) or switches.is_cancelled(store, spec.run)
     head = batch_report.finish(store, spec, retention(), batch_report.stopped_rest(spec, cancelled=cancelled))
+    raising.after_answer(store, spec, head)
     return {"outcome": log_answered(spec, head)}
 
 

@@ -1,9 +1,9 @@
 """Close runs that their orchestrator cannot end: it broke, or somebody ended it in the engine.
 
 Nothing more is sent: claims that are not marked as sent are closed, and the senders of a batch read that the run is
-halted. Calls that may be in progress are waited for. Then each item gets the outcome that is known, and the run its
-report, its response and a notice. All of this may be done twice, and at the same time as activities that are still
-running: each record is created once, and each claim is changed by compare-and-set.
+halted. Calls that may be in progress are waited for. Then each item gets the outcome that is known, the run gets its
+report and its response, and a person is told. All of this may be done twice, and at the same time as activities that
+are still running: each record is created once, and each claim is changed by compare-and-set.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,8 +26,9 @@ from shared.policy.switches import Halt, How
 from shared.recovery import bindings, watch
 from shared.reports import finish
 from shared.reports.run_log import log_answered
-from shared.runs import notices, records
+from shared.runs import records
 from shared.runs.claims import tidy
+from shared.runs.needs import raising
 from shared.runs.report import Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -53,16 +54,15 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
         log_answered(spec, head)
     if head.state is State.WATCHING:
         head = finish.finish_recovery(store, spec)
-    notices.of_closed(store, spec, head, switches.why(halt.how or how))
+    raising.after_close(store, spec, head, switches.why(halt.how or how))
     log.warning("run-closed", run=spec.run, target=spec.target, function=spec.function, how=halt.how)
     return head
 
 
 def after_response(store: Store, spec: RunSpec, head: Run) -> None:
-    """Update what follows from a response: how far a night looked, the notices, and old claims after a night."""
+    """Update what follows from a response: how far a night looked, what needs a person, old claims after a night."""
     bookmarks.remember_sweep(store, spec)
-    notices.of_run(store, spec, head)
-    notices.of_deleted(store, spec)
+    raising.after_answer(store, spec, head)
     if spec.is_night:
         tidy(store, spec.target)
 

@@ -29,7 +29,8 @@ from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.reports import finish
 from shared.reports.run_log import log_answered, log_ended
-from shared.runs import notices, pauses, records
+from shared.runs import pauses, records
+from shared.runs.needs import raising
 from shared.runs.report import State
 from shared.storage.app import app_store
 from shared.storage.base import Store
@@ -193,9 +194,12 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
     records.mark_begun(store, spec.run)
-    found = discovery.discover(store, spec, int(work["tries"]), cancelled=bool(work["cancelled"]))
+    tries = int(work["tries"])
+    found = discovery.discover(store, spec, tries, cancelled=bool(work["cancelled"]))
     if isinstance(found, RetryLater):
+        raising.after_wait(store, spec, found.problem, tries)
         return paused(store, spec.run, found)
+    raising.after_list(store, spec)
     number = 0 if spec.is_decided else len(records.parts_in(spec, found))
     careful = {"careful": True} if spec.is_careful else {}
     return {"items": found.items, "parts": number, "parallel": min(spec.max_parallel, share()), **careful}
@@ -206,10 +210,12 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Execute one part of a run; returns `wait` (seconds) to be called again."""
     context = _context(str(work["run"]), cancelled=bool(work["cancelled"]), wave=work.get("wave"))
-    part = parts.execute(context, str(work["items"]), int(work["part"]), int(work["tries"]))
+    spec, number, tries = context.spec, int(work["part"]), int(work["tries"])
+    part = parts.execute(context, str(work["items"]), number, tries)
     if isinstance(part, RetryLater):
-        return paused(context.store, context.spec.run, part)
-    spec = context.spec
+        raising.after_wait(context.store, spec, part.problem, tries)
+        return paused(context.store, spec.run, part)
+    raising.after_part(context.store, context.watch.read, spec, number, part)
     for one in part.ended:
         log.info("item-ended", run=spec.run, target=spec.target, item=one.id, outcome=one.outcome.ending)
     return {"ended": len(part.ended)}
@@ -247,7 +253,6 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
     head = finish.finish_recovery(store, spec)
-    notices.of_sendings(store, spec, read_progress(store, spec.run)[0].sendings)
     return {"recovery": log_ended(spec, head)}
 
 

@@ -32,11 +32,13 @@ class RetryLater:
         seconds: How long to wait.
         alone: Only this item waits, because its sender is still working or is gone; other items continue.
         reason: What it waits for, for people; empty for a pause that is over at once.
+        problem: Why, if the system can't be used or is throttling.
     """
 
     seconds: float
     alone: bool = False
     reason: str = field(default="", compare=False)
+    problem: ItemProblem | None = field(default=None, compare=False)
 
 
 def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLater | None:
@@ -53,7 +55,7 @@ def retry_later(problem: ItemProblem, give_up: datetime, tries: int) -> RetryLat
         return None
     growing = min(_FIRST_RETRY * 2.0 ** min(tries, 10), _LONGEST_RETRY)
     seconds = max(float(problem.members.get("retryAfter", 0)), growing)
-    return _unless_late(RetryLater(seconds, reason=problem.detail), give_up)
+    return _unless_late(RetryLater(seconds, reason=problem.detail, problem=problem), give_up)
 
 
 def retry_throttled(retry_after: float, give_up: datetime, stuck: int) -> RetryLater | None:

@@ -89,6 +89,8 @@ class Try(Stored):
     """Seconds to wait before the next try."""
     reason: str = ""
     """What it waits for, for people."""
+    problem: str | None = None
+    """The slug of the problem for which it waits, if the system can't be used or is throttling."""
     most: int | None = None
     """The most operations of the next tries, after one that timed out."""
     halved: int | None = None

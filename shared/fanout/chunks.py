@@ -24,6 +24,7 @@ from shared.core.problems import (
     PolicyDenied,
     Throttled,
     TimedOut,
+    catalogue,
 )
 from shared.execution import guard
 from shared.execution.waiting import WATCHED, RetryLater, retry_later, retry_throttled, wait_until, watch_other
@@ -88,7 +89,14 @@ def execute(context: ChunkContext, number: int) -> dict[int, Outcome] | RetryLat
     history.add(latest)
     # An earlier delivery may have done this try some time ago.
     left = latest.wait - (clock.now() - latest.at).total_seconds()
-    return RetryLater(max(left, 0.0), reason=latest.reason) if history.left else history.outcomes
+    later = RetryLater(max(left, 0.0), reason=latest.reason, problem=_problem_of(latest))
+    return later if history.left else history.outcomes
+
+
+def _problem_of(latest: Try) -> ItemProblem | None:
+    """Return the problem for which a try waits, if the system can't be used or is throttling."""
+    found = catalogue()[latest.problem](latest.reason) if latest.problem else None
+    return found if isinstance(found, ItemProblem) else None
 
 
 def _earlier_try(context: ChunkContext, number: int, payload: Payload) -> Try | RetryLater | None:
@@ -395,4 +403,13 @@ def _try(
     lost: bool = False,
 ) -> Try:
     pause = wait or RetryLater(0)
-    return Try(said=list(verdicts), wait=pause.seconds, reason=pause.reason, most=most, lost=lost, at=clock.now())
+    slug = pause.problem.slug if pause.problem else None
+    return Try(
+        said=list(verdicts),
+        wait=pause.seconds,
+        reason=pause.reason,
+        problem=slug,
+        most=most,
+        lost=lost,
+        at=clock.now(),
+    )

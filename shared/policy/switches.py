@@ -39,7 +39,7 @@ _WHY: dict[How, str] = {
 
 
 def why(how: How) -> str:
-    """Return the text of a note or notice about a run that ended this way."""
+    """Return what a note says about a run that ended this way."""
     return _WHY[how]
 
 

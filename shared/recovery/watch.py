@@ -19,6 +19,7 @@ from shared.recovery.progress import Progress, Watched, read, save
 from shared.recovery.waves import Candidate, CauseState, CauseView
 from shared.runs import records
 from shared.runs.claims import Claim, try_of
+from shared.runs.needs import raising
 from shared.runs.records import ItemResult, RunItem, Wave
 from shared.runs.report import Note
 from shared.runs.spec import RunSpec
@@ -81,9 +82,12 @@ def step(store: Store, spec: RunSpec, done: Step, source: RecoverySource) -> Nex
 
     Items that were sent since the last step are read from the next step on: the system can't show their recovery yet.
     """
-    progress, etag = read(store, spec.run)
-    if progress.step >= done.name or _has_ended(progress, done):
-        return progress.told
+    before, etag = read(store, spec.run)
+    if before.step >= done.name or _has_ended(before, done):
+        # The delivery that saved it may have died before it told.
+        _tell(store, spec, Progress(), before)
+        return before.told
+    progress = before
     progress = _with_recovery(store, spec, _with_bulk_states(spec, progress, source), source)
     progress = _with_results(store, spec, progress, source)
     progress, following = (
@@ -91,7 +95,26 @@ def step(store: Store, spec: RunSpec, done: Step, source: RecoverySource) -> Nex
     )
     due = clock.now() + timedelta(seconds=following["wait"]) if "wait" in following else None
     changes = {"step": done.name, "told": following, "due": due}
-    return save(store, spec.run, progress.model_copy(update=changes), etag).told
+    saved = save(store, spec.run, progress.model_copy(update=changes), etag)
+    _tell(store, spec, before, saved)
+    return saved.told
+
+
+def _tell(store: Store, spec: RunSpec, before: Progress, progress: Progress) -> None:
+    """Raise and settle what needs a person by the causes that stopped or went on, and by bulk calls that are stuck."""
+    for cause, track in progress.tracks.items():
+        known = before.tracks.get(cause)
+        if track.stopped and not (known and known.stopped):
+            texts = [note.text for note in progress.notes if (note.cause or "") == cause]
+            raising.cause_stopped(store, spec, cause, " ".join(texts[-1:]), progress.could_go(cause))
+        elif track.went_on and not track.stopped and not (known and not known.stopped):
+            raising.cause_went_on(store, spec, cause)
+    if progress.over and progress.over.problem == CauseStopped.slug and not before.over:
+        # No item of the last wave could be sent, whatever its cause.
+        raising.cause_stopped(store, spec, "", progress.over.reason, sum(progress.left.values()))
+    for one, state in progress.sendings.items():
+        if state is BulkState.STUCK and before.sendings.get(one) is not state:
+            raising.batch_stuck(store, spec, one)
 
 
 def _has_ended(progress: Progress, done: Step) -> bool:

@@ -87,11 +87,16 @@ def spec_of_call(call: Call, request: RunRequest, settings: Settings, record: id
     )
 
 
+def night_key(function: str, target: str, night: Night) -> str:
+    """Return the key of the record that a night has begun for a target."""
+    return f"keys/night-{function}-{target}-{night.name}"
+
+
 def night_run(
     store: Store, settings: Settings, function: str, target: Target, shape: Shape, night: Night
 ) -> StartedRun:
     """Create the run of a target's night, or join it: there is one, however often the timer fires."""
-    key = f"keys/night-{function}-{target.name}-{night.name}"
+    key = night_key(function, target.name, night)
     record, joined = idempotency.claim_key(store, key, "night", frees=idempotency.never, lasting=True)
     if joined and (known := records.known_spec(store, record.run)):
         return StartedRun(known, joined)

@@ -17,12 +17,13 @@
     runs/{run}/begun              the orchestrator has started
     runs/{run}/halt               why the run may send nothing more (`policy/switches.py`)
     runs/{run}/handed-on          which runs send its items again (`handed_on.py`)
+    runs/{run}/settled            what became known later of its unknown items (`settled.py`)
     open/{run}                    the run has not ended
     index/{day}/{name}            the run in the list of runs (`index.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress`, `waiting`, `pause`, `halt` and `handed-on` are changed, by compare-and-set. `fanout/batch_records.py` lists
-the records of a batch.
+`progress`, `waiting`, `pause`, `halt`, `handed-on` and `settled` are changed, by compare-and-set.
+`fanout/batch_records.py` lists the records of a batch.
 """
 
 import contextlib
@@ -255,6 +256,11 @@ def source_of(store: Store, spec: RunSpec) -> RunSpec:
 def handed_on_key(run: str) -> str:
     """Return the key of the record of the runs that send a run's items again."""
     return f"runs/{run}/handed-on"
+
+
+def apply_key(plan: str) -> str:
+    """Return the key of the record of the run that applies a plan."""
+    return f"keys/apply-{plan}"
 
 
 def known_spec(store: Store, run: str) -> RunSpec | None:

@@ -241,8 +241,7 @@ def test_a_run_that_is_terminated_in_the_portal_ends_and_lets_its_jobs_go(caller
     assert sum(counted(told).values()) == 45
     assert told["counts"]["outcome"]["done"] == sum(caller.actions(job) for job in jobs)
     assert outcomes(requeued(caller, jobs[20:]))["done"] == 25
-    needed = get(caller, "systems")
-    assert run in {one.get("run") for one in needed["needsPerson"]}
+    assert run in {one["run"] for one in get(caller, "needs-person")["value"]}
     assert real.host.planned_deaths == 0
 
 

@@ -250,11 +250,14 @@ def test_a_missing_answer_is_unknown_until_the_system_is_asked(batcher: Batcher)
     answer = batcher.batch([batcher.line("1"), batcher.line("2"), batcher.line("3")], Prefer="odata.continue-on-error")
     assert statuses(answer) == {"1": 201, "2": 424, "3": 201}
     assert counts(batcher, answer) == {"done": 2, "unknown": 1}
+    run = answer.headers["Nightshift-Run"]
+    assert [one["count"] for one in get(batcher, "needs-person", kind="unknown")["value"] if one["run"] == run] == [1]
     checked = batcher.post(
-        f"runs/{answer.headers['Nightshift-Run']}/check",
+        f"runs/{run}/check",
         {"reason": "look", "settleBy": ["documentNumber"]},
         headers={"Nightshift-Target": None},
     )
+    assert run not in {one["run"] for one in get(batcher, "needs-person")["value"]}
     assert [(item["id"], item["outcome"]) for item in checked.json()["items"]] == [("2", "done")]
     assert checked.json()["parent"] == answer.headers["Nightshift-Run"]
 

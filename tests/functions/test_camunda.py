@@ -290,9 +290,8 @@ def test_a_stuck_batch_can_be_deleted_and_no_other(retrier: Retrier) -> None:
     problem(early, 409, "item-running")
     retrier.engine.vanish(jobs[0])
     retrier.ended(answer)
-    notices = [one for one in get(retrier, "systems")["needsPerson"] if one["kind"] == "batch-stuck"]
-    assert batch in {one["item"] for one in notices}
+    assert batch in {one["item"] for one in get(retrier, "needs-person", kind="batch-stuck")["value"]}
     assert retrier.delete(f"camunda/batch/{batch}", headers=headers).status_code == 204
-    assert batch not in {one.get("item") for one in get(retrier, "systems")["needsPerson"]}
+    assert batch not in {one["item"] for one in get(retrier, "needs-person")["value"]}
     problem(retrier.delete(f"camunda/batch/{batch}", headers=headers), 422, "item-not-found")
     assert [one.end is not None for one in retrier.engine.batches()] == [True]

@@ -76,7 +76,7 @@ def test_a_job_that_always_fails_gets_five_retries_and_then_needs_a_person(retri
     assert items_of(last_night(retrier))[job]["recovery"] == "failed_again"
     assert items_of(last_night(retrier))[job]["type"] == "attempts-used-up"
     assert retrier.engine.executions(job) == 5
-    assert job in {one.get("item") for one in get(retrier, "systems")["needsPerson"]}
+    assert job in {one["item"] for one in get(retrier, "needs-person")["value"]}
 
 
 @pytest.mark.parametrize("version", ["7.24.0", "7.17.0"])

@@ -100,9 +100,8 @@ def closed(caller: Caller, accepted: requests.Response, seconds: float = 400) ->
 
 def needed(caller: Caller, run: str) -> list[dict[str, Any]]:
     """Return what needs a person because of a run; nothing is open."""
-    told = get(caller, "systems")
-    assert told["openRuns"] == 0
-    return [one for one in told["needsPerson"] if one.get("run") == run]
+    assert get(caller, "systems")["openRuns"] == 0
+    return [one for one in get(caller, "needs-person")["value"] if one["run"] == run]
 
 
 @pytest.mark.parametrize("purge", [False, True])
@@ -131,8 +130,10 @@ def test_a_list_that_was_terminated_tells_each_job(closer: Caller, *, purge: boo
     assert requests.get(accepted.headers["Location"], timeout=30).status_code == 200
     # The call that was lost may still take effect.
     problem(closer.requeue(jobs[1]), 409, "item-claimed")
-    (notice,) = needed(closer, run)
-    assert (notice["kind"], "check" in notice["text"], "retry" in notice["text"]) == ("run-broken", True, True)
+    (need,) = needed(closer, run)
+    assert (need["kind"], need["count"], need["links"]["self"]) == ("run-broken", 2, f"{closer.url}/runs/{run}")
+    assert f"runs/{run}/check" in need["next"]
+    assert f"runs/{run}/retry" in need["next"]
     # What was left is retried as of any other run.
     rest = closer.post(f"runs/{run}/retry", {"reason": "go on"})
     assert {one: item["outcome"] for one, item in by_id(rest).items()} == {str(jobs[2]): "done"}

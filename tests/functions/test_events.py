@@ -187,7 +187,7 @@ def test_the_fifth_attempt_comes_no_earlier_than_the_waits_say() -> None:
         assert len(tried) == 5
         assert tried[4] - failure >= timedelta(minutes=sum(waits))
         assert run_of(caller, job)["items"][0]["type"] == "attempts-used-up"
-        needed = get(caller, "systems")["needsPerson"]
+        needed = get(caller, "needs-person")["value"]
         assert [(one["kind"], one["item"]) for one in needed] == [("attempts-used-up", str(job))]
 
 
@@ -208,15 +208,15 @@ def test_a_finished_event_closes_what_is_open(caller: Caller) -> None:
     assert caller.run(answer)["items"][0]["attempt"] == 1
 
 
-def test_a_storm_is_left_to_the_sweep_with_one_notice(caller: Caller) -> None:
+def test_a_storm_is_left_to_the_sweep_and_needs_a_person_once(caller: Caller) -> None:
     jobs = [caller.failed_job(outcomes=["stuck"]) for _ in range(50)]
     answer = send(caller, [failed(job, f"storm-{job}") for job in jobs])
     assert answer.json() == results(50, started=20, leftToSweep=30)
     caller.machine.clock.advance(420)
     assert sum(caller.actions(job) for job in jobs) == 20
     assert send(caller, failed(jobs[40], "storm-late")).json() == results(1, leftToSweep=1)
-    needed = [one for one in get(caller, "systems")["needsPerson"] if one["kind"] == "event-storm"]
-    assert len(needed) == 1
+    (needed,) = get(caller, "needs-person", kind="event-storm")["value"]
+    assert (needed["target"], needed["count"]) == ("fo", 1)
     caller.machine.clock.advance(600)
     assert send(caller, failed(jobs[40], "storm-after")).json() == results(1, started=1)
 

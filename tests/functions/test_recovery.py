@@ -91,8 +91,8 @@ def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(
     assert night_caller.actions(job) == 5
     item = items_of(told)[str(job)]
     assert (item["outcome"], item["type"]) == ("skipped", "attempts-used-up")
-    needed = get(night_caller, "systems")["needsPerson"]
-    assert [one["kind"] for one in needed if one.get("item") == str(job)] == ["attempts-used-up"]
+    needed = get(night_caller, "needs-person")["value"]
+    assert [one["kind"] for one in needed if one["item"] == str(job)] == ["attempts-used-up"]
     # A person tries it once more; once it has recovered, a machine may try it again, and nobody is needed.
     night_caller.system.jobs.remove(job)
     assert night_caller.system.jobs.add(id=job, outcomes=["Finished"]) == job
@@ -100,7 +100,7 @@ def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(
     assert answer.status_code == 200
     night_caller.machine.clock.advance(600)
     assert night_caller.run(answer)["items"][0]["recovery"] == "recovered"
-    assert not [one for one in get(night_caller, "systems")["needsPerson"] if one.get("item") == str(job)]
+    assert not [one for one in get(night_caller, "needs-person")["value"] if one["item"] == str(job)]
 
 
 def test_b5_a_retry_of_what_a_night_left_is_as_careful_and_is_watched(night_caller: Caller) -> None:
@@ -223,7 +223,7 @@ def test_what_a_stopped_cause_leaves_keeps_its_attempts(night_caller: Caller) ->
     assert {item["type"] for item in left} == {"cause-stopped"}
     assert {item["attempt"] for item in left} == {0}
     assert len(left) == len(jobs) - sum(1 for job in jobs if night_caller.actions(job))
-    kinds = {one["kind"] for one in get(night_caller, "systems")["needsPerson"]}
+    kinds = {one["kind"] for one in get(night_caller, "needs-person")["value"] if one["run"] == told["id"]}
     assert "cause-stopped" in kinds
     night_caller.system.jobs.mend("database")
     body = {"reason": "the database is up", "waves": "all"}

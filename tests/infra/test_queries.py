@@ -64,7 +64,7 @@ def test_a_query_reads_what_the_code_logs(path: Path) -> None:
 
 def test_reasons_and_kinds_in_queries_are_the_codes_own() -> None:
     from shared.core.problems import catalogue  # noqa: PLC0415 - only this test needs it
-    from shared.runs.notices import Kind  # noqa: PLC0415 - as above
+    from shared.runs.needs.need import Kind  # noqa: PLC0415 - as above
 
     reasons = {
         one
@@ -72,7 +72,12 @@ def test_reasons_and_kinds_in_queries_are_the_codes_own() -> None:
         for found in re.findall(r"reason (?:in|==) ?\(?([^)\n]*)", path.read_text("utf-8"))
         for one in re.findall(r'"([\w-]+)"', found)
     }
-    kinds = {one for path in QUERIES for one in re.findall(r'notice [!=]= "([\w-]+)"', path.read_text("utf-8"))}
+    kinds = {
+        one
+        for path in QUERIES
+        for found in re.findall(r"need (?:!in|==) ?\(?([^)\n]*)", path.read_text("utf-8"))
+        for one in re.findall(r'"([\w-]+)"', found)
+    }
     assert reasons
     assert reasons <= set(catalogue())
     assert kinds

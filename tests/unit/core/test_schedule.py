@@ -238,3 +238,14 @@ def test_a_cap_parts_the_items_and_keeps_their_order(items: list[int], cap: int 
     room, over = within_cap(iter(items), cap)
     assert room + over == items
     assert len(room) == (len(items) if cap is None else min(cap, len(items)))
+
+
+@given(st.integers(0, 365 * 24 * 60), st.sampled_from(ZONES), st.sampled_from(CHANGES))
+def test_a_night_has_begun_at_any_time_and_the_next_one_has_not(
+    minutes: int, zone: str, times: tuple[str, str]
+) -> None:
+    schedule, now = Schedule.read(*times, zone), NOW + timedelta(minutes=minutes)
+    begun = schedule.begun(now)
+    assert begun.start <= now < begun.start + DAY + timedelta(hours=2)
+    assert schedule.night(now) in (None, begun)
+    assert schedule.begun(begun.start) == begun

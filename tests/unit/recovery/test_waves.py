@@ -20,6 +20,7 @@ from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.recovery.waves import Candidate, CauseState, CauseView
 from shared.runs import records
+from shared.runs.needs import book
 from shared.runs.records import ItemResult, PartResult, RunItem
 from shared.runs.spec import RunSpec
 from shared.storage.sqlite import SqliteStore
@@ -252,6 +253,27 @@ def test_f6_two_causes_that_stop_in_one_wave_have_two_notes(turned: TurnedClock,
     stops = [note for note in progress.notes if note.text.startswith("Stopped")]
     assert {note.cause for note in stops} == {"no mail", "no disk"}
     assert len({note.at for note in stops}) == 1
+
+
+def test_a_cause_that_stops_needs_a_person_from_that_step_on(turned: TurnedClock, store: SqliteStore) -> None:
+    items = {**alike(50, cause="no mail"), **alike(50, cause="no disk")}
+    began = turned.now()
+    World(turned, store, items, {"no mail": began + timedelta(hours=1)}).run(hours=6)
+    # One goes on once it is mended; the other stays.
+    (need,) = book.current(store)
+    assert (need.kind, need.about, need.count) == ("cause-stopped", f"{RUN}\nno disk", 50)
+    assert need.text.startswith("Stopped: 5 of the 5")
+    assert need.since - began <= timedelta(minutes=15)
+
+
+def test_a_delivery_that_died_before_it_told_is_told_by_the_next(turned: TurnedClock, store: SqliteStore) -> None:
+    World(turned, store, alike(50)).run(hours=1)
+    book.settle_all(store, book.current(store))
+    progress, _ = read_progress(store, RUN)
+    turn, _, tries = progress.step.partition("-")
+    step = Step(f"{turn}-{tries}", 0, cancelled=False, answered=False)
+    watch.step(store, records.read_spec(store, RUN), step, RecoverySource(lambda *_: (), lambda *_: Candidate("", "")))
+    assert [need.kind for need in book.current(store)] == ["cause-stopped"]
 
 
 def test_a_single_job_that_fails_every_time_gets_no_more_than_its_attempts(

@@ -1,0 +1,66 @@
+"""`needs_person` and `acknowledge`: what needs a person now, and that somebody has taken note of it."""
+
+import asyncio
+import re
+
+from pydantic import Field
+
+from shared.api.needs_look import needs_now
+from shared.api.paging import PAGE, choice, next_link, number
+from shared.core.problems import UnknownNeed
+from shared.core.response import Response
+from shared.core.settings import app_settings
+from shared.runs import creation
+from shared.runs.needs import book
+from shared.runs.needs.need import KINDS, Need
+from shared.runs.needs.shown import NeedsPerson, NeedsPersonPage
+from shared.storage.app import app_store
+from shared.validation.body import read_json
+from shared.validation.models import Strict, checked
+from shared.validation.request import Call
+
+NEEDS_PARAMETERS = ("acknowledged", "after", "kind", "limit", "target")
+
+
+class AcknowledgeBody(Strict):
+    """Body of `acknowledge`."""
+
+    reason: str = Field(min_length=1, max_length=500, description="Why nobody else needs to look, or what is done.")
+
+
+async def list_needs(call: Call) -> Response:
+    """List what needs a person, the most urgent kinds first; without `acknowledged` only what nobody acknowledged.
+
+    Raises:
+        NotValid: a parameter can't be read.
+    """
+    acknowledged = choice(call, "acknowledged", ("true", "false")) == "true"
+    kind, target = choice(call, "kind", KINDS), call.params.get("target", "").lower()
+    skip, limit = number(call, "after", 0), number(call, "limit", PAGE, most=1000)
+    found = [
+        need
+        for need in await asyncio.to_thread(needs_now, app_store())
+        if (need.acknowledged is not None) is acknowledged and kind in (None, need.kind) and target in ("", need.target)
+    ]
+    following = next_link(call, str(skip + limit)) if len(found) > skip + limit else None
+    shown = [_shown(call, need) for need in found[skip : skip + limit]]
+    return Response(200, NeedsPersonPage(value=shown, nextLink=following).model_dump_json().encode())
+
+
+async def acknowledge_need(call: Call) -> Response:
+    """Record that a person has taken note of a need, and return it; it is listed again once it happens again.
+
+    Raises:
+        UnknownNeed: there is none with this id; it may be settled.
+        NotValid: the body is not valid.
+    """
+    body = checked(AcknowledgeBody, read_json(call))
+    need_id, who = call.route_params.get("id", ""), creation.actor(call, app_settings())
+    if not re.fullmatch(r"[a-z0-9-]{1,64}", need_id):
+        raise UnknownNeed("This is not an id of needs-person.")
+    need = await asyncio.to_thread(book.acknowledge, app_store(), need_id, body.reason, who)
+    return Response(200, _shown(call, need).model_dump_json().encode())
+
+
+def _shown(call: Call, need: Need) -> NeedsPerson:
+    return NeedsPerson.of(need, creation.base_url(call, app_settings()))

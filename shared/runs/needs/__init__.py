@@ -1,0 +1,1 @@
+"""What needs a person: raised when it is known, counted, acknowledged, and gone when it is settled."""
