@@ -229,6 +229,9 @@ type target = {
   @description('The engine\'s version, such as `7.24.0`, if `GET /version` can\'t be called (camunda).')
   engine_version: string?
 
+  @description('The URL of Cockpit, such as `https://camunda.example.com/camunda/app/cockpit/default`; links of failures lead there (camunda).')
+  cockpit_url: string?
+
   @description('Page size of queries; at most the engine\'s `queryMaxResultsLimit` (camunda).')
   @minValue(1)
   @maxValue(10000)

@@ -10,7 +10,7 @@ go on without that one.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
@@ -18,20 +18,19 @@ from functools import cache, partial
 from shared.api import start
 from shared.core import clock, log
 from shared.core.model import Stored
-from shared.core.outcome import Ending
-from shared.core.problems import Cancelled, Problem, RunClosed, Stopped
+from shared.core.problems import Problem
 from shared.core.schedule import Night
 from shared.core.settings import Settings, app_settings
 from shared.core.targets import System, Target, app_targets
 from shared.durable.engine import Engine
-from shared.fanout import batch_records, resending
+from shared.fanout import batch_records, resending, unfinished
 from shared.fanout.creation import Again, again, selection_mark
 from shared.fanout.resending import Resent
 from shared.policy.rules import Initiator
-from shared.runs import creation, index, records
+from shared.runs import creation, records
 from shared.runs.creation import StartedRun, Wanted
 from shared.runs.handed_on import Follow
-from shared.runs.report import Item, State
+from shared.runs.report import Item
 from shared.runs.spec import RunSpec, Window
 from shared.storage.app import app_store
 from shared.storage.base import Store
@@ -39,8 +38,6 @@ from shared.systems.registry import definition_of
 from shared.validation.request import Call
 
 _DAY = timedelta(days=1)
-_RETRIED = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
-_STOPPED_BY_PERSON = frozenset({Cancelled.slug, RunClosed.slug, Stopped.slug})
 
 
 class NightDone(Stored):
@@ -74,10 +71,15 @@ def _due_targets(settings: Settings, system: System) -> Iterator[tuple[Target, N
             yield target, night
 
 
+def recorded(store: Store, function: str, target: str, night: Night) -> bool:
+    """Return whether the retries of a target's night are recorded; there may be none."""
+    return store.read(creation.night_key(function, target, night)) is not None
+
+
 def _retries(store: Store, settings: Settings, function: str, target: Target, night: Night) -> list[StartedRun]:
     """Record the retries of a target's night, unless an earlier tick did."""
-    done, started = creation.night_key(function, target.name, night), []
-    if store.read(done):
+    started: list[StartedRun] = []
+    if recorded(store, function, target.name, night):
         return []
     for former in _last_batches(store, target, night):
         items = _retryable(store, former)
@@ -89,35 +91,23 @@ def _retries(store: Store, settings: Settings, function: str, target: Target, ni
             except Problem as problem:
                 # The payloads may be past their retention; the other batches are retried.
                 log.warning("retry-refused", run=former.run, target=former.target, reason=problem.slug)
-    records.create(store, done, NightDone())
+    records.create(store, creation.night_key(function, target.name, night), NightDone())
     return started
 
 
 def _last_batches(store: Store, target: Target, night: Night) -> Iterator[RunSpec]:
     """Yield the batches of a target that were created in the day before a night."""
-    since = night.start - _DAY
-    for day in sorted({since.date(), night.start.date()}):
-        for one in index.of_day(store, f"{day:%Y-%m-%d}"):
-            if (one.function, one.target) == ("batch", target.name):
-                spec = records.read_spec(store, one.run)
-                if spec.mode == "perform" and since <= spec.created < night.start:
-                    yield spec
+    return unfinished.batches_between(store, target.name, night.start - _DAY, night.start, ("batch",))
 
 
-def _retryable(store: Store, former: RunSpec) -> list[Item]:
+def _retryable(store: Store, former: RunSpec) -> Sequence[Item]:
     """Return the items of a batch that may be retried."""
-    head, batch = records.read_report(store, former.run), batch_records.read_batch(store, former.run)
-    if head is None or batch is None or head.state is State.CANCELLED:
-        return []
-    items = list(records.all_items(store, former.run))
-    stopped = {item.outcome for item in items} - _RETRIED - {Ending.DONE}
-    if stopped and (batch.in_order or batch.snapshot):
-        return []
-    return [item for item in items if item.outcome in _RETRIED and item.type not in _STOPPED_BY_PERSON]
+    found = unfinished.left_of(store, former)
+    return found.left if found and not found.stopped else []
 
 
 def _retry(
-    store: Store, settings: Settings, function: str, night: Night, former: RunSpec, items: list[Item]
+    store: Store, settings: Settings, function: str, night: Night, former: RunSpec, items: Sequence[Item]
 ) -> StartedRun | Follow:
     call = Call("POST", function, settings.public_url or former.base, {}, {}, {}, b"")
     key, mark = f"keys/{function}-{former.run}", selection_mark(items)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -113,6 +113,11 @@ class Target(CredentialSettings):
         default="",
         description="The engine's version, such as `7.24.0`, if `GET /version` can't be called (camunda).",
     )
+    cockpit_url: str = Field(
+        default="",
+        description="The URL of Cockpit, such as `https://camunda.example.com/camunda/app/cockpit/default`; links of "
+        "failures lead there (camunda).",
+    )
     page_size: int = Field(
         default=1000,
         ge=1,
@@ -148,6 +153,11 @@ class Target(CredentialSettings):
     @classmethod
     def _check_url(cls, value: str) -> str:
         return checked_url(value)
+
+    @field_validator("cockpit_url")
+    @classmethod
+    def _check_cockpit(cls, value: str) -> str:
+        return checked_url(value) if value else value
 
     @field_validator("ca_file")
     @classmethod
@@ -232,6 +242,14 @@ class Targets:
     def off(self) -> dict[str, str]:
         """Return the errors in the settings of each target that is off, by the target's name."""
         return dict(self._off)
+
+    def off_of(self, system: System | None) -> dict[str, str]:
+        """Return `off` of a system's targets, also those whose system can't be read; None stands for any system."""
+        return {name: why for name, why in self._off.items() if system is None or self._of(name) in (system, None)}
+
+    def _of(self, name: str) -> str | None:
+        found = self._off_systems[name]
+        return found if found in get_args(System) else None
 
     def named(self, name: str) -> Target:
         """Return the target with this name, in any case.

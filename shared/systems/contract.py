@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from shared.core.outcome import Outcome, RecoveryResult
 from shared.core.problems import ItemProblem
-from shared.core.targets import System
+from shared.core.targets import System, Target
 from shared.policy.rules import Facts
 from shared.systems.operations import FanOut
 from shared.systems.requests import ItemRef, Selection, Shape
@@ -200,6 +200,10 @@ class Event:
     lasting: bool = True
 
 
+def _no_link(_: Target, __: Mapping[str, str]) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class FailureSource:
     """How a system lists its failures; each function may raise ItemProblem.
@@ -209,6 +213,8 @@ class FailureSource:
         page: Returns one page of them, and whether there are more; takes connection, since, until, skip, top.
         facts: Returns what policy rules can match of an item.
         cause: Returns the cause of an item's failure and the item's groups, from its description.
+        link: Returns the URL at which a person sees an item in the system itself, from its description; None if there
+            is none.
         looks_back: It lists failures since the last sweep. Otherwise it lists all open failures.
     """
 
@@ -216,6 +222,7 @@ class FailureSource:
     page: Callable[[Connection, datetime | None, datetime | None, int, int], tuple[Selection, bool]]
     facts: Callable[[ItemRef, str], Facts]
     cause: Callable[[Mapping[str, str]], tuple[str, tuple[str, ...]]]
+    link: Callable[[Target, Mapping[str, str]], str | None] = _no_link
     looks_back: bool = True
 
 

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote
 
+from shared.core.targets import Target
 from shared.systems.camunda.actions import refusal_of
 from shared.systems.camunda.client import objects, read
 from shared.systems.camunda.failure_times import failed_at, instant_of
@@ -95,6 +97,13 @@ def _of_other_cause(one: ItemRef) -> ItemRef:
 def cause_and_group(about: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """Return the cause of a job's failure, and the groups over which waves are spread: its process and activity."""
     return about.get("wave", about.get("cause", "")), (about.get("process", ""), about.get("activity", ""))
+
+
+def link(target: Target, about: Mapping[str, str]) -> str | None:
+    """Return the URL of Cockpit's page of the job's process instance; None without COCKPIT_URL, or an instance."""
+    if not (target.cockpit_url and about.get("instance")):
+        return None
+    return f"{target.cockpit_url}/#/process-instance/{quote(about['instance'], safe='')}/runtime"
 
 
 def _of_batches(connection: Connection, jobs: Sequence[Job], run: str) -> list[str]:

@@ -10,7 +10,7 @@ from shared.systems.contract import EventSource, FailureSource, ItemAction, Item
 from shared.systems.finance_operations import recovery
 from shared.systems.finance_operations.actions import Requeueing, facts
 from shared.systems.finance_operations.events import read_events
-from shared.systems.finance_operations.failures import cause_and_group, failures, failures_page
+from shared.systems.finance_operations.failures import cause_and_group, failures, failures_page, link
 from shared.systems.finance_operations.requests import SYSTEM, Requeue, item
 from shared.transport.connection import Connection
 
@@ -34,6 +34,6 @@ FINANCE_OPERATIONS = SystemDefinition(
     shape="items",
     probe=_probe,
     items=ItemActions(action=_requeue, recovered=_recovered),
-    failures=FailureSource(find=failures, page=failures_page, facts=facts, cause=cause_and_group),
+    failures=FailureSource(find=failures, page=failures_page, facts=facts, cause=cause_and_group, link=link),
     events=EventSource(read=read_events, item=item),
 )

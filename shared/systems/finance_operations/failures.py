@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from shared.core.targets import Target
 from shared.systems.finance_operations.jobs import ENUM, FIELDS, listed, literal
 from shared.systems.finance_operations.requests import named
 from shared.systems.requests import Selection
@@ -39,6 +40,16 @@ def cause_and_group(about: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     Finance & Operations reports no cause, so all failures of a target have the same one.
     """
     return "", (about.get("job", ""), about.get("company", ""))
+
+
+def link(target: Target, about: Mapping[str, str]) -> str:
+    """Return the URL of the form Batch jobs, in the job's company.
+
+    The query `mi` names a menu item, and `cmp` a company (Microsoft, shareable URLs). A filter for one job can be made
+    by the system only, which encrypts it.
+    """
+    company = {"cmp": about["company"]} if about.get("company") else {}
+    return f"{target.url}/?{urlencode({**company, 'mi': 'BatchJob'})}"
 
 
 def _list_path(since: datetime | None, until: datetime | None) -> str:

@@ -418,3 +418,12 @@ def test_g5_a_file_without_certificates_is_named(tmp_path: Path) -> None:
         {**{f"TARGETS__FO__{name}": value for name, value in GOOD.items()}, "TARGETS__FO__CA_FILE": str(file)}
     )
     assert "TARGETS__FO__CA_FILE: Value error, is no file of certificates" in targets.off["fo"]
+
+
+def test_the_targets_of_a_system_that_are_off_are_told_with_those_of_which_the_system_is_not_known() -> None:
+    wrong = {"URL": "http://contoso.operations.dynamics.com"}
+    known, unknown = settings("FO", IDENTITY, **wrong), settings("ODD", IDENTITY, SYSTEM="fo")
+    targets = Targets({**known, **unknown, **settings("CAM", BASIC, **wrong)})
+    assert set(targets.off_of("finance-operations")) == {"fo", "odd"}
+    assert set(targets.off_of("camunda")) == {"cam", "odd"}
+    assert targets.off_of(None) == targets.off

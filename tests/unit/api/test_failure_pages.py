@@ -1,0 +1,40 @@
+"""Pages over several lists of failures: each failure is shown once, whatever the lists and the limit."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.api.failure_sources import Page
+from shared.api.failures import page_of
+from shared.reports.failures import Failure
+from shared.runs.report import About
+
+
+def failure(name: str) -> Failure:
+    return Failure(id=name, target="fo", system="finance-operations", about=About(), allowed=True, reason="A rule.")
+
+
+def read(rows: Sequence[str | None], skip: int, top: int) -> Page:
+    """Read a page as a system would: a row that is None is counted, and not shown."""
+    return Page([failure(one) for one in rows[skip : skip + top] if one], len(rows) > skip + top)
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=12), min_size=1, max_size=4), st.integers(1, 5))
+def test_all_pages_together_have_each_failure_once(shown: list[list[bool]], limit: int) -> None:
+    lists = {
+        f"list{place}": [f"{place}-{row}" if is_shown else None for row, is_shown in enumerate(rows)]
+        for place, rows in enumerate(shown)
+    }
+    names, found = list(lists), []
+    name, skip = names[0], 0
+    for _ in range(100):
+        places = [(one, skip if one == name else 0) for one in names[names.index(name) :]]
+        page, following = page_of(places, [read(lists[one], at, limit) for one, at in places], limit)
+        assert len(page) <= limit
+        found += [one.id for one in page]
+        if following is None:
+            break
+        name, _, rest = following.partition(":")
+        skip = int(rest)
+    assert found == [one for rows in lists.values() for one in rows if one]
