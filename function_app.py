@@ -13,6 +13,7 @@ from shared.api.events import EVENT_PARAMETERS, receive_events
 from shared.api.failures import FAILURES_PARAMETERS, list_failures
 from shared.api.needs_look import look_for_needs
 from shared.api.needs_person import NEEDS_PARAMETERS, acknowledge_need, list_needs
+from shared.api.nights import NIGHTS_PARAMETERS, get_night, list_nights
 from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
 from shared.api.retry import retry_run
 from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
@@ -293,8 +294,22 @@ async def cancel(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fu
 
 @app.route("failures", methods=GET, auth_level=FUNCTION)
 async def failures(req: func.HttpRequest) -> func.HttpResponse:
-    """List the failures that a sweep would find, with the decision of the policy."""
+    """List the failures of one target or all, with the decision of the policy, one by one or in groups."""
     return await serve(req, "failures", list_failures, FAILURES_PARAMETERS)
+
+
+@app.route("nights", methods=GET, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def nights(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """List the last nights, each in one sentence with its totals."""
+    return await serve(req, "nights", lambda call: list_nights(call, Engine(client)), NIGHTS_PARAMETERS)
+
+
+@app.route("nights/{date}", methods=GET, auth_level=FUNCTION)
+@app.durable_client_input(client_name="client")
+async def night(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """Show one night over all systems: what ran, what it came to, and what needs a person."""
+    return await serve(req, "night", lambda call: get_night(call, Engine(client)))
 
 
 @app.route("systems", methods=GET, auth_level=FUNCTION)

@@ -57,6 +57,11 @@ def _apply(caller: Caller) -> None:
     caller.call("apply", body={"reason": "Trying it out", "only": [caller.known["planned"]], "waves": "all"})
 
 
+def _night(caller: Caller) -> None:
+    """Read the last night of the list."""
+    caller.call("night", date=str(caller.call("nights").json()["value"][0]["night"]))
+
+
 def _check(caller: Caller) -> None:
     """Check a run of which it is unknown whether its job was requeued, because the answer got lost."""
     job = caller.failed_job()
@@ -116,7 +121,8 @@ STEPS: Mapping[str, Callable[[Caller], None]] = {
     "needs_person": _needs_person,
     **_plainly("acknowledge"),
     "apply": _apply,
-    **_plainly("run_result", "runs"),
+    **_plainly("run_result", "runs", "nights"),
+    "night": _night,
     "check": _check,
     "stop": _stop,
     "resume": _resume,

@@ -113,6 +113,11 @@ def _plan(store: Store, run: str) -> Run:
     return head
 
 
+def is_applied(store: Store, plan: str) -> bool:
+    """Return whether a plan was applied."""
+    return store.read(records.apply_key(plan)) is not None
+
+
 def _applicable(store: Store, run: str) -> list[Item]:
     """Return the items of a plan that can be applied."""
     return [item for item in records.all_items(store, run) if item.outcome is Ending.PLANNED]

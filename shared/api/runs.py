@@ -19,6 +19,7 @@ from shared.durable.open_runs import OpenRunState
 from shared.reports import view
 from shared.runs import creation, index, records
 from shared.runs.index import IndexedRun, Position
+from shared.runs.nights import NIGHT_FUNCTIONS
 from shared.runs.report import Item, Links, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
@@ -26,7 +27,6 @@ from shared.validation.request import Call
 
 RUN_PARAMETERS = ("after", "cause", "item", "limit", "outcome", "recovery")
 LIST_PARAMETERS = ("after", "day", "function", "limit", "night", "state", "system", "target")
-NIGHT_FUNCTIONS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch")
 RUN_FUNCTIONS = (
     "requeue",
     "requeue_native",

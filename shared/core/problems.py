@@ -13,6 +13,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- UnknownTarget        404  name a target from the settings
     |   |-- UnknownRun           404  check the run's id and ticket
     |   |-- UnknownNeed          404  list what needs a person now
+    |   |-- UnknownNight         404  name a night that nights lists, or the coming one
     |   |-- NotAPlan             409  apply a plan: a run that a dry run or a sweep returned
     |   |-- IsAPlan              409  apply it; a plan is not retried
     |   |-- RunOpen              409  wait until the run ends, or cancel it
@@ -220,6 +221,13 @@ class UnknownNeed(Refused):
 
     slug, status, title = "unknown-need", 404, "Nothing with this id needs a person"
     next_step = "It may be settled: GET needs-person lists what needs a person now, with the ids."
+
+
+class UnknownNight(Refused):
+    """Nothing is known of the night: it is in the future, or before the first run that is kept."""
+
+    slug, status, title = "unknown-night", 404, "Nothing is known of the night"
+    next_step = "Name the date on which a night began: one that GET nights lists, or that of the coming night."
 
 
 class Expired(Refused):

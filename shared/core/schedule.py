@@ -49,10 +49,13 @@ class Schedule:
         # Of two days one has begun, wherever the clocks are set forward or back.
         return max(began, key=lambda night: night.start)
 
+    def nights_of(self, day: date) -> list[Night]:
+        """Return the windows that begin on a date of the schedule's time zone, the first one first."""
+        return [self._night(day, begin) for begin in self.at]
+
     def _nights(self, today: date) -> Iterator[Night]:
         for day in (today - _DAY, today):
-            for begin in self.at:
-                yield self._night(day, begin)
+            yield from self.nights_of(day)
 
     def _night(self, day: date, begin: time) -> Night:
         last_day = day if self.until > begin else day + _DAY

@@ -160,6 +160,8 @@ class Wait(Plain):
 class CauseStatus(StrEnum):
     """What careful waves do with a cause."""
 
+    PLANNED = "planned"
+    """Its items stand in a plan."""
     TO_COME = "to_come"
     """No item of it was tried yet."""
     WATCHED = "watched"

@@ -1,0 +1,215 @@
+"""What the store and the engine know of the runs of a night: those of timers, of events, and by hand."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+
+from shared.api import live, timers
+from shared.api.apply import is_applied
+from shared.core.outcome import Ending
+from shared.core.schedule import Night
+from shared.core.settings import Settings
+from shared.core.targets import Target, app_targets
+from shared.durable.engine import Engine
+from shared.policy import switches
+from shared.reports.night import (
+    NightEvents,
+    NightPerson,
+    NightTarget,
+    NotRun,
+    planned_causes,
+    reasons_of,
+    summed,
+)
+from shared.runs import records
+from shared.runs.needs import book
+from shared.runs.needs.need import Need
+from shared.runs.nights import NIGHT_FUNCTIONS, indexed, runs_of_night
+from shared.runs.report import Item, Links, Run, State
+from shared.runs.spec import RunSpec
+from shared.storage.base import Store
+from shared.systems.registry import definition_of, failures_of
+
+_DAY = timedelta(days=1)
+_MOST_EVENTS = 200
+_MOST_READ = 1000
+"""How many runs of some days are looked at, to find those by hand that name a run of the night, or those of events."""
+_BY_HAND = ("apply", "check", *NIGHT_FUNCTIONS)
+"""The functions of runs that name a run of a night; a retry has the function of the run that it retries."""
+_RETRIES = "nightly_batch"
+
+
+@dataclass(frozen=True)
+class Here:
+    """What is needed to show a night.
+
+    Attributes:
+        store: The store.
+        engine: The engine, which knows the runs that have no report.
+        settings: The app's settings.
+        base: The app's own URL, for links.
+        now: The present.
+    """
+
+    store: Store
+    engine: Engine
+    settings: Settings
+    base: str
+    now: datetime
+
+
+async def targets_of(here: Here, night: date, windows: Sequence[Night], *, items: bool = True) -> list[NightTarget]:
+    """Return the targets of a night, by name: those with a run, and those without one.
+
+    `items`: read the items of each run, which say why they are not well.
+    """
+    specs = await asyncio.to_thread(runs_of_night, here.store, night)
+    found = [await _with_run(here, spec, items=items) for spec in specs]
+    ran = {(one.target, one.night) for one in found}
+    for window in windows:
+        found += await asyncio.to_thread(_without_run, here, window, ran)
+    return sorted(found, key=lambda one: (one.target, one.night, one.begun or here.now))
+
+
+async def _with_run(here: Here, spec: RunSpec, *, items: bool) -> NightTarget:
+    head, shown = await live.read_run(here.store, spec, here.engine)
+    return await asyncio.to_thread(_told, here, spec, head, shown if items else ())
+
+
+async def _head(here: Here, spec: RunSpec) -> Run:
+    """Return a run without its items, as it is now."""
+    return (await live.read_run(here.store, spec, here.engine))[0]
+
+
+def _told(here: Here, spec: RunSpec, head: Run, items: Iterable[Item]) -> NightTarget:
+    shown = list(items)
+    planned = [one.about.texts for one in shown if one.outcome is Ending.PLANNED]
+    return NightTarget(
+        target=spec.target,
+        system=spec.system,
+        night=spec.sweep.night if spec.sweep and spec.sweep.night else "",
+        state=head.state,
+        run=spec.run,
+        mode="apply" if spec.mode == "perform" else "plan",
+        begun=spec.created,
+        ended=head.ended,
+        expires=head.expires,
+        applied=spec.mode == "plan" and is_applied(here.store, spec.run),
+        counts=head.counts,
+        causes=head.causes or planned_causes(failures_of(spec.system).cause(about)[0] for about in planned),
+        failed=reasons_of(shown),
+        waits=head.waits,
+        notes=head.notes,
+        links=_links(here, head),
+    )
+
+
+def _links(here: Here, head: Run) -> Links:
+    """Return the links of a run, without the ticket of its result."""
+    return Links.of(here.base, head.id, planned=head.state is State.PLANNED)
+
+
+def _without_run(here: Here, window: Night, ran: set[tuple[str, str]]) -> list[NightTarget]:
+    """Return the targets that have no run in a window, each with the reason."""
+    targets = app_targets()
+    found = [
+        NightTarget(target=name, system=None, night=window.name, state="did not run", reason=f"It is off: {why}.")
+        for name, why in targets.off.items()
+        if (name, window.name) not in ran
+    ]
+    for target in targets.on:
+        if (target.name, window.name) not in ran:
+            state, reason = _why_not(here, target, window)
+            found.append(
+                NightTarget(target=target.name, system=target.system, night=window.name, state=state, reason=reason)
+            )
+    return found
+
+
+def _why_not(here: Here, target: Target, window: Night) -> tuple[NotRun, str]:
+    """Return the state of a target that has no run in a window, and the reason."""
+    sweeps = definition_of(target.system).failures is not None
+    setting = "SWEEP_MODE" if sweeps else "BATCH_RETRY"
+    if (here.settings.sweep_mode if sweeps else here.settings.batch_retry) == "off":
+        return "did not run", f"{setting} is off."
+    if here.now < window.start:
+        return "to come", f"The window begins at {window.start:%Y-%m-%d %H:%M} UTC."
+    if not sweeps and timers.recorded(here.store, _RETRIES, target.name, window):
+        return "nothing to do", "No batch of the day before left anything that a night may retry."
+    if here.now < window.end:
+        quiet = target.quiet_until(here.settings.schedule.zone, here.now)
+        waits = f"It has quiet hours until {quiet:%Y-%m-%d %H:%M} UTC." if quiet else ""
+        return "to come", f"{waits or 'A timer starts it within 5 minutes.'}{_stopped(here, target)}"
+    return "did not run", "No tick of a timer came while the window was open, or the target is newer than the night."
+
+
+def _stopped(here: Here, target: Target) -> str:
+    """Return a sentence about the stop of a target, or of all targets, if there is one now; a run of it sends nothing.
+
+    The stop of a run that has begun stands in the reasons of its items.
+    """
+    stops = switches.stops(here.store)
+    return "".join(
+        f" It is stopped by {one['actor']}: {one['reason']}"
+        for one in stops.content()
+        if one["target"] in (None, target.name)
+    )
+
+
+async def people_of(here: Here, runs: Sequence[str], begin: datetime, until: datetime) -> list[NightPerson]:
+    """Return the runs by hand that name a run of the night as plan or parent, or another one of these."""
+    last = min(here.now, until + timedelta(hours=here.settings.plan_ttl))
+    specs = await asyncio.to_thread(_by_hand, here.store, begin.date(), last.date()) if runs else []
+    known, found = set(runs), []
+    for spec in specs:
+        of = next((one for one in (spec.parent, spec.plan) if one in known), None)
+        if of and spec.run not in known:
+            known.add(spec.run)
+            found.append(_person(here, spec, of, await _head(here, spec)))
+    return found
+
+
+def _by_hand(store: Store, first: date, last: date) -> list[RunSpec]:
+    """Return the runs by hand of some days that name another run, the first one first."""
+    listed = islice(indexed(store, first, last, _BY_HAND), _MOST_READ)
+    specs = [records.read_spec(store, one.run) for one in listed]
+    named = [spec for spec in specs if (spec.plan or spec.parent) and spec.origin != "timer"]
+    return sorted(named, key=lambda spec: spec.created)
+
+
+def _person(here: Here, spec: RunSpec, of: str, head: Run) -> NightPerson:
+    return NightPerson(
+        run=spec.run,
+        function="check" if spec.function == "check" else "retry" if spec.parent else "apply",
+        target=spec.target,
+        actor=spec.actor,
+        reason=spec.reason,
+        of=of,
+        state=head.state,
+        counts=head.counts,
+        created=spec.created,
+        links=_links(here, head),
+    )
+
+
+async def events_of(here: Here, begin: datetime, until: datetime) -> NightEvents:
+    """Return the runs that events started between two instants, with their counts."""
+    specs, complete = await asyncio.to_thread(_of_events, here.store, begin, until)
+    heads = await asyncio.gather(*(_head(here, spec) for spec in specs))
+    return NightEvents(runs=len(specs), counts=summed(head.counts for head in heads), complete=complete)
+
+
+def _of_events(store: Store, begin: datetime, until: datetime) -> tuple[list[RunSpec], bool]:
+    """Return the runs of events between two instants, and whether these are all of them."""
+    listed = list(islice(indexed(store, begin.date(), until.date(), ("batch_job_event",)), _MOST_READ + 1))
+    specs = (records.read_spec(store, one.run) for one in listed[:_MOST_READ])
+    found = list(islice((spec for spec in specs if begin <= spec.created < until), _MOST_EVENTS + 1))
+    return found[:_MOST_EVENTS], len(found) <= _MOST_EVENTS and len(listed) <= _MOST_READ
+
+
+def needs_of(store: Store, targets: Sequence[NightTarget], people: Sequence[NightPerson]) -> list[Need]:
+    """Return what needs a person because of a night: what names a run of it, or one by hand that belongs to it."""
+    runs = {one.run for one in targets if one.run} | {one.run for one in people}
+    return [need for need in book.current(store) if need.run in runs]
