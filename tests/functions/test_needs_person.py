@@ -10,11 +10,19 @@ import requests
 from local.stack import Machine
 from shared.runs.needs.need import KINDS
 from shared.runs.needs.shown import NeedsPerson
-from tests.functions.calling import Caller, allow_all, counted, get, only, problem, put_rules, wait_for
+from tests.functions.calling import NO_TIMERS, Caller, allow_all, counted, get, only, problem, put_rules, wait_for
+from tests.functions.conftest import settings_of
 from tests.functions.test_night import nights, pass_night, push_to, wait_for_day
 
 LIST = {"reason": "a test"}
 NO_TARGET = {"headers": {"Nightshift-Target": None}}
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    """A host of its own: what other tests did to the shared one needs a person, too."""
+    with Machine(NO_TIMERS, more_targets=settings_of) as machine:
+        yield machine
 
 
 def needs(caller: Caller, kind: str | None = None, **params: str) -> list[dict[str, Any]]:

@@ -17,12 +17,18 @@ _BY_HAND: dict[System, str] = {
     "superoffice": "POST superoffice/v1/BatchTask",
 }
 """Where a person starts an item of a system again."""
+_ITS_FUNCTION = "call the function of its system"
+_MEND = "Mend what the text says; GET systems shows whether the target answers."
+_LATE = (
+    "See whether the app runs, whether its timers are disabled, and what SWEEP_AT and the quiet hours of the target "
+    "say."
+)
+_BATCHES = 'POST runs/{{id}}/retry with {{"reason": ...}}'
 _RETRY = 'POST runs/{run}/retry with {{"reason": ...}}'
 _NEXT: dict[Kind, str] = {
-    "target-unusable": "Mend what the text says; GET systems shows whether the target answers. Then retry what failed: "
-    f"{_RETRY}, for each run that GET runs?target={{target}} lists.",
-    "night-missing": "See whether the app runs, whether its timers are disabled, and what SWEEP_AT and the quiet hours "
-    'of the target say. Then do the sweep by hand: POST sweeps with {{"target": "{target}", "reason": ...}}.',
+    "target-unusable": f"{_MEND} Then retry what failed: {_RETRY}, for each run that GET runs?target={{target}} lists.",
+    "night-missing": f"{_LATE} Then do the sweep by hand: POST sweeps with "
+    '{{"target": "{target}", "reason": ...}}.',
     "cause-stopped": "Find out what these items have in common (GET runs/{run}), and mend it. The run goes on by "
     f"itself while it lasts; once it has ended, {_RETRY}. Or leave it to the next night.",
     "unknown": 'POST runs/{run}/check with {{"reason": ...}} asks the system again. What stays unknown, look up in '
@@ -84,12 +90,19 @@ class NeedsPersonPage(Plain):
 
 def next_step(need: Need) -> str:
     """Return what a person does next, with the routes."""
-    # Without a run no retry can be named.
-    text = _NEXT[need.kind]
-    by_hand = _BY_HAND.get(need.system, "call the function of its system") if need.system else "call its function"
-    if need.kind == "target-unusable" and need.run is None:
-        text = "Mend what the text says; GET systems shows whether the target answers."
-    return text.format(run=need.run, target=need.target, item=need.item, by_hand=by_hand)
+    by_hand = _BY_HAND.get(need.system, _ITS_FUNCTION) if need.system else _ITS_FUNCTION
+    return _text(need).format(run=need.run, target=need.target, item=need.item, by_hand=by_hand)
+
+
+def _text(need: Need) -> str:
+    match need.kind:
+        case "target-unusable" if need.run is None:
+            # No run has met it, so there is nothing to retry.
+            return _MEND
+        case "night-missing" if need.system not in _BY_HAND:
+            return f"{_LATE} Then retry the batches of the day that GET runs?target={{target}} lists: {_BATCHES}."
+        case _:
+            return _NEXT[need.kind]
 
 
 def _links(need: Need, base: str) -> dict[str, str | None]:

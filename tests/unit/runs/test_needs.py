@@ -160,6 +160,14 @@ def test_what_to_do_next_names_routes_that_exist(kind: Kind) -> None:
     assert "None" not in text
 
 
+def test_what_to_do_next_fits_what_happened() -> None:
+    sweep, batches = (next_step(a_need("night-missing", system=one)) for one in ("camunda", "business-central"))
+    assert 'POST sweeps with {"target": "fo", "reason": ...}' in sweep
+    assert 'POST runs/{id}/retry with {"reason": ...}' in batches
+    assert "retry" not in next_step(a_need("target-unusable", run=None))
+    assert "POST camunda/job/retries" in next_step(a_need("attempts-used-up", system="camunda"))
+
+
 def test_the_links_of_a_plan_lead_to_its_report_and_to_apply() -> None:
     shown = NeedsPerson.of(a_need("plan-waits", run="20261124-1"), "https://night.example")
     assert shown.links.self == "https://night.example/api/runs/20261124-1"
