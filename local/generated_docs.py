@@ -3,6 +3,7 @@
 | document | generated part | from |
 | --- | --- | --- |
 | README.md | the table of functions | `function_app.py` |
+| SECURITY.md | the table of roles | `function_app.py` and `shared/access/roles.py` |
 | docs/settings.md | the tables of settings | `Settings` and `Target` |
 | docs/problems.md | all of it | the problem classes |
 | infra/app/types.bicep | all of it | `Settings` and `Target` |
@@ -22,11 +23,13 @@ from pydantic.fields import FieldInfo
 import function_app
 from local import bicep_types
 from local.environment import ROOT
+from shared.access import roles
 from shared.core.problems import Problem, catalogue
 from shared.core.settings import Settings
 from shared.core.targets import Target
 
 README = ROOT / "README.md"
+SECURITY = ROOT / "SECURITY.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 PROBLEMS = ROOT / "docs" / "problems.md"
 BICEP_TYPES = ROOT / "infra" / "app" / "types.bicep"
@@ -79,6 +82,7 @@ def expected() -> dict[Path, str]:
     """
     return {
         README: _filled(README, {"functions": _function_table()}),
+        SECURITY: _filled(SECURITY, {"roles": _role_table()}),
         SETTINGS: _filled(
             SETTINGS,
             {"settings": _settings(Settings, ""), "target settings": _settings(Target, "TARGETS__{NAME}__")},
@@ -132,6 +136,17 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def _function_table() -> str:
     rows = ((f"`{one.name}`", f"`{one.methods} {one.route}`", one.level, one.summary) for one in http_functions())
     return _table(("function", "method and route under `/api`", "level", "what it does"), rows)
+
+
+def _role_table() -> str:
+    rows = (_role_row(one, roles.needed(one.name)) for one in http_functions())
+    return _table(("function", "method and route under `/api`", "level", "role", "for"), rows)
+
+
+def _role_row(one: HttpFunction, need: roles.Need) -> tuple[str, ...]:
+    role = f"`{need.role}`" if need.role else "none"
+    reach = f"the target of the call, of `{need.system}`" if need.system else need.reach.value if need.role else ""
+    return f"`{one.name}`", f"`{one.methods} {one.route}`", one.level, role, reach
 
 
 def _settings(model: type[BaseModel], prefix: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from local.simulators.landscape import SIMULATORS, SYSTEMS
-from shared.core.settings import Settings
+from shared.core.settings import Settings, sign_in_mistake
 from shared.core.targets import Target, Targets
 
 _PREFIX = "TARGETS__"
@@ -95,13 +95,15 @@ def _written(name: str) -> str:
 
 def _check(values: Mapping[str, str]) -> None:
     try:
-        Settings.read(values)
+        mistake = sign_in_mistake(Settings.read(values), values)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'__'.join(map(str, one['loc'])).upper()}: {one['msg']}".removeprefix(": ")
             for one in error.errors(include_input=False, include_url=False)
         )
         raise BadSettingsError(f"An app setting is wrong: {wrong}.") from None
+    if mistake:
+        raise BadSettingsError(f"An app setting is wrong: {mistake}.")
 
 
 def _by_target(values: Mapping[str, str]) -> dict[str, dict[str, str]]:

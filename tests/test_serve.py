@@ -480,6 +480,8 @@ def test_without_own_settings_all_is_simulated() -> None:
         (f'{{"TARGETS__FO__PASSWORD": ["{SECRET}"]}}', "TARGETS__FO__PASSWORD must be a text"),
         (f'{{"SWEEP_MODE": "{SECRET}"}}', "SWEEP_MODE: Input should be 'off', 'plan' or 'apply'"),
         (f'{{"SWEEP_AT": "{SECRET}"}}', "SWEEP_AT: Value error, is not a time of day as HH:MM"),
+        ('{"AUTH_ROLES": "on"}', "AUTH_ROLES is on, but App Service authentication is not"),
+        ('{"WEBSITE_AUTH_ENABLED": "True"}', "AUTH_ROLES is off, but App Service authentication is on"),
         ('{"TARGETS__BC__SYSTEM": "camunda"}', "the target bc is the simulated business-central here"),
     ],
 )

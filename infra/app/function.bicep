@@ -138,10 +138,10 @@ var ofPlatform = {
   STORE: 'blob'
   STORE_CONTAINER: recordContainer
 }
-// The app believes the header of the platform only if the platform writes it.
+// The app believes the headers of the platform only if the platform writes them, and starts with both or neither.
 var ofSignIn = signIn == null
-  ? { TRUST_CLIENT_PRINCIPAL: 'false' }
-  : { TRUST_CLIENT_PRINCIPAL: 'true', OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: clientId }
+  ? { AUTH_ROLES: 'off' }
+  : { AUTH_ROLES: 'on', OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: clientId }
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
   name: planName
@@ -194,7 +194,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
 
   resource appsettings 'config' = {
     name: 'appsettings'
-    // The app may believe the header of the platform only once the platform writes it.
+    // The app may believe the headers of the platform only once the platform writes them.
     dependsOn: [authentication]
     properties: shallowMerge([texts('', settings), ...named, ...plain, ...secret, ofPlatform, ofSignIn])
   }

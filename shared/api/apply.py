@@ -16,13 +16,13 @@ from shared.api.run_actions import (
     minutes_of,
     mistakes_in,
     request_of,
+    run_named,
 )
 from shared.core import clock
 from shared.core.outcome import Ending
 from shared.core.problems import KeyReused, Mistake, NotAPlan, NotValid, PlanApplied, PlanExpired
 from shared.core.response import Response
 from shared.core.settings import Preset, app_settings
-from shared.core.targets import app_targets
 from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
 from shared.fanout import resending
@@ -33,6 +33,7 @@ from shared.runs.report import Item, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
 from shared.storage.base import Store
+from shared.systems.requests import chosen_target
 from shared.validation.body import read_json
 from shared.validation.models import checked
 from shared.validation.request import Call
@@ -67,9 +68,9 @@ async def apply_plan(call: Call, engine: Engine) -> Response:
 
 def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
     settings = app_settings()
-    plan = _plan(store, call.route_params.get("id", ""))
+    spec = run_named(call, store)
+    plan = _plan(store, spec)
     chosen = _chosen(_applicable(store, plan.id), body)
-    spec = records.read_spec(store, plan.id)
     mark = fanout_creation.selection_mark(chosen)
     if spec.is_batch:
         # A plan is applied once, so its operations over the cap are items of the run, too.
@@ -84,7 +85,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
         return _once(plan, lambda: creation.create_or_join(store, records.apply_key(plan.id), mark, again))
     asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform", spec.shape)
     request = replace(kept_options(asked, body, spec, body.waves), override=body.override or spec.override)
-    app_targets().choose(request.system, request.target)
+    chosen_target(call, request.system, request.target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         made = creation.spec_of_call(call, request, settings, record)
@@ -101,9 +102,8 @@ def _once(plan: Run, begin: Callable[[], StartedRun]) -> StartedRun:
         raise PlanApplied(f"Plan {plan.id} was applied with another selection.", run=problem.run) from None
 
 
-def _plan(store: Store, run: str) -> Run:
+def _plan(store: Store, spec: RunSpec) -> Run:
     """Return the report of a plan that may be applied."""
-    spec = records.read_spec(store, run)
     head = records.read_report(store, spec.run)
     if spec.mode != "plan" or head is None or head.state is not State.PLANNED:
         raise NotAPlan("The run is not a plan, or it has not ended.", run=spec.run)

@@ -5,7 +5,7 @@ import asyncio
 from shared.api import start
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
-from shared.core.targets import System, Target, app_targets
+from shared.core.targets import System, Target
 from shared.durable.engine import Engine
 from shared.fanout.creation import write_chunks
 from shared.runs import creation, idempotency
@@ -16,7 +16,7 @@ from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.systems.operations import BatchOptions
 from shared.systems.registry import fan_out_of
-from shared.systems.requests import RunRequest, named_target
+from shared.systems.requests import RunRequest, chosen_target, named_target
 from shared.validation.request import Call
 
 
@@ -33,7 +33,7 @@ async def send_batch(call: Call, system: System, engine: Engine) -> Response:
 def _create(store: Store, settings: Settings, call: Call, system: System) -> StartedRun:
     fan_out = fan_out_of(system)
     body = fan_out.read(call)
-    target = app_targets().choose(system, named_target(call, body.target, "/nightshift/target"))
+    target = chosen_target(call, system, named_target(call, body.target, "/nightshift/target"))
     operations = body.validated(target)
     chunks = fan_out.chunks(operations, target)
     request = _request(operations.options, target)
@@ -44,7 +44,7 @@ def _create(store: Store, settings: Settings, call: Call, system: System) -> Sta
         return spec, None
 
     return creation.create_or_join(
-        store, idempotency.key_of(call, creation.actor(call, settings)), idempotency.fingerprint(call), make
+        store, idempotency.key_of(call, call.caller.actor.id), idempotency.fingerprint(call), make
     )
 
 

@@ -3,14 +3,13 @@
 import asyncio
 
 from shared.api import live
-from shared.api.run_actions import Reason
+from shared.api.run_actions import Reason, run_named
 from shared.core.problems import RunEnded
 from shared.core.response import Response
-from shared.core.settings import app_settings
 from shared.durable.engine import Engine
 from shared.policy import switches
 from shared.reports import responses
-from shared.runs import creation, records
+from shared.runs import records
 from shared.runs.report import State
 from shared.storage.app import app_store
 from shared.validation.body import read_json
@@ -31,12 +30,12 @@ async def cancel_run(call: Call, engine: Engine) -> Response:
         RunEnded: the run has ended.
     """
     body = checked(CancelBody, read_json(call))
-    store, settings = app_store(), app_settings()
-    spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
+    store = app_store()
+    spec = await asyncio.to_thread(run_named, call, store)
     head = await asyncio.to_thread(records.read_report, store, spec.run)
     if head and head.state is not State.WATCHING:
         raise RunEnded("The run has ended.", run=spec.run)
-    await asyncio.to_thread(switches.cancel, store, spec.run, body.reason, creation.actor(call, settings))
+    await asyncio.to_thread(switches.cancel, store, spec.run, body.reason, call.caller.actor.id)
     await engine.cancel(spec.run)
     head, _ = await live.read_run(store, spec, engine)
     return responses.accepted(spec, head)

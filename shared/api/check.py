@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shared.api.run_actions import run_named
 from shared.core.outcome import Ending
 from shared.core.problems import Mistake, NotValid, RunOpen
 from shared.core.response import Response
@@ -57,7 +58,7 @@ async def check_run(call: Call) -> Response:
 
 @with_deadline
 def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec, Run, str]:
-    former = records.read_spec(store, call.route_params.get("id", ""))
+    former = run_named(call, store)
     if records.read_report(store, former.run) is None:
         raise RunOpen("The run has not ended.", run=former.run)
     if body.settleBy and not (former.is_batch and fan_out_of(former.system).settles_by_fields):

@@ -17,7 +17,7 @@ from shared.core.model import Stored
 from shared.core.problems import Exists, HeaderNotValid
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
-from shared.core.targets import System, Target, app_targets
+from shared.core.targets import System, Target
 from shared.durable.engine import Engine
 from shared.runs import creation
 from shared.runs.claims import Claim
@@ -27,6 +27,7 @@ from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.systems.contract import Event, Handshake
 from shared.systems.registry import definition_of, events_of
+from shared.systems.requests import chosen_target
 from shared.validation.body import read_json
 from shared.validation.request import Call
 
@@ -51,7 +52,7 @@ async def receive_events(call: Call, system: System, engine: Engine) -> Response
     if isinstance(found, Handshake):
         return Response.of(200, {"validationResponse": found.code})
     name = call.params.get("target") or call.headers.get("nightshift-target")
-    target = app_targets().choose(system, name)
+    target = chosen_target(call, system, name)
     results: Counter[str] = Counter()
     for event in found:
         # In a storm, each further event would only be counted again; a delivery is answered within seconds.

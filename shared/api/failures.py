@@ -10,7 +10,7 @@ from typing import get_args
 from shared.api.failure_sources import Look, Page, Source, sources_of
 from shared.api.paging import PAGE, choice, instant, next_link, number, wrong_parameter
 from shared.core import clock
-from shared.core.problems import ItemProblem, TargetOff, UnknownTarget
+from shared.core.problems import ItemProblem, TargetOff, TargetUnreachable, UnknownTarget
 from shared.core.response import Response
 from shared.core.settings import app_settings
 from shared.core.targets import System, Target, app_targets
@@ -18,6 +18,7 @@ from shared.policy import document
 from shared.reports.failures import By, Failure, FailureGroups, FailureList, Unreadable, grouped
 from shared.runs import creation
 from shared.storage.app import app_store
+from shared.systems.requests import chosen_target
 from shared.validation.request import Call
 
 FAILURES_PARAMETERS = ("after", "by", "limit", "since", "system", "target", "until")
@@ -28,6 +29,8 @@ _LONGEST_READ = 60.0
 """Seconds after which no further page of a list is read for groups."""
 _OFF = "Correct the settings of this target."
 _THREADS = 8
+PATIENCE = 45.0
+"""Seconds after which a call about several targets answers without those that are still read."""
 
 
 async def list_failures(call: Call) -> Response:
@@ -71,9 +74,11 @@ def _targets(call: Call) -> tuple[list[Target], list[Unreadable]]:
     system: System | None = next((one for one in get_args(System) if one == asked), None)
     if name:
         target = app_targets().named(name)
-        return [app_targets().choose(system or target.system, name)], []
-    on = sorted((one for one in app_targets().on if system in (None, one.system)), key=lambda one: one.name)
-    off = app_targets().off_of(system)
+        return [chosen_target(call, system or target.system, name)], []
+    sees, targets = call.caller.sees, app_targets()
+    seen = (one for one in targets.on if system in (None, one.system) and sees(one.name, one.system))
+    on = sorted(seen, key=lambda one: one.name)
+    off = {name: why for name, why in targets.off_of(system).items() if sees(name)}
     if not on:
         text = f"The app has no target{f' of {system}' if system else ''} that is on."
         raise TargetOff(f"{text} {'; '.join(off.values())}.") if off else UnknownTarget(text)
@@ -83,7 +88,7 @@ def _targets(call: Call) -> tuple[list[Target], list[Unreadable]]:
 async def _list(call: Call, sources: Sequence[Source], off: list[Unreadable], limit: int, version: int) -> FailureList:
     first, skip = _position(call, sources)
     places = [(source, skip if place == 0 else 0) for place, source in enumerate(sources[first:])]
-    read = await _all_read(places, lambda source, skip: source.page(skip, limit))
+    read = await all_read(places, lambda source, skip: source.page(skip, limit))
     page, following = page_of([(source.name, skip) for source, skip in places], read, limit)
     if following and len(sources) == 1:
         following = following.rpartition(":")[2]
@@ -101,7 +106,7 @@ async def _groups(
     call: Call, sources: Sequence[Source], off: list[Unreadable], by: str, limit: int, version: int
 ) -> FailureGroups:
     skip = number(call, "after", 0)
-    read = await _all_read([(source, 0) for source in sources], lambda source, _: _whole(source))
+    read = await all_read([(source, 0) for source in sources], lambda source, _: _whole(source))
     chosen: By = next(one for one in get_args(By) if one == by)
     groups = grouped((failure for one in read for failure in one.found), chosen)
     partly = sorted({source.target.name for source, one in zip(sources, read, strict=True) if one.more or one.cut})
@@ -144,8 +149,13 @@ def _position(call: Call, sources: Sequence[Source]) -> tuple[int, int]:
     return (names.index(found[1]) if found[1] else 0), int(found[2])
 
 
-async def _all_read(places: Sequence[tuple[Source, int]], work: Callable[[Source, int], Page]) -> list[Page]:
-    """Read some lists at the same time; one that can't be read does not spoil the others."""
+async def all_read(
+    places: Sequence[tuple[Source, int]], work: Callable[[Source, int], Page], patience: float = PATIENCE
+) -> list[Page]:
+    """Read some lists at the same time; one that can't be read, or is slow, does not spoil the others.
+
+    `patience` is in seconds; a call about one target waits as long as its timeouts allow.
+    """
 
     def read(place: tuple[Source, int]) -> Page:
         try:
@@ -153,9 +163,14 @@ async def _all_read(places: Sequence[tuple[Source, int]], work: Callable[[Source
         except ItemProblem as problem:
             return Page(problem=problem)
 
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(max_workers=_THREADS) as threads:
-        return list(await asyncio.gather(*(loop.run_in_executor(threads, read, place) for place in places)))
+    loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(max_workers=_THREADS)
+    futures = [loop.run_in_executor(threads, read, place) for place in places]
+    one_only = len({source.target.name for source, _ in places}) == 1
+    await asyncio.wait(futures, timeout=None if one_only else patience)
+    # A thread that still reads ends by itself.
+    threads.shutdown(wait=False, cancel_futures=True)
+    slow = Page(problem=TargetUnreachable(f"It did not answer within {patience:g} seconds; ask for this target alone."))
+    return [future.result() if future.done() and not future.cancelled() else slow for future in futures]
 
 
 def _whole(source: Source) -> Page:

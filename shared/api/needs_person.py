@@ -41,6 +41,7 @@ async def list_needs(call: Call) -> Response:
         need
         for need in await asyncio.to_thread(needs_now, app_store())
         if (need.acknowledged is not None) is acknowledged and kind in (None, need.kind) and target in ("", need.target)
+        if call.caller.sees(need.target, need.system)
     ]
     following = next_link(call, str(skip + limit)) if len(found) > skip + limit else None
     shown = [_shown(call, need) for need in found[skip : skip + limit]]
@@ -55,11 +56,19 @@ async def acknowledge_need(call: Call) -> Response:
         NotValid: the body is not valid.
     """
     body = checked(AcknowledgeBody, read_json(call))
-    need_id, who = call.route_params.get("id", ""), creation.actor(call, app_settings())
+    need_id = call.route_params.get("id", "")
     if not re.fullmatch(r"[a-z0-9-]{1,64}", need_id):
         raise UnknownNeed("This is not an id of needs-person.")
-    need = await asyncio.to_thread(book.acknowledge, app_store(), need_id, body.reason, who)
+    need = await asyncio.to_thread(_acknowledged, call, need_id, body.reason)
     return Response(200, _shown(call, need).model_dump_json().encode())
+
+
+def _acknowledged(call: Call, need_id: str, reason: str) -> Need:
+    store = app_store()
+    found = book.find(store, need_id)
+    if found:
+        call.caller.require(found.target, found.system)
+    return book.acknowledge(store, need_id, reason, call.caller.actor)
 
 
 def _shown(call: Call, need: Need) -> NeedsPerson:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
 
+from shared.access.caller import Caller
 from shared.api import live, timers
 from shared.api.apply import is_applied
 from shared.core.outcome import Ending
@@ -51,6 +52,7 @@ class Here:
         settings: The app's settings.
         base: The app's own URL, for links.
         now: The present.
+        caller: Who asks; a night shows only the targets that it may see.
     """
 
     store: Store
@@ -58,6 +60,11 @@ class Here:
     settings: Settings
     base: str
     now: datetime
+    caller: Caller
+
+    def shows(self, spec: RunSpec) -> bool:
+        """Return whether the caller may see a run."""
+        return self.caller.sees(spec.target, spec.system)
 
 
 async def targets_of(here: Here, night: date, windows: Sequence[Night], *, items: bool = True) -> list[NightTarget]:
@@ -66,7 +73,7 @@ async def targets_of(here: Here, night: date, windows: Sequence[Night], *, items
     `items`: read the items of each run, which say why they are not well.
     """
     specs = await asyncio.to_thread(runs_of_night, here.store, night)
-    found = [await _with_run(here, spec, items=items) for spec in specs]
+    found = [await _with_run(here, spec, items=items) for spec in specs if here.shows(spec)]
     ran = {(one.target, one.night) for one in found}
     for window in windows:
         found += await asyncio.to_thread(_without_run, here, window, ran)
@@ -117,10 +124,10 @@ def _without_run(here: Here, window: Night, ran: set[tuple[str, str]]) -> list[N
     found = [
         NightTarget(target=name, system=None, night=window.name, state="did not run", reason=f"It is off: {why}.")
         for name, why in targets.off.items()
-        if (name, window.name) not in ran
+        if (name, window.name) not in ran and here.caller.sees(name)
     ]
     for target in targets.on:
-        if (target.name, window.name) not in ran:
+        if (target.name, window.name) not in ran and here.caller.sees(target.name, target.system):
             state, reason = _why_not(here, target, window)
             found.append(
                 NightTarget(target=target.name, system=target.system, night=window.name, state=state, reason=reason)
@@ -165,7 +172,7 @@ async def people_of(here: Here, runs: Sequence[str], begin: datetime, until: dat
     known, found = set(runs), []
     for spec in specs:
         of = next((one for one in (spec.parent, spec.plan) if one in known), None)
-        if of and spec.run not in known:
+        if of and spec.run not in known and here.shows(spec):
             known.add(spec.run)
             found.append(_person(here, spec, of, await _head(here, spec)))
     return found
@@ -196,16 +203,17 @@ def _person(here: Here, spec: RunSpec, of: str, head: Run) -> NightPerson:
 
 async def events_of(here: Here, begin: datetime, until: datetime) -> NightEvents:
     """Return the runs that events started between two instants, with their counts."""
-    specs, complete = await asyncio.to_thread(_of_events, here.store, begin, until)
+    specs, complete = await asyncio.to_thread(_of_events, here, begin, until)
     heads = await asyncio.gather(*(_head(here, spec) for spec in specs))
     return NightEvents(runs=len(specs), counts=summed(head.counts for head in heads), complete=complete)
 
 
-def _of_events(store: Store, begin: datetime, until: datetime) -> tuple[list[RunSpec], bool]:
+def _of_events(here: Here, begin: datetime, until: datetime) -> tuple[list[RunSpec], bool]:
     """Return the runs of events between two instants, and whether these are all of them."""
-    listed = list(islice(indexed(store, begin.date(), until.date(), ("batch_job_event",)), _MOST_READ + 1))
-    specs = (records.read_spec(store, one.run) for one in listed[:_MOST_READ])
-    found = list(islice((spec for spec in specs if begin <= spec.created < until), _MOST_EVENTS + 1))
+    listed = list(islice(indexed(here.store, begin.date(), until.date(), ("batch_job_event",)), _MOST_READ + 1))
+    specs = (records.read_spec(here.store, one.run) for one in listed[:_MOST_READ])
+    seen = (spec for spec in specs if begin <= spec.created < until and here.shows(spec))
+    found = list(islice(seen, _MOST_EVENTS + 1))
     return found[:_MOST_EVENTS], len(found) <= _MOST_EVENTS and len(listed) <= _MOST_READ
 
 

@@ -52,6 +52,12 @@ async def get_night(call: Call, engine: Engine) -> Response:
     """
     night, here = _read_date(call.route_params.get("date", ""), "date"), _here(call, engine)
     await _refuse_unknown(here, night)
+    told = await night_answer(here, night)
+    return Response(200, told.model_dump_json().encode())
+
+
+async def night_answer(here: Here, night: date) -> NightAnswer:
+    """Return one night over all targets that the caller may see."""
     windows = here.settings.schedule.nights_of(night)
     begin, until = _span(windows)
     targets = await targets_of(here, night, windows)
@@ -67,8 +73,7 @@ async def get_night(call: Call, engine: Engine) -> Response:
         events=await events_of(here, begin, until),
         people=people,
     )
-    told = answer.model_copy(update={"summary": sentences(answer)})
-    return Response(200, told.model_dump_json().encode())
+    return answer.model_copy(update={"summary": sentences(answer)})
 
 
 def last_begun(schedule: Schedule, now: datetime) -> date:
@@ -97,7 +102,7 @@ async def _line(here: Here, night: date) -> NightLine:
 
 def _here(call: Call, engine: Engine) -> Here:
     settings = app_settings()
-    return Here(app_store(), engine, settings, creation.base_url(call, settings), clock.now())
+    return Here(app_store(), engine, settings, creation.base_url(call, settings), clock.now(), call.caller)
 
 
 def _first(here: Here, last: date) -> date:

@@ -2,19 +2,17 @@
 
 import asyncio
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from shared.core.problems import Mistake, NotValid, VersionRequired
 from shared.core.response import Response
-from shared.core.settings import app_settings
 from shared.core.targets import app_targets
 from shared.policy import document, switches
 from shared.policy.document import PolicyDocument
 from shared.policy.rules import Rule, Rules
 from shared.policy.switches import Stops
-from shared.runs import creation
 from shared.storage.app import app_store
 from shared.validation.body import read_json
 from shared.validation.models import Strict, checked
@@ -54,28 +52,36 @@ async def change_policy(call: Call) -> Response:
     """
     body = checked(PolicyBody, read_json(call))
     rules = checked(Rules, {"rules": [rule.model_dump() for rule in body.rules]})
-    version, who = _version(call), creation.actor(call, app_settings())
-    return _policy(await asyncio.to_thread(document.put_policy, app_store(), rules, version, body.reason, who))
+    version, who = _version(call), call.caller.actor
+    changed = await asyncio.to_thread(document.put_policy, app_store(), rules, version, body.reason, who.id, who.name)
+    return _policy(changed)
 
 
 async def stop_sending(call: Call) -> Response:
     """Stop sending to a target, or to all targets; takes effect within a second."""
     body = checked(SwitchBody, read_json(call))
-    who = creation.actor(call, app_settings())
-    return _stops(await asyncio.to_thread(switches.stop, app_store(), _target(body), body.reason, who))
+    target, who = _target(call, body), call.caller.actor
+    return _stops(call, await asyncio.to_thread(switches.stop, app_store(), target, body.reason, who.id, who.name))
 
 
 async def resume_sending(call: Call) -> Response:
     """Resume sending to a target, or end the stop of all targets; this starts no run."""
     body = checked(SwitchBody, read_json(call))
-    return _stops(await asyncio.to_thread(switches.resume, app_store(), _target(body)))
+    return _stops(call, await asyncio.to_thread(switches.resume, app_store(), _target(call, body)))
 
 
-def _target(body: SwitchBody) -> str | None:
-    """Return the configured name of the target; a target that is off can be stopped, too."""
-    if body.target is None or body.target.lower() in app_targets().off:
-        return body.target.lower() if body.target else None
-    return app_targets().named(body.target).name
+def _target(call: Call, body: SwitchBody) -> str | None:
+    """Return the configured name of the target; a target that is off can be stopped, too.
+
+    Raises:
+        UnknownTarget: there is none.
+        RoleMissing: the caller lacks the role for the target, or for all targets.
+    """
+    name = body.target.lower() if body.target else None
+    if name and name not in app_targets().off:
+        name = app_targets().named(name).name
+    call.caller.require(name)
+    return name
 
 
 def _version(call: Call) -> int:
@@ -94,5 +100,10 @@ def _policy(current: PolicyDocument) -> Response:
     return Response.of(200, {**content, "rules": rules}, ETag=f'"{current.version}"')
 
 
-def _stops(stops: Stops) -> Response:
-    return Response.of(200, {"stopped": stops.content()})
+def _stops(call: Call, stops: Stops) -> Response:
+    return Response.of(200, {"stopped": shown_stops(call, stops)})
+
+
+def shown_stops(call: Call, stops: Stops) -> list[dict[str, Any]]:
+    """Return the stops that concern what the caller may see: the stop of all targets concerns everybody."""
+    return [one for one in stops.content() if one["target"] is None or call.caller.sees(one["target"])]

@@ -12,12 +12,20 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.api import start
-from shared.api.run_actions import Ids, RunOptions, batch_options, item_refs, kept_options, mistakes_in, request_of
+from shared.api.run_actions import (
+    Ids,
+    RunOptions,
+    batch_options,
+    item_refs,
+    kept_options,
+    mistakes_in,
+    request_of,
+    run_named,
+)
 from shared.core.outcome import Ending, Recovery
 from shared.core.problems import HandedOn, IsAPlan, Mistake, NotValid, RunOpen
 from shared.core.response import Response
 from shared.core.settings import Preset, Settings, app_settings
-from shared.core.targets import app_targets
 from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
 from shared.fanout import resending
@@ -30,6 +38,7 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
 from shared.storage.base import Store
+from shared.systems.requests import chosen_target
 from shared.validation.body import read_json
 from shared.validation.models import checked, pointer
 from shared.validation.request import Call
@@ -71,7 +80,7 @@ async def retry_run(call: Call, engine: Engine) -> Response:
 
 
 def _begin_retry(store: Store, call: Call, body: RetryBody) -> StartedRun:
-    asked = run = call.route_params.get("id", "")
+    asked = run = run_named(call, store).run
     while isinstance(found := _take_over(store, call, body, run, follows=run != asked), Follow):
         run = found.handing.run
     return found
@@ -95,7 +104,7 @@ def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: 
     source = records.source_of(store, spec)
     named = body.only is not None or body.replace is not None
     wanted = Wanted(source.run, [item.id for item in chosen], named)
-    key, mark = idempotency.key_of(call, creation.actor(call, settings)), idempotency.fingerprint(call)
+    key, mark = idempotency.key_of(call, call.caller.actor.id), idempotency.fingerprint(call)
     # Over the cap, jobs end as skipped; operations are left to the next retry.
     resent = cache(partial(resending.resent, store, source.run, most=body.cap))
     if spec.is_batch:
@@ -148,7 +157,7 @@ def _again(
         request = kept_options(request, body, source, body.waves)
     else:
         request = replace(request, waves=body.waves or "all", follow_up=bool(body.followUp))
-    app_targets().choose(request.system, request.target)
+    chosen_target(call, request.system, request.target)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         made = creation.spec_of_call(call, request, settings, record)

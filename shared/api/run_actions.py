@@ -1,4 +1,4 @@
-"""Options and checks that `sweep`, `apply` and `retry` share."""
+"""Options and checks that the functions about runs share."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +18,7 @@ from shared.storage.base import Store
 from shared.systems.registry import definition_of
 from shared.systems.requests import ItemRef, RunRequest, Shape
 from shared.validation.models import Strict
+from shared.validation.request import Call
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; stored in the report.")]
 Ids = Annotated[list[str], Field(min_length=1, max_length=10_000)]
@@ -35,6 +36,18 @@ class RunOptions(Strict):
         default=None,
         description="Watch whether done items recover; the default is true for sweeps and their plans.",
     )
+
+
+def run_named(call: Call, store: Store) -> RunSpec:
+    """Return the spec of the run that a call names, for a caller that has the role for its target.
+
+    Raises:
+        UnknownRun: there is no such run.
+        RoleMissing: the caller lacks the role.
+    """
+    spec = records.read_spec(store, call.route_params.get("id", ""))
+    call.caller.require(spec.target, spec.system)
+    return spec
 
 
 def request_of(

@@ -8,8 +8,10 @@ from itertools import islice
 from typing import get_args
 from urllib.parse import urlencode
 
+from shared.access.caller import Caller
 from shared.api import live
 from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
+from shared.api.run_actions import run_named
 from shared.core.outcome import Ending, Recovery
 from shared.core.response import Response
 from shared.core.settings import app_settings
@@ -60,13 +62,9 @@ async def get_run(call: Call, engine: Engine) -> Response:
         NotValid: a parameter can't be read.
     """
     store = app_store()
-    wanted = view.ItemFilter(
-        choice(call, "outcome", Ending),
-        choice(call, "recovery", Recovery),
-        call.params.get("cause"),
-        call.params.get("item"),
-    )
-    spec = await asyncio.to_thread(records.read_spec, store, call.route_params.get("id", ""))
+    outcome, recovery = choice(call, "outcome", Ending), choice(call, "recovery", Recovery)
+    wanted = view.ItemFilter(outcome, recovery, call.params.get("cause"), call.params.get("item"))
+    spec = await asyncio.to_thread(run_named, call, store)
     spec = spec.seen_at(creation.base_url(call, app_settings()))
     head, items = await live.read_run(store, spec, engine)
     head = await asyncio.to_thread(_with_page, spec, head, filter(wanted.lists, items), call)
@@ -88,6 +86,7 @@ async def list_runs(call: Call, engine: Engine) -> Response:
 class _Wanted:
     """The runs that a call lists; None stands for any."""
 
+    caller: Caller
     day: str | None
     night: str | None
     """The date on which a night began, in SWEEP_TIME_ZONE."""
@@ -109,13 +108,18 @@ class _Wanted:
             # A target that is no longer in the settings has runs, too.
             "target": call.params["target"].lower() if "target" in call.params else None,
         }
+        # An empty list would say that nothing happened there.
+        call.caller.require_some(indexed["system"])
+        if indexed["target"]:
+            call.caller.require(indexed["target"])
         day, night, state = _date(call, "day"), _date(call, "night"), choice(call, "state", State)
-        return cls(day, night, state, indexed, number(call, "limit", PAGE, most=PAGE), after)
+        return cls(call.caller, day, night, state, indexed, number(call, "limit", PAGE, most=PAGE), after)
 
     def lists(self, one: IndexedRun) -> bool:
         """Return whether a run may be one of these, as far as the index knows."""
         of_night = self.night is None or one.function in NIGHT_FUNCTIONS
-        return of_night and all(value in (None, getattr(one, name)) for name, value in self.indexed.items())
+        seen = self.caller.sees(one.target, one.system)
+        return seen and of_night and all(value in (None, getattr(one, name)) for name, value in self.indexed.items())
 
     def has(self, one: Run) -> bool:
         """Return whether a run is one of these."""

@@ -8,18 +8,17 @@ from shared.core import clock
 from shared.core.problems import UnknownRun
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
-from shared.core.targets import app_targets
 from shared.durable import open_runs
 from shared.durable.engine import Engine, Phase
 from shared.durable.open_runs import OpenRunState
 from shared.reports import responses
 from shared.runs import creation, idempotency, records
-from shared.runs.creation import StartedRun, actor, create_or_join, items_with_cap, spec_of_call
+from shared.runs.creation import StartedRun, create_or_join, items_with_cap, spec_of_call
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
 from shared.storage.base import Store
-from shared.systems.requests import RunRequest
+from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.request import Call, Preference
 
 _SHORTEST_PAUSE = 0.02
@@ -71,8 +70,8 @@ async def get_result(call: Call, engine: Engine) -> Response:
 
 
 def _create(store: Store, settings: Settings, call: Call, request: RunRequest) -> StartedRun:
-    app_targets().choose(request.system, request.target)
-    key = idempotency.key_of(call, actor(call, settings))
+    chosen_target(call, request.system, request.target)
+    key = idempotency.key_of(call, call.caller.actor.id)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         if request.selection is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.api.needs_look import needs_now
 from shared.api.paging import PAGE
+from shared.api.policy import shown_stops
 from shared.core.problems import AccessDenied, CredentialsRefused, ItemProblem, NotReady
 from shared.core.response import Response, to_json
 from shared.core.settings import app_settings
@@ -29,21 +30,25 @@ _HEALTHY = 4.0
 """Seconds within which the engine and the store must answer."""
 
 
-async def get_systems(_: Call, engine: Engine) -> Response:
-    """Return the state of each target, the stop switches, how many things need a person, and how many runs are open."""
+async def get_systems(call: Call, engine: Engine) -> Response:
+    """Return the state of each target, the stop switches, how many things need a person, and how many runs are open.
+
+    Only the targets that the caller may see are probed and shown; the open runs are those of the whole app.
+    """
     stops = await asyncio.to_thread(switches.stops, app_store())
-    targets = app_targets()
+    targets, sees = app_targets(), call.caller.sees
+    seen = [target for target in targets.on if sees(target.name, target.system)]
     with ThreadPoolExecutor(max_workers=8) as threads:
         loop = asyncio.get_running_loop()
-        on = await asyncio.gather(*(loop.run_in_executor(threads, _probed, target) for target in targets.on))
-    off = [_entry(name, None, "off", reason, _OFF) for name, reason in targets.off.items()]
+        on = await asyncio.gather(*(loop.run_in_executor(threads, _probed, target) for target in seen))
+    off = [_entry(name, None, "off", reason, _OFF) for name, reason in targets.off.items() if sees(name)]
     needs = await asyncio.to_thread(needs_now, app_store())
     return Response.of(
         200,
         {
             "systems": [*on, *off],
-            "stopped": stops.content(),
-            "needsPerson": sum(need.acknowledged is None for need in needs),
+            "stopped": shown_stops(call, stops),
+            "needsPerson": sum(need.acknowledged is None and sees(need.target) for need in needs),
             "openRuns": await _open_runs(engine),
         },
     )

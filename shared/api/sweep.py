@@ -13,7 +13,7 @@ from shared.core import clock
 from shared.core.problems import Mistake, NotValid
 from shared.core.response import Response
 from shared.core.settings import Preset, app_settings
-from shared.core.targets import System, app_targets
+from shared.core.targets import System
 from shared.durable.engine import Engine
 from shared.policy.rules import Initiator
 from shared.runs import creation, idempotency
@@ -23,7 +23,7 @@ from shared.runs.spec import RunSpec, Window
 from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.systems.registry import definition_of, sweepable, sweepable_system
-from shared.systems.requests import named_target
+from shared.systems.requests import chosen_target, named_target
 from shared.validation.body import read_json
 from shared.validation.models import checked
 from shared.validation.request import Call
@@ -64,7 +64,7 @@ def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) 
         waves=body.waves,
         follow_up=body.followUp is not False,
     )
-    app_targets().choose(request.system, request.target)
+    chosen_target(call, request.system, request.target)
     window = Window(since=body.since, until=body.until)
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
@@ -72,7 +72,7 @@ def _begin_sweep(store: Store, call: Call, body: SweepBody, target: str | None) 
         changes = {"sweep": window, "by": Initiator.MACHINE, "attempts_cap": settings.attempts_cap}
         return spec.model_copy(update=changes), None
 
-    key = idempotency.key_of(call, creation.actor(call, settings))
+    key = idempotency.key_of(call, call.caller.actor.id)
     return creation.create_or_join(store, key, idempotency.fingerprint(call), make)
 
 

@@ -10,6 +10,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- NotMultipart         400  fix the boundaries
     |   |-- KeyNotValid          400  send a shorter or plainer Idempotency-Key
     |   |-- HeaderNotValid       400  send a header that can be read
+    |   |-- RoleMissing          403  get the role that detail names
     |   |-- UnknownTarget        404  name a target from the settings
     |   |-- UnknownRun           404  check the run's id and ticket
     |   |-- UnknownNeed          404  list what needs a person now
@@ -200,6 +201,16 @@ class HeaderNotValid(Refused):
 
     slug, status, title = "header-not-valid", 400, "A header cannot be used"
     next_step = "Send the header as its specification defines it, in visible ASCII."
+
+
+class RoleMissing(Refused):
+    """The signed-in caller lacks the role that the call needs."""
+
+    slug, status, title = "role-missing", 403, "The caller lacks the role"
+    next_step = (
+        "Sign in as a caller that has one of these roles. The app's administrator assigns them; then get a new token. "
+        "Nothing was started."
+    )
 
 
 class UnknownTarget(Refused):

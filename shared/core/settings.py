@@ -18,6 +18,8 @@ from shared.core.urls import checked_url
 
 Preset = Literal["careful", "all"]
 """How many items are sent at once (`recovery/waves.py`)."""
+SIGN_IN = "WEBSITE_AUTH_ENABLED"
+"""App Service sets it to `True` while its authentication is on."""
 
 
 class Settings(BaseModel):
@@ -120,10 +122,10 @@ class Settings(BaseModel):
         description="Maximum number of jobs that a call of `set_retries` may select without its own `cap`; a larger "
         "selection is refused as a whole.",
     )
-    trust_client_principal: bool = Field(
-        default=False,
-        description="`true` only if App Service authentication is on and requires authentication: then the header "
-        "`x-ms-client-principal-id` names the caller. Otherwise any caller could send this header.",
+    auth_roles: Literal["off", "on"] = Field(
+        default="off",
+        description="`on`: callers have signed in with Entra, and need a role. Only together with App Service "
+        "authentication, which sets `WEBSITE_AUTH_ENABLED`: with one of the two alone the app does not start.",
     )
 
     @field_validator("public_url")
@@ -181,10 +183,26 @@ def app_settings() -> Settings:
         NotReady: a setting is wrong.
     """
     try:
-        return Settings.read(os.environ)
+        settings = Settings.read(os.environ)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'__'.join(str(part) for part in one['loc']).upper()}: {one['msg']}".lstrip(": ")
             for one in error.errors(include_input=False)
         )
         raise NotReady(f"An app setting is wrong: {wrong}.") from None
+    if mistake := sign_in_mistake(settings, os.environ):
+        raise NotReady(f"An app setting is wrong: {mistake}.")
+    return settings
+
+
+def sign_in_mistake(settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """Return why sign-in and roles do not go together, or None.
+
+    Without sign-in anybody could send the headers that name a caller; without roles whoever signs in could do all.
+    """
+    signs_in = environment.get(SIGN_IN, "").lower() == "true"
+    if settings.auth_roles == "on" and not signs_in:
+        return f"AUTH_ROLES is on, but App Service authentication is not ({SIGN_IN} is not true)"
+    if signs_in and settings.auth_roles == "off":
+        return f"AUTH_ROLES is off, but App Service authentication is on ({SIGN_IN} is true)"
+    return None

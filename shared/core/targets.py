@@ -245,11 +245,16 @@ class Targets:
 
     def off_of(self, system: System | None) -> dict[str, str]:
         """Return `off` of a system's targets, also those whose system can't be read; None stands for any system."""
-        return {name: why for name, why in self._off.items() if system is None or self._of(name) in (system, None)}
+        return {
+            name: why for name, why in self._off.items() if system is None or self.system_of(name) in (system, None)
+        }
 
-    def _of(self, name: str) -> str | None:
-        found = self._off_systems[name]
-        return found if found in get_args(System) else None
+    def system_of(self, name: str) -> System | None:
+        """Return the system of a target, also of one that is off; None if it is not known."""
+        known = name.lower()
+        if known in self._on:
+            return self._on[known].system
+        return next((one for one in get_args(System) if one == self._off_systems.get(known)), None)
 
     def named(self, name: str) -> Target:
         """Return the target with this name, in any case.

@@ -8,7 +8,6 @@ from typing import Any
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.settings import app_settings
-from shared.core.targets import app_targets
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
 from shared.fanout.resending import Resent
@@ -21,7 +20,7 @@ from shared.storage.base import Store
 from shared.systems.chunking import Chunk
 from shared.systems.operations import BatchOperation, Operation, OperationGroup, OperationList
 from shared.systems.registry import fan_out_of
-from shared.systems.requests import RunRequest
+from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.body import json_body
 from shared.validation.json_text import members_of
 from shared.validation.request import Call
@@ -64,7 +63,7 @@ def again(
         NotValid: no operation can be sent again, or a new body is not valid.
     """
     settings, batch = app_settings(), batch_records.read_batch(store, former.run)
-    target = app_targets().choose(former.system, former.target)
+    target = chosen_target(call, former.system, former.target)
     if batch is None or not resent.operations:
         raise NotValid.of(*mistakes_of(resent, ""))
     fan_out = fan_out_of(former.system)

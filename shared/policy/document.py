@@ -24,6 +24,7 @@ class PolicyDocument(Stored):
     rules: Rules
     reason: str
     actor: str
+    actorName: str | None = None  # noqa: N815 - as callers see it
     changed: datetime | None = None
 
 
@@ -37,7 +38,9 @@ def current_policy(read: Callable[[str], Record | None]) -> PolicyDocument:
     return PolicyDocument.read(found.data) if found else _first_policy()
 
 
-def put_policy(store: Store, rules: Rules, version: int, reason: str, actor: str) -> PolicyDocument:
+def put_policy(
+    store: Store, rules: Rules, version: int, reason: str, actor: str, name: str | None = None
+) -> PolicyDocument:
     """Write version `version` + 1 of the policy, and return it; `version` is the one that the caller has read.
 
     Raises:
@@ -47,7 +50,8 @@ def put_policy(store: Store, rules: Rules, version: int, reason: str, actor: str
     present = current_policy(lambda _: found)
     if present.version != version:
         raise PolicyChanged(f"The policy has version {present.version}; the change is for version {version}.")
-    new = PolicyDocument(version=version + 1, rules=rules, reason=reason, actor=actor, changed=clock.now())
+    who = {"actor": actor, "actorName": name}
+    new = PolicyDocument(version=version + 1, rules=rules, reason=reason, changed=clock.now(), **who)
     data = new.data()
     try:
         if found:

@@ -23,7 +23,13 @@ class Switch(Stored):
 
     reason: str
     actor: str
+    actorName: str | None = None  # noqa: N815 - as callers see it
     at: datetime
+
+    @property
+    def who(self) -> str:
+        """What people call whoever did it."""
+        return self.actorName or self.actor
 
 
 How = Literal["broke", "terminated", "failed", "lost", "unfinished", "never started"]
@@ -76,7 +82,7 @@ def refuse_stopped(read: Callable[[str], Record | None], target: str, run: str) 
     stopped = _stops(read(_STOP)).stopped
     for name in (_EVERYTHING, target):
         if name in stopped:
-            raise Stopped(f"Stopped by {stopped[name].actor}: {stopped[name].reason}")
+            raise Stopped(f"Stopped by {stopped[name].who}: {stopped[name].reason}")
     halt = halted(read, run)
     if halt and halt.cancelled:
         raise Cancelled(CANCELLED)
@@ -89,9 +95,9 @@ def stops(store: Store) -> Stops:
     return _stops(store.read(_STOP))
 
 
-def stop(store: Store, target: str | None, reason: str, actor: str) -> Stops:
+def stop(store: Store, target: str | None, reason: str, actor: str, name: str | None = None) -> Stops:
     """Stop a target, or all targets (None), and return all stops; calls in flight are not aborted."""
-    switch = Switch(reason=reason, actor=actor, at=clock.now())
+    switch = Switch(reason=reason, actor=actor, actorName=name, at=clock.now())
     return _changed(store, lambda stopped: {**stopped, target or _EVERYTHING: switch})
 
 

@@ -77,7 +77,15 @@ def run_of(spec: RunSpec, state: State, **more: object) -> Run:
     )
     links = spec.links(planned=state is State.PLANNED)
     return Run.model_validate(
-        {**members, "id": spec.run, "state": state, "created": spec.created, "links": links} | more
+        {
+            **members,
+            "id": spec.run,
+            "state": state,
+            "created": spec.created,
+            "links": links,
+            "actorName": spec.actor_name,
+        }
+        | more
     )
 
 

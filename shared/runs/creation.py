@@ -8,14 +8,14 @@ from shared.core.outcome import Outcome
 from shared.core.problems import HandedOn, OverCap
 from shared.core.schedule import Night
 from shared.core.settings import Settings
-from shared.core.targets import Target, app_targets
+from shared.core.targets import Target
 from shared.policy.rules import Initiator
 from shared.runs import handed_on, idempotency, records
 from shared.runs.handed_on import Follow, Join, Take
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec, Window
 from shared.storage.base import Store
-from shared.systems.requests import ItemRef, RunRequest, Shape
+from shared.systems.requests import ItemRef, RunRequest, Shape, chosen_target
 from shared.validation.request import Call
 
 _EVENT_GIVES_UP = timedelta(hours=24)
@@ -65,9 +65,10 @@ def spec_of_call(call: Call, request: RunRequest, settings: Settings, record: id
         function=call.function,
         system=request.system,
         shape=request.shape,
-        target=app_targets().choose(request.system, request.target).name,
+        target=chosen_target(call, request.system, request.target).name,
         origin="flow" if idempotency.is_flow(call) else "http",
-        actor=actor(call, settings),
+        actor=call.caller.actor.id,
+        actor_name=call.caller.actor.name,
         reason=request.reason,
         base=base_url(call, settings),
         created=record.created,
@@ -160,7 +161,8 @@ def check_spec(call: Call, former: RunSpec, reason: str, settings: Settings) -> 
     record = idempotency.without_key("")
     changes = {"run": record.run, "ticket": record.ticket, "created": record.created, "give_up": record.created}
     changes |= {"function": call.function, "parent": former.run, "reason": reason, "origin": "http"}
-    changes |= {"actor": actor(call, settings), "base": base_url(call, settings), "sweep": None, "native": False}
+    changes |= {"actor": call.caller.actor.id, "actor_name": call.caller.actor.name}
+    changes |= {"base": base_url(call, settings), "sweep": None, "native": False}
     changes |= {"waves": "all", "follow_up": timedelta(), "event_waits": None}
     return former.model_copy(update=changes)
 
@@ -282,12 +284,6 @@ def items_with_cap(items: Sequence[ItemRef], cap: int | None) -> list[RunItem]:
     room, over = within_cap(items, cap)
     ended = Outcome.of(OverCap(f"The cap of the run is {cap}."))
     return [*(_run_item(one, None) for one in room), *(_run_item(one, ended) for one in over)]
-
-
-def actor(call: Call, settings: Settings) -> str:
-    """Return the signed-in principal's id if App Service proves it, else `key`; workers don't see function keys."""
-    principal = call.headers.get("x-ms-client-principal-id") if settings.trust_client_principal else None
-    return principal or "key"
 
 
 def base_url(call: Call, settings: Settings) -> str:

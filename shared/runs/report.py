@@ -217,7 +217,11 @@ class Run(Stored):
     system: str
     target: str
     origin: str = Field(description="What started it: `http`, `flow` (Power Automate, Logic Apps), `event` or `timer`.")
-    actor: str = Field(description="Who started it: the signed-in principal's id, or `key` (a function key).")
+    actor: str = Field(
+        description="Who started it: the object id of a signed-in caller, `key` (a function key), or the function that "
+        "received an event or began a night."
+    )
+    actorName: str | None = Field(default=None, description="The name of a signed-in caller.")  # noqa: N815 - as callers see it
     reason: str | None = None
     override: bool = Field(default=False, description="A person overrode the caps and the allow list, with a reason.")
     plan: str | None = Field(default=None, description="The plan that it applies.")

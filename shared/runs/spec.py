@@ -21,6 +21,8 @@ class RunSpec(Stored):
     target: str
     origin: str
     actor: str
+    actor_name: str | None = None
+    """What people call the actor; None unless it has signed in."""
     reason: str | None = None
     base: str
     created: datetime

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from shared.core.problems import ItemProblem, Mistake, NotValid
 from shared.core.settings import Preset
-from shared.core.targets import System
+from shared.core.targets import System, Target, app_targets
 from shared.validation.request import Call
 
 Mode = Literal["perform", "plan"]
@@ -80,6 +80,18 @@ class RunRequest:
     selection: Mapping[str, Any] | None = None
     shape: Shape = "items"
     ignored: Sequence[str] = ()
+
+
+def chosen_target(call: Call, system: System, name: str | None) -> Target:
+    """Return the system's target with this name, or its only one, for a caller that has the role for it.
+
+    Raises:
+        NotValid, UnknownTarget, TargetOff: the target can't be used.
+        RoleMissing: the caller lacks the role.
+    """
+    target = app_targets().choose(system, name)
+    call.caller.require(target.name, target.system)
+    return target
 
 
 def named_target(call: Call, in_body: str | None, pointer: str) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
+from shared.access.caller import APP, Caller, admit
 from shared.core.problems import HeaderNotValid, KeyNotValid
 
 LONGEST_WAIT = 100
@@ -25,10 +26,16 @@ class Call:
     params: Mapping[str, str]
     route_params: Mapping[str, str]
     body: bytes
+    caller: Caller = APP
 
     @classmethod
     def of(cls, request: func.HttpRequest, function: str) -> "Call":
-        """Build the call from the Functions request; `function` is the function's name."""
+        """Build the call from the Functions request; `function` is the function's name.
+
+        Raises:
+            NotReady: a setting is wrong.
+            RoleMissing: the caller lacks the role that the function needs.
+        """
         headers = {name.lower(): value for name, value in request.headers.items()}
         return cls(
             request.method.upper(),
@@ -38,6 +45,7 @@ class Call:
             dict(request.params),
             dict(request.route_params),
             request.get_body(),
+            admit(function, headers),
         )
 
     def check_host(self) -> None:

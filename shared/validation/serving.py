@@ -21,8 +21,8 @@ async def serve(
     `parameters` are the names of the query parameters that the function knows; None passes all to the system. `finish`
     adds what a system's own clients look for.
     """
-    call = Call.of(request, function)
     try:
+        call = Call.of(request, function)
         call.check_host()
         _check_parameters(call, parameters)
         response = await work(call)

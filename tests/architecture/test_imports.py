@@ -165,3 +165,17 @@ def test_nobody_compares_the_name_of_a_system() -> None:
 def test_nothing_is_imported_by_its_name_at_run_time() -> None:
     dynamic = ("importlib", "runpy", "__import__(")
     assert [file.name for file in DEPLOYED if any(word in file.read_text("utf-8") for word in dynamic)] == []
+
+
+def test_targets_are_chosen_where_the_role_is_asked_for() -> None:
+    """A handler that chose a target by itself could forget to ask whether the caller has the role for it."""
+    found = {module_of(path) for path in SHARED if "app_targets().choose(" in path.read_text("utf-8")}
+    assert found == {"shared.systems.requests"}
+
+
+def test_runs_are_found_where_the_role_is_asked_for() -> None:
+    """The same for the run that a call names."""
+    pattern = 'route_params.get("id"'
+    found = {module_of(path) for path in SHARED if "api" in path.parts and pattern in path.read_text("utf-8")}
+    # `start` has the result, which its ticket opens; the ids of `needs_person` are those of needs.
+    assert found == {"shared.api.run_actions", "shared.api.start", "shared.api.needs_person"}

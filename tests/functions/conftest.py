@@ -6,6 +6,7 @@ import pytest
 
 from local.stack import Machine
 from tests.functions.calling import NO_TIMERS, TWICE, WRONG_SECRET, Caller
+from tests.functions.signing_in import SIGN_IN
 
 SETTINGS = {
     "TARGETS__WRONG__SYSTEM": "finance-operations",
@@ -28,6 +29,18 @@ def settings_of(machine: Machine) -> dict[str, str]:
 def machine() -> Iterator[Machine]:
     with Machine(NO_TIMERS, more_targets=settings_of) as machine:
         yield machine
+
+
+@pytest.fixture(scope="session")
+def guarded_machine() -> Iterator[Machine]:
+    """A host whose callers have signed in, and need roles."""
+    with Machine({**NO_TIMERS, **SIGN_IN}, more_targets=settings_of) as machine:
+        yield machine
+
+
+@pytest.fixture
+def guarded(guarded_machine: Machine) -> Caller:
+    return Caller(guarded_machine)
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def test_systems_and_policy_leave_nothing_out(caller: Caller) -> None:
     members = {"target", "system", "state", "reason", "next", "limits"}
     assert all(one.keys() == members for one in told["systems"])
     assert isinstance(told["stopped"], list)
-    assert get(caller, "policy").keys() == {"version", "rules", "reason", "actor", "changed"}
+    assert get(caller, "policy").keys() == {"version", "rules", "reason", "actor", "actorName", "changed"}
 
 
 def test_f7_a_dry_run_that_selects_nothing_is_empty_and_says_why(retrier: Retrier) -> None:

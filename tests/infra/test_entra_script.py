@@ -250,6 +250,26 @@ def test_there_are_three_roles_for_people_and_apps(twice: Twice) -> None:
         assert re.search(rf"\b{role['value']} +{role['id']}$", twice.ended[0].out, re.MULTILINE)
 
 
+def test_roles_for_one_system_or_target_stay_and_are_told(entra: Entra) -> None:
+    entra.run("prod")
+    [app] = entra.state["apps"]
+    more = [{"value": "operator.superoffice", "id": "id-of-one"}, {"value": "reader.fo_de", "id": "id-of-another"}]
+    entra.change(apps=[{**app, "appRoles": [*app["appRoles"], *more]}])
+    entra.writes()
+    ended = entra.run("prod")
+    assert (ended.code, entra.writes()) == (0, [])
+    for role in more:
+        assert re.search(rf"^ +{role['value']}\s+{role['id']}$", ended.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("value", ["owner", "owner.fo", "operator.", "operator.a b", "xoperator.fo"])
+def test_other_roles_are_not_taken_for_its_own(entra: Entra, value: str) -> None:
+    entra.run("prod")
+    [app] = entra.state["apps"]
+    entra.change(apps=[{**app, "appRoles": [*app["appRoles"], {"value": value, "id": "id"}]}])
+    assert "has other roles" in entra.run("prod").err
+
+
 def test_the_second_run_changes_nothing(twice: Twice) -> None:
     assert twice.writes == [
         [

@@ -131,12 +131,12 @@ def test_an_identity_that_is_not_named_is_the_apps(folder: Path) -> None:
     assert (found["TARGETS__TWO__CLIENT_ID"], found["TARGETS__THREE__CLIENT_ID"]) == ("theirs", "another")
 
 
-def test_the_header_of_a_caller_is_believed_only_with_sign_in(folder: Path) -> None:
+def test_roles_and_sign_in_are_on_together(folder: Path) -> None:
     for client, trusted in (("", False), ("00000000-0000-0000-0000-000000000007", True)):
         found = deployed(folder, {}, [], f"param signInClientId = '{client}'\n")
         resources = json.loads((folder / "all.snapshot.json").read_text("utf-8"))["predictedResources"]
         [sign_in] = [one["properties"] for one in resources if one["id"].endswith("/config/authsettingsV2")]
-        assert (found["TRUST_CLIENT_PRINCIPAL"], sign_in["platform"]["enabled"]) == (str(trusted).lower(), trusted)
+        assert (found["AUTH_ROLES"], sign_in["platform"]["enabled"]) == ("on" if trusted else "off", trusted)
         assert sign_in.get("globalValidation", {}).get("requireAuthentication", False) is trusted
 
 

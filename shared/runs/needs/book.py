@@ -6,6 +6,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
+from shared.access.caller import Actor
 from shared.core import clock, log
 from shared.core.problems import Changed, Exists, UnknownNeed
 from shared.policy.cached_reader import Read
@@ -52,7 +53,7 @@ def find(store: Store, need_id: str) -> Need | None:
     return _read(store.read, need_id)[0]
 
 
-def acknowledge(store: Store, need_id: str, reason: str, who: str) -> Need:
+def acknowledge(store: Store, need_id: str, reason: str, who: Actor) -> Need:
     """Record that a person has acknowledged a need, and return it.
 
     Raises:

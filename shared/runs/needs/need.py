@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from shared.access.caller import Actor
 from shared.core.model import Plain, Stored
 from shared.core.targets import System
 
@@ -32,6 +33,7 @@ class Acknowledgement(Plain):
     """Who has taken note of a need, when and why."""
 
     by: str = Field(description="The signed-in principal's id, or `key` (a function key).")
+    byName: str | None = Field(default=None, description="The name of the principal, if sign-in proves it.")  # noqa: N815 - as callers see it
     at: datetime
     reason: str
 
@@ -93,6 +95,7 @@ def happened(old: Need, new: Need, mark: str, *, again: bool) -> Need:
     )
 
 
-def acknowledged(need: Need, by: str, reason: str, now: datetime) -> Need:
+def acknowledged(need: Need, by: Actor, reason: str, now: datetime) -> Need:
     """Return a need that a person has acknowledged."""
-    return need.model_copy(update={"acknowledged": Acknowledgement(by=by, at=now, reason=reason)})
+    seen = Acknowledgement(by=by.id, byName=by.name, at=now, reason=reason)
+    return need.model_copy(update={"acknowledged": seen})

@@ -13,11 +13,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from shared.core.problems import ItemNotFound, RefusedBySystem
 from shared.core.response import Response
-from shared.core.targets import app_targets
 from shared.systems.opendatadsl.client import BATCHES, NAME, error_text, is_done, not_understood, read, upstream
 from shared.systems.opendatadsl.delete_summary import id_in_url
 from shared.systems.opendatadsl.executions import EXECUTIONS
-from shared.systems.requests import named_target
+from shared.systems.requests import chosen_target, named_target
 from shared.transport.connection import Reply, connection
 from shared.validation.request import KEY_PARAMETERS, Call
 
@@ -86,7 +85,7 @@ RUNS_OF_PROCESSES = Resource(EXECUTIONS, "execution")
 
 
 async def _read(call: Call, path: str) -> Reply:
-    target = app_targets().choose("opendatadsl", named_target(call, call.params.get("target"), ""))
+    target = chosen_target(call, "opendatadsl", named_target(call, call.params.get("target"), ""))
     return await asyncio.to_thread(read, connection(target), path, call.function)
 
 

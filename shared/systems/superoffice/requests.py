@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.core.problems import HeaderNotValid, Mistake, NotValid
-from shared.core.targets import Target, app_targets
+from shared.core.targets import Target
 from shared.systems.marks import new_mark
-from shared.systems.requests import ItemRef, RunRequest, named_target
+from shared.systems.requests import ItemRef, RunRequest, chosen_target, named_target
 from shared.systems.superoffice.actions import Start
 from shared.systems.superoffice.start_again import has_mark
 from shared.systems.superoffice.tasks import LONGEST_TEXT, length
@@ -119,7 +119,7 @@ def start_task(call: Call) -> RunRequest:
     owned = [name for name in _not_sent(content) if name in content] if isinstance(content, dict) else []
     body = checked(TaskBody, _without(content, owned))
     target = named_target(call, body.nightshift.target, "/nightshift/target")
-    known = app_targets().choose("superoffice", target)
+    known = chosen_target(call, "superoffice", target)
     if owned and known.owned_fields == "refuse":
         raise NotValid.of(*(Mistake("is set by SuperOffice itself", f"/{name}") for name in owned))
     ignored = [*owned, *(name for name in call.headers if name in _CREDENTIALS)]

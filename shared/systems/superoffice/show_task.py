@@ -3,8 +3,7 @@
 import asyncio
 
 from shared.core.response import Response, to_json
-from shared.core.targets import app_targets
-from shared.systems.requests import named_target
+from shared.systems.requests import chosen_target, named_target
 from shared.systems.superoffice.requests import task_id
 from shared.systems.superoffice.tasks import read_info
 from shared.transport.connection import connection
@@ -22,6 +21,6 @@ async def show_task(call: Call) -> Response:
         Failed: it cannot be read.
     """
     number = task_id(call)
-    target = app_targets().choose("superoffice", named_target(call, call.params.get("target"), ""))
+    target = chosen_target(call, "superoffice", named_target(call, call.params.get("target"), ""))
     info = await asyncio.to_thread(read_info, connection(target), number, "task")
     return Response(200, to_json(info))

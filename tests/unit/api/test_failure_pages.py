@@ -1,14 +1,20 @@
 """Pages over several lists of failures: each failure is shown once, whatever the lists and the limit."""
 
+import asyncio
+import threading
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.api.failure_sources import Page
-from shared.api.failures import page_of
+from shared.api.failure_sources import Page, Source
+from shared.api.failures import all_read, page_of
+from shared.core.problems import AccessDenied
+from shared.core.targets import Targets
 from shared.reports.failures import Failure
 from shared.runs.report import About
+from tests.unit.core.test_targets import IDENTITY, settings
 
 
 def failure(name: str) -> Failure:
@@ -38,3 +44,33 @@ def test_all_pages_together_have_each_failure_once(shown: list[list[bool]], limi
         name, _, rest = following.partition(":")
         skip = int(rest)
     assert found == [one for rows in lists.values() for one in rows if one]
+
+
+@pytest.fixture
+def sources() -> list[Source]:
+    targets = Targets({**settings("A", IDENTITY), **settings("B", IDENTITY)})
+    return [Source(one.name, one, lambda _, __: Page()) for one in targets.on]
+
+
+def test_a_target_that_hangs_or_refuses_does_not_spoil_the_others(sources: list[Source]) -> None:
+    ends = threading.Event()
+
+    def work(source: Source, _: int) -> Page:
+        if source.name == "a":
+            ends.wait(20)
+        return Page([failure("1")])
+
+    slow, good = asyncio.run(all_read([(one, 0) for one in sources], work, patience=0.2))
+    ends.set()
+    assert slow.problem is not None
+    assert "did not answer within 0.2 seconds" in slow.problem.detail
+    assert [one.id for one in good.found] == ["1"]
+
+
+def test_one_target_alone_is_waited_for(sources: list[Source]) -> None:
+    def work(_: Source, __: int) -> Page:
+        threading.Event().wait(0.3)
+        raise AccessDenied("No role.")
+
+    [page] = asyncio.run(all_read([(sources[0], 0)], work, patience=0.1))
+    assert isinstance(page.problem, AccessDenied)

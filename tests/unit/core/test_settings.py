@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from shared.core.problems import NotReady
 from shared.core.settings import Settings, app_settings
+from shared.storage.app import app_store
 
 SECRET = "hunter2-of-the-app"
 
@@ -16,7 +17,7 @@ def test_without_any_setting_there_are_defaults() -> None:
     assert settings == Settings()
     assert (settings.store, settings.store_container, settings.public_url) == ("blob", "nightshift", "")
     assert (settings.max_body, settings.wait_seconds, settings.result_retention_hours) == (20 * 2**20, 30, 24)
-    assert settings.trust_client_principal is False
+    assert settings.auth_roles == "off"
 
 
 def test_every_setting_is_described() -> None:
@@ -39,8 +40,8 @@ def test_names_are_in_capitals_and_others_are_let_be() -> None:
         ("WAIT_SECONDS", "0", 0),
         ("WAIT_SECONDS", "100", 100),
         ("RESULT_RETENTION_HOURS", "1", 1),
-        ("TRUST_CLIENT_PRINCIPAL", "true", True),
-        ("TRUST_CLIENT_PRINCIPAL", "false", False),
+        ("AUTH_ROLES", "on", "on"),
+        ("AUTH_ROLES", "off", "off"),
         ("PUBLIC_URL", "https://nightshift.example.com", "https://nightshift.example.com"),
     ],
 )
@@ -59,7 +60,7 @@ def test_a_setting_is_read_as_what_it_is(name: str, text: str, value: object) ->
         ("WAIT_SECONDS", SECRET),
         ("RESULT_RETENTION_HOURS", "0"),
         ("RESULT_RETENTION_HOURS", SECRET),
-        ("TRUST_CLIENT_PRINCIPAL", SECRET),
+        ("AUTH_ROLES", SECRET),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_value(name: str, text: str) -> None:
@@ -97,7 +98,7 @@ def unread() -> Iterator[None]:
             ("GIVE_UP_MINUTES", "1441"),
             ("SWEEP_MODE", SECRET),
             ("SWEEP_CAP", "10001"),
-            ("TRUST_CLIENT_PRINCIPAL", SECRET),
+            ("AUTH_ROLES", SECRET),
         ],
         *[
             ("SWEEP_AT", "25:00"),
@@ -185,3 +186,32 @@ def test_g4_a_time_may_have_one_digit_for_its_hour() -> None:
         Settings.read({"SWEEP_AT": "2:00,4:30", "SWEEP_UNTIL": "6:00"}).schedule
         == Settings.read({"SWEEP_AT": "02:00,04:30", "SWEEP_UNTIL": "06:00"}).schedule
     )
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize(
+    ("roles", "sign_in", "said"),
+    [
+        ("off", "", None),
+        ("off", "False", None),
+        ("on", "True", None),
+        ("on", "true", None),
+        ("on", "", "AUTH_ROLES is on"),
+        ("on", "False", "AUTH_ROLES is on"),
+        ("on", "1", "AUTH_ROLES is on"),
+        ("off", "True", "AUTH_ROLES is off"),
+        ("", "true", "AUTH_ROLES is off"),
+    ],
+)
+def test_roles_and_sign_in_go_together(
+    monkeypatch: pytest.MonkeyPatch, roles: str, sign_in: str, said: str | None
+) -> None:
+    monkeypatch.setenv("AUTH_ROLES", roles)
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", sign_in)
+    if said is None:
+        assert app_settings().auth_roles == roles
+    else:
+        # The store is not opened either, so no activity can read what to send.
+        for look in (app_settings, app_store.__wrapped__):
+            with pytest.raises(NotReady, match=said):
+                look()

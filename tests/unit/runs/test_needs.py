@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from local import generated_docs
 from local.environment import ROOT
+from shared.access.caller import KEY, Actor
 from shared.api import needs_look
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome, Recovery, RecoveryResult, planned
@@ -45,6 +46,7 @@ from shared.storage.base import Store
 from shared.storage.sqlite import SqliteStore
 from tests.conftest import TurnedClock
 
+ANN = Actor("0a1b", "ann", proven=True)
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 DONE = Outcome(ending=Ending.DONE, reason="done", sent=True)
 UNKNOWN = Outcome.of(OutcomeUnknown("no answer"))
@@ -132,7 +134,7 @@ def test_an_occurrence_counts_once_and_brings_back_what_was_acknowledged(
     for place, event in enumerate(events):
         now = NOW + timedelta(minutes=place)
         if isinstance(event, str):
-            need, noted = needs.acknowledged(need, "key", "known", now), True
+            need, noted = needs.acknowledged(need, KEY, "known", now), True
             continue
         mark, again = event
         need = needs.happened(need, a_need(last=now), mark, again=again)
@@ -230,8 +232,10 @@ def test_a_need_is_listed_acknowledged_and_back_when_it_happens_again(store: Sto
     raising.batch_stuck(store, spec, "b1")
     (need,) = book.current(store)
     turned.turn(60)
-    noted = book.acknowledge(store, need.id, "we know", "ann")
-    assert noted.acknowledged == needs.Acknowledgement(by="ann", at=NOW + timedelta(minutes=1), reason="we know")
+    noted = book.acknowledge(store, need.id, "we know", ANN)
+    assert noted.acknowledged == needs.Acknowledgement(
+        by="0a1b", byName="ann", at=NOW + timedelta(minutes=1), reason="we know"
+    )
     raising.batch_stuck(store, spec, "b1")
     assert book.current(store) == [noted]
     raising.batch_stuck(store, run_of(2), "b1")
@@ -240,7 +244,7 @@ def test_a_need_is_listed_acknowledged_and_back_when_it_happens_again(store: Sto
     book.settle(store, "fo", "batch-stuck", "b1")
     assert book.current(store) == []
     with pytest.raises(UnknownNeed):
-        book.acknowledge(store, need.id, "too late", "ann")
+        book.acknowledge(store, need.id, "too late", ANN)
 
 
 def test_the_most_urgent_come_first_and_then_the_newest(store: Store, turned: TurnedClock) -> None:
@@ -402,7 +406,7 @@ def test_what_the_policy_skips_three_nights_in_a_row_needs_a_person(store: Store
         turned.turn(86_400)
     (need,) = book.current(store)
     assert (need.kind, need.count, need.about) == ("denied-and-failing", 2, "Post payroll (USMF)")
-    book.acknowledge(store, need.id, "leave it", "ann")
+    book.acknowledge(store, need.id, "leave it", ANN)
     listed(store, run_of(3), denied_item("j2", episode="e2"), denied_item("k", episode="e"))
     assert book.current(store)[0].acknowledged
     turned.turn(86_400)
@@ -433,7 +437,7 @@ def test_many_runs_count_up_that_a_target_cannot_be_used_and_one_that_works_sett
         raising.after_part(store, store.read, run_of(run, sweep=None), 0, part(no_token))
     (need,) = book.current(store)
     assert (need.kind, need.target, need.count) == ("target-unusable", "fo", 3)
-    book.acknowledge(store, need.id, "the secret is being renewed", "ann")
+    book.acknowledge(store, need.id, "the secret is being renewed", ANN)
     raising.after_part(store, store.read, run_of(4, sweep=None), 0, part(no_token))
     raising.probed(store, "fo", "finance-operations", CredentialsRefused("invalid_client"))
     assert [(one.count, one.acknowledged is None) for one in book.current(store)] == [(5, False)]
