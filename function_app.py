@@ -14,6 +14,7 @@ from shared.api.failures import FAILURES_PARAMETERS, list_failures
 from shared.api.needs_look import look_for_needs
 from shared.api.needs_person import NEEDS_PARAMETERS, acknowledge_need, list_needs
 from shared.api.nights import NIGHTS_PARAMETERS, get_night, list_nights
+from shared.api.notify import notify
 from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
 from shared.api.retry import retry_run
 from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
@@ -239,9 +240,9 @@ async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsCli
 @app.timer_trigger("timer", "45 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Start runs that never began, close those whose orchestrator is gone, and see whether a night did not begin."""
+    """Start runs that never began, close those whose orchestrator is gone, and tell people what needs them."""
     await check_open_runs(Engine(client))
-    await look_for_needs()
+    await notify(Engine(client), await look_for_needs())
 
 
 @app.route("runs", methods=GET, auth_level=FUNCTION)

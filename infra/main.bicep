@@ -5,7 +5,7 @@
 
 targetScope = 'subscription'
 
-import { appSettings, target } from 'app/types.bicep'
+import { appSecrets, appSettings, target } from 'app/types.bicep'
 
 @description('The name of the environment, such as dev or prod. It stands in the names of all resources.')
 @minLength(1)
@@ -20,6 +20,9 @@ param tags object = {}
 
 @description('The settings of the app; what is left out has its default (docs/settings.md).')
 param settings appSettings = {}
+
+@description('The secrets of the app: names of secrets in the Key Vault.')
+param settingReferences appSecrets = {}
 
 @description('The targets: named connections to systems.')
 param targets target[] = []
@@ -104,7 +107,7 @@ var token = toLower(uniqueString(subscription().id, environmentName, location))
 var base = 'nightshift-${environmentName}'
 var allTags = union(tags, { 'azd-env-name': environmentName, application: 'nightshift' })
 var container = { package: 'package', records: 'nightshift', audit: 'audit' }
-var hasSecrets = !empty(filter(targets, one => !empty(one.?secrets ?? {})))
+var hasSecrets = !empty(settingReferences) || !empty(filter(targets, one => !empty(one.?secrets ?? {})))
 var makesNetwork = !empty(networkAddresses) && empty(subnetId)
 // Only targets of systems with failures of their own have a night; Business Central's is another setting.
 var nightTargets = (settings.?sweep_mode ?? 'plan') == 'off'
@@ -194,6 +197,7 @@ module function 'app/function.bicep' = {
     vaultUri: hasSecrets ? vault!.outputs.uri : ''
     subnetId: makesNetwork ? network!.outputs.subnetId : subnetId
     settings: settings
+    settingReferences: settingReferences
     targets: targets
     scaling: {
       memory: memory

@@ -34,11 +34,18 @@ def text() -> str:
     """Return infra/app/types.bicep."""
     plain = {name: field for name, field in Target.model_fields.items() if name != "name" and not is_secret(field)}
     secret = {name: field for name, field in Target.model_fields.items() if is_secret(field)}
-    app = {name: field for name, field in Settings.model_fields.items() if name not in FIXED}
+    of_app = {name: field for name, field in Settings.model_fields.items() if name not in FIXED}
+    app = {name: field for name, field in of_app.items() if not is_secret(field)}
+    app_secret = {name: field for name, field in of_app.items() if is_secret(field)}
     return "\n".join(
         [
             _HEAD,
             *_type("appSettings", "The settings of the app; what is left out has its default.", _properties(app)),
+            *_type(
+                "appSecrets",
+                "The secrets of the app: for each, the name of a secret in the Key Vault.",
+                _properties(app_secret),
+            ),
             *_type(
                 "targetSecrets",
                 "The secrets of a target: for each, the name of a secret in the Key Vault.",

@@ -1,6 +1,6 @@
 // The Function App on Flex Consumption, with its settings.
 
-import { appSettings, target } from 'types.bicep'
+import { appSecrets, appSettings, target } from 'types.bicep'
 
 @description('The name of the app.')
 param name string
@@ -47,6 +47,9 @@ param subnetId string
 
 @description('The settings of the app.')
 param settings appSettings
+
+@description('The secrets of the app: names of secrets in the Key Vault.')
+param settingReferences appSecrets
 
 @description('The targets.')
 param targets target[]
@@ -196,7 +199,15 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     name: 'appsettings'
     // The app may believe the headers of the platform only once the platform writes them.
     dependsOn: [authentication]
-    properties: shallowMerge([texts('', settings), ...named, ...plain, ...secret, ofPlatform, ofSignIn])
+    properties: shallowMerge([
+      texts('', settings)
+      ...named
+      ...plain
+      ...secret
+      references('', settingReferences, vaultUri)
+      ofPlatform
+      ofSignIn
+    ])
   }
 
   // Nobody signs in to deployment with a password.

@@ -78,6 +78,17 @@ type appSettings = {
   @minValue(1)
   @maxValue(10000)
   selection_cap: int?
+
+  @description('When the card of a night is posted, such as `06:30` (in SWEEP_TIME_ZONE). Empty: as soon as the night is over.')
+  report_at: string?
+}
+
+@export()
+@sealed()
+@description('The secrets of the app: for each, the name of a secret in the Key Vault.')
+type appSecrets = {
+  @description('The webhook of a flow that gets Adaptive Cards, such as that of a Teams workflow: after each night, and when something needs a person. Best a Key Vault reference, because it has a signature. Empty: nothing is posted.')
+  notify_url: string?
 }
 
 @export()

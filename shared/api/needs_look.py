@@ -27,13 +27,13 @@ RETRIES: dict[System, str] = {"business-central": "nightly_batch"}
 """The timers that retry batches."""
 
 
-async def look_for_needs() -> None:
-    """Raise what no run finds out, and settle what is over.
+async def look_for_needs() -> list[Need]:
+    """Raise what no run finds out, settle what is over, and return what needs a person now.
 
     Raises:
         NotReady: the store doesn't answer.
     """
-    await asyncio.to_thread(needs_now, app_store())
+    return await asyncio.to_thread(needs_now, app_store())
 
 
 def needs_now(store: Store) -> list[Need]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 Event = Literal[
     "call-failed",
+    "card-posted",
     "chunk-ended",
     "item-ended",
     "need-acknowledged",

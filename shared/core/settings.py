@@ -10,7 +10,7 @@ from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from shared.core.problems import NotReady
 from shared.core.schedule import Schedule, clock_time
@@ -128,15 +128,27 @@ class Settings(BaseModel):
         "authentication, which sets `WEBSITE_AUTH_ENABLED`: with one of the two alone the app does not start.",
     )
 
+    notify_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="The webhook of a flow that gets Adaptive Cards, such as that of a Teams workflow: after each "
+        "night, and when something needs a person. Best a Key Vault reference, because it has a signature. Empty: "
+        "nothing is posted.",
+    )
+    report_at: str = Field(
+        default="",
+        description="When the card of a night is posted, such as `06:30` (in SWEEP_TIME_ZONE). Empty: as soon as the "
+        "night is over.",
+    )
+
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
         return checked_url(value) if value else value
 
-    @field_validator("sweep_at", "sweep_until")
+    @field_validator("sweep_at", "sweep_until", "report_at")
     @classmethod
     def _check_times(cls, value: str, info: ValidationInfo) -> str:
-        times = value.split(",") if info.field_name == "sweep_at" else [value]
+        times = value.split(",") if info.field_name == "sweep_at" else [value] if value else []
         for one in times:
             clock_time(one)
         return value

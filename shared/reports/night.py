@@ -156,7 +156,7 @@ def summed(counts: Iterable[Counts]) -> Counts:
         outcome.update(one.outcome)
         recovery.update(one.recovery)
         count += one.items
-    return Counts.so_far(outcome.elements(), dict.fromkeys(Recovery, 0) | recovery, count)
+    return Counts.so_far(outcome.elements(), recovery, count)
 
 
 def reasons_of(items: Iterable[Item]) -> list[Reason]:

@@ -61,6 +61,12 @@ def ended(card: Card, *, arrived: bool, now: datetime) -> Card:
     return card.model_copy(update={**free, "failures": card.failures + 1, "due": now + pause})
 
 
+def is_told(store: Store, name: str, thing: str) -> bool:
+    """Return whether a card was posted that was about a thing."""
+    found = store.read(f"{PREFIX}{name}")
+    return found is not None and thing in Card.read(found.data).told
+
+
 def begin(store: Store, name: str, wanted: Collection[str], now: datetime) -> tuple[Card, str] | None:
     """Mark the next post of a card, and return the card with its ETag; None if nothing is to be posted now."""
     found = store.read(f"{PREFIX}{name}")

@@ -130,7 +130,12 @@ class Counts(Plain):
     def so_far(cls, endings: Iterable[Ending], recovery: Mapping[Recovery, int], count: int) -> "Counts":
         """Count the items of a run at work: the outcomes that are known, and the number of all items."""
         outcomes = _counted(Ending, endings)
-        return cls(items=count, open=count - sum(outcomes.values()), outcome=outcomes, recovery=dict(recovery))
+        return cls(
+            items=count,
+            open=count - sum(outcomes.values()),
+            outcome=outcomes,
+            recovery=dict.fromkeys(Recovery, 0) | dict(recovery),
+        )
 
 
 def recoveries(found: Iterable[Recovery | None]) -> dict[Recovery, int]:

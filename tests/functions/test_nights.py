@@ -140,7 +140,7 @@ def test_a_night_is_told_while_it_goes_on_and_names_the_person_who_applies_its_p
             timeout=60,
         )
         assert applied.status_code == 200, applied.text
-        assert (told["needsPerson"], told["summary"][-1]) == (1, "1 thing needs a person; see GET systems.")
+        assert (told["needsPerson"], told["summary"][-1]) == (1, "1 thing needs a person; see GET needs-person.")
         after = get(caller, f"nights/{night}")
         assert (after["needsPerson"], by_target(after)["fo"]["applied"]) == (0, True)
         [person] = after["people"]

@@ -21,8 +21,10 @@ TEXTS = {
     "event_waits": "1,2,3",
     "sweep_at": "01:00,02:30",
     "sweep_until": "05:00",
+    "report_at": "06:30",
     "sweep_time_zone": "Europe/Berlin",
     "url": "https://camunda.example.com/engine-rest",
+    "cockpit_url": "https://camunda.example.com/cockpit",
     "quiet": "22:00-23:30",
     "authority": "https://login.example.com",
     "engine_version": "7.24.0",
@@ -98,7 +100,8 @@ def test_each_setting_arrives_as_the_app_reads_it(folder: Path) -> None:
     found = deployed(folder, wanted, [{**target, "secrets": secrets()}])
     read = Settings.read(found)
     assert {name: getattr(read, name) for name in wanted} == wanted
-    assert set(wanted) | bicep_types.FIXED == set(Settings.model_fields)
+    secret = {name for name, one in Settings.model_fields.items() if bicep_types.is_secret(one)}
+    assert set(wanted) | secret | bicep_types.FIXED == set(Settings.model_fields)
     assert all("/secrets/" not in one or one.startswith("[format(") for one in found.values())
     known = {name: one for name, one in found.items() if "KeyVault" not in one}
     [app] = Targets({**known, "TARGETS__ENGINE__PASSWORD": "made-up"}).on
@@ -112,6 +115,12 @@ def test_each_secret_is_a_reference(folder: Path) -> None:
         text = found[f"TARGETS__ENGINE__{name.upper()}"]
         assert "@Microsoft.KeyVault(SecretUri={0}secrets/{1})" in text
         assert f"'{named}'" in text
+
+
+def test_a_secret_of_the_app_is_a_reference(folder: Path) -> None:
+    found = deployed(folder, {}, [], "param settingReferences = { notify_url: 'teams-webhook' }\n")
+    assert "@Microsoft.KeyVault(SecretUri={0}secrets/{1})" in found["NOTIFY_URL"]
+    assert "'teams-webhook'" in found["NOTIFY_URL"]
 
 
 def test_an_identity_that_is_not_named_is_the_apps(folder: Path) -> None:

@@ -9,7 +9,7 @@
 | `run-broken` | as `unknown` and `cause-stopped` together; if it left nothing, for 7 days |
 | `denied-and-failing` | while the last night skipped the job for at least the third time in a row |
 | `target-unusable` | while the target is in the settings, and, if it was off, still is; who reaches it settles it |
-| `night-missing`, `batch-stuck`, `event-storm` | for 7 days, if nothing settles them before |
+| `night-missing`, `batch-stuck`, `event-storm`, `notify-failed` | for 7 days, if nothing settles them before |
 """
 
 from collections.abc import Collection

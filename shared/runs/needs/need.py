@@ -22,6 +22,7 @@ Kind = Literal[
     "batch-stuck",
     "denied-and-failing",
     "event-storm",
+    "notify-failed",
 ]
 """The kinds of needs, the most urgent first."""
 KINDS: tuple[Kind, ...] = get_args(Kind)

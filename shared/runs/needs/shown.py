@@ -43,6 +43,8 @@ _NEXT: dict[Kind, str] = {
     "batch-stuck": "DELETE camunda/batch/{item}, or look at its jobs in the engine.",
     "denied-and-failing": "Find out why it fails. GET failures?target={target} shows the rule that would allow it "
     "(wouldAllow): add it by PUT policy, or acknowledge this.",
+    "notify-failed": "Look at the flow behind NOTIFY_URL: is it on, and does it still have this URL? GET needs-person "
+    "and GET nights show what the cards would.",
     "event-storm": "Find out why so many jobs fail at once. The next sweep looks at the rest; to do it now, POST "
     'sweeps with {{"target": "{target}", "reason": ...}}.',
 }

@@ -1,0 +1,103 @@
+"""Adaptive Cards: what people read, within what a Teams workflow takes."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.outcome import Ending, Recovery
+from shared.reports import card
+from shared.reports.night import NightAnswer, NightEvents, NightTarget, NightTotals
+from shared.runs.needs.need import Need
+from shared.runs.needs.shown import NeedsPerson
+from shared.runs.report import Counts, State
+
+NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
+BASE = "https://nightshift.example.com"
+
+
+def need(number: int = 0, text: str = "Its items failed again.") -> NeedsPerson:
+    found = Need(id=f"n{number}", kind="cause-stopped", target="fo", since=NOW, last=NOW, text=text, run="r1")
+    return NeedsPerson.of(found, BASE)
+
+
+def counts(done: int, **recovery: int) -> Counts:
+    return Counts.so_far([Ending.DONE] * done, {Recovery(name): one for name, one in recovery.items()}, done)
+
+
+def night(targets: list[NightTarget], summary: list[str]) -> NightAnswer:
+    totals = NightTotals(targets=len(targets), ran=1, runs=1, counts=Counts())
+    return NightAnswer(
+        night="2026-11-28",
+        begin=NOW,
+        until=NOW,
+        state="over",
+        needsPerson=0,
+        totals=totals,
+        summary=summary,
+        targets=targets,
+        events=NightEvents(runs=0, counts=Counts(), complete=True),
+        people=[],
+    )
+
+
+def target(name: str = "fo", **more: Any) -> NightTarget:  # noqa: ANN401 - members of the model
+    made = {"target": name, "system": "finance-operations", "night": "2026-11-28T02:00", "state": State.ENDED}
+    return NightTarget.model_validate({**made, "run": "r1", **more})
+
+
+def content(message: bytes) -> dict[str, Any]:
+    told = json.loads(message)
+    assert told["type"] == "message"
+    [attachment] = told["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    found: dict[str, Any] = attachment["content"]
+    assert (found["type"], found["version"]) == ("AdaptiveCard", "1.4")
+    return found
+
+
+def texts(found: dict[str, Any]) -> list[str]:
+    return [run["text"] for block in found["body"] for run in block["inlines"]]
+
+
+def test_a_night_says_what_ran_what_recovered_and_what_needs_a_person() -> None:
+    targets = [
+        target(counts=counts(12, recovered=11, failed_again=1)),
+        target("bc", state="did not run", reason="BATCH_RETRY is off.", run=None),
+    ]
+    found = content(card.night_card(night(targets, ["1 of 2 targets ran."]), [need()], BASE))
+    assert texts(found)[:4] == [
+        "Nightshift: the night of 2026-11-28",
+        "1 of 2 targets ran.",
+        "fo: ended; 12 done, 11 recovered, 1 failed again.",
+        "bc: did not run. BATCH_RETRY is off.",
+    ]
+    assert texts(found)[4] == "fo: Its items failed again."
+    assert "POST runs/r1/retry" in texts(found)[5]
+    assert [one["url"] for one in found["actions"]] == [f"{BASE}/api/nights/2026-11-28", f"{BASE}/api/needs-person"]
+
+
+def test_a_card_without_an_address_has_no_links() -> None:
+    assert content(card.needs_card([need()], ""))["actions"] == []
+
+
+def test_what_needs_a_person_is_counted_in_the_title() -> None:
+    assert texts(content(card.needs_card([need()], BASE)))[0] == "Nightshift: 1 thing needs a person"
+    shown = texts(content(card.needs_card([need(number) for number in range(14)], BASE)))
+    assert (shown[0], shown[-1]) == ("Nightshift: 14 things need a person", "And 4 more.")
+
+
+@given(st.lists(st.text(max_size=2000), max_size=40), st.integers(min_value=0, max_value=60))
+def test_a_message_is_never_larger_than_a_workflow_takes(said: list[str], number: int) -> None:
+    many = [target(f"target-{place}", counts=counts(1000, recovered=900)) for place in range(number)]
+    message = card.night_card(night(many, said), [need(place, one or "x") for place, one in enumerate(said)], BASE)
+    assert len(message) <= card.MOST_BYTES
+    assert texts(content(message))[0] == "Nightshift: the night of 2026-11-28"
+
+
+def test_a_name_is_no_markdown() -> None:
+    found = content(card.needs_card([need(text="[click](https://evil.example)")], BASE))
+    assert {block["type"] for block in found["body"]} == {"RichTextBlock"}
+    assert "fo: [click](https://evil.example)" in texts(found)
