@@ -1,7 +1,7 @@
 """`runs` and `run`: the list of runs, and one run with a page of its items."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -13,14 +13,16 @@ from shared.api import live
 from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
 from shared.api.run_actions import run_named
 from shared.core.outcome import Ending, Recovery
+from shared.core.problems import NotValid
 from shared.core.response import Response
 from shared.core.settings import app_settings
 from shared.core.targets import System
 from shared.durable.engine import Engine
 from shared.durable.open_runs import OpenRunState
 from shared.reports import view
-from shared.runs import creation, index, records
-from shared.runs.index import IndexedRun, Position
+from shared.runs import creation, records
+from shared.runs.index import RunFilter
+from shared.runs.index_page import Position, read_page
 from shared.runs.nights import NIGHT_FUNCTIONS
 from shared.runs.report import Item, Links, Run, State
 from shared.runs.spec import RunSpec
@@ -48,10 +50,8 @@ RUN_FUNCTIONS = (
     "check",
 )
 """The functions that begin runs."""
-_MOST_PAGES = 20
-"""How many pages of the index one call reads; it may return fewer runs than `limit`, and a link."""
 _MOST_READ = 200
-"""How many runs one call reads, to look for those in a state."""
+"""How many runs one call reads, to look for those in a state; it may return fewer than `limit`, and a link."""
 
 
 async def get_run(call: Call, engine: Engine) -> Response:
@@ -84,49 +84,39 @@ async def list_runs(call: Call, engine: Engine) -> Response:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The runs that a call lists; None stands for any."""
+    """The runs that a call lists."""
 
     caller: Caller
-    day: str | None
-    night: str | None
-    """The date on which a night began, in SWEEP_TIME_ZONE."""
-    state: str | None
-    indexed: Mapping[str, str | None]
-    """What the index knows: function, system and target."""
+    which: RunFilter
     limit: int
     after: Position
 
     @classmethod
     def read(cls, call: Call) -> "_Wanted":
-        try:
-            after = Position.read(call.params.get("after", ""))
-        except ValueError:
-            raise wrong_parameter("after", "must be that of a nextLink") from None
-        indexed = {
-            "function": choice(call, "function", RUN_FUNCTIONS),
-            "system": choice(call, "system", get_args(System)),
+        which = RunFilter(
+            day=_date(call, "day"),
+            function=choice(call, "function", RUN_FUNCTIONS),
+            system=choice(call, "system", get_args(System)),
             # A target that is no longer in the settings has runs, too.
-            "target": call.params["target"].lower() if "target" in call.params else None,
-        }
-        # An empty list would say that nothing happened there.
-        call.caller.require_some(indexed["system"])
-        if indexed["target"]:
-            call.caller.require(indexed["target"])
-        day, night, state = _date(call, "day"), _date(call, "night"), choice(call, "state", State)
-        return cls(call.caller, day, night, state, indexed, number(call, "limit", PAGE, most=PAGE), after)
-
-    def lists(self, one: IndexedRun) -> bool:
-        """Return whether a run may be one of these, as far as the index knows."""
-        of_night = self.night is None or one.function in NIGHT_FUNCTIONS
-        seen = self.caller.sees(one.target, one.system)
-        return seen and of_night and all(value in (None, getattr(one, name)) for name, value in self.indexed.items())
-
-    def has(self, one: Run) -> bool:
-        """Return whether a run is one of these."""
-        of_night = self.night is None or (
-            one.origin == "timer" and (one.reason or "").startswith(f"Night {self.night}T")
+            target=call.params["target"].lower() if "target" in call.params else None,
+            # The date on which a night began, in SWEEP_TIME_ZONE.
+            night=_date(call, "night"),
+            state=choice(call, "state", State),
         )
-        return of_night and self.state in (None, one.state)
+        # An empty list would say that nothing happened there.
+        call.caller.require_some(which.system)
+        if which.target:
+            call.caller.require(which.target)
+        text = call.params.get("after")
+        try:
+            after = Position.read(text) if text is not None else Position()
+        except ValueError:
+            raise _wrong_after() from None
+        return cls(call.caller, which, number(call, "limit", PAGE, most=PAGE), after)
+
+
+def _wrong_after() -> NotValid:
+    return wrong_parameter("after", "must be that of a nextLink")
 
 
 def _date(call: Call, name: str) -> str | None:
@@ -153,30 +143,31 @@ def _with_page(spec: RunSpec, head: Run, items: Iterable[Item], call: Call) -> R
 
 async def _some_runs(call: Call, engine: Engine, wanted: _Wanted) -> tuple[list[Run], Position | None]:
     """Return a page of runs that match, and where the next page begins."""
-    base, position, read = creation.base_url(call, app_settings()), wanted.after, 0
-    found: list[Run] = []
-    for _ in range(_MOST_PAGES):
-        page = await asyncio.to_thread(index.page_at, app_store(), wanted.day, position)
-        listed = [one for one in page.runs if wanted.lists(one)]
-        for place, entry in enumerate(listed):
-            one, read = await _read_run(entry.run, engine), read + 1
-            if wanted.has(one):
-                found.append(_listed(one, base))
-            if len(found) >= wanted.limit or read >= _MOST_READ:
-                is_last = place == len(listed) - 1 and page.token is None
-                return found, None if is_last else Position(position.token, entry.key)
-        if page.token is None:
-            return found, None
-        position = Position(page.token)
-    return found, position
+    base, found = creation.base_url(call, app_settings()), list[Run]()
+    try:
+        page = await asyncio.to_thread(read_page, app_store(), wanted.which, wanted.after, wanted.limit)
+    except ValueError:
+        raise _wrong_after() from None
+    seen = [entry for entry in page.runs if wanted.caller.sees(entry.target, entry.system)]
+    for read, entry in enumerate(seen, 1):
+        one = await _read_run(entry.run, engine)
+        if one and wanted.which.state in (None, one.state):
+            found.append(_listed(one, base))
+        if len(found) >= wanted.limit or read >= _MOST_READ:
+            is_last = page.is_last and read == len(seen)
+            return found, None if is_last else page.after(entry.place)
+    return found, None if page.is_last else page.after(page.reached)
 
 
-async def _read_run(run_id: str, engine: Engine) -> Run:
+async def _read_run(run_id: str, engine: Engine) -> Run | None:
+    """Return a run; None if it is being recorded, or was removed."""
     store = app_store()
     head = await asyncio.to_thread(records.read_report, store, run_id)
     if head:
         return await asyncio.to_thread(view.present, store, head)
-    spec = await asyncio.to_thread(records.read_spec, store, run_id)
+    spec = await asyncio.to_thread(records.known_spec, store, run_id)
+    if spec is None:
+        return None
     found = OpenRunState(await engine.phase(spec.run))
     return await asyncio.to_thread(live.under_way, store, spec, found)
 

@@ -1,95 +1,217 @@
-"""The list of runs: one key per run, newest first, which says what the list can be filtered by.
+"""The list of runs: keys that say what a list can be filtered by, so that no report is read to leave a run out.
 
-    index/{day}/{moment}~{run}~{function}~{system}~{target}
+    index/new/{place}~{facts}                    written with the run's spec; gone once the run is sorted in
+    index/{dimension}/{value}/{place}~{facts}    of a run that has ended: all, function, system, target, state
+    index/night/{date}/{place}~{facts}           the runs of a night, written with their specs
 
-`day` and `moment` count down, so that the store's order is that of the list.
+`place` is `{day}/{moment}~{run}`. Day and moment count down, so that the store's order is that of the list: newest
+first. `facts` are function, system, target, night and state; the state is empty until the run has ended.
+
+A call pays for one key only. `housekeeping` sorts runs in once they have ended (`sort_in`), so `index/new/` stays
+small, and a list reads it together with one dimension (`index_page.py`).
 """
 
-import base64
-import binascii
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import NamedTuple
 
+from pydantic import Field
+
+from shared.core.model import Stored
+from shared.core.problems import Changed, Exists
+from shared.runs.report import State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store, keys
 
 PREFIX = "index/"
+NEW = f"{PREFIX}new/"
+ALL = f"{PREFIX}all/"
+OPEN_STATES = frozenset({State.RUNNING, State.WAITING, State.WATCHING})
+"""The states of runs that have not ended."""
 _LAST_DAY = 99999999
 _DAY = 86_400_000
+_COUNTS = "housekeeping/index-counts"
 
 
-@dataclass(frozen=True)
-class IndexedRun:
-    """What the list of runs knows of a run without reading it; `key` is its place in the list."""
+class Indexed(Stored):
+    """The mark of a run in the list of runs; its key says everything."""
 
-    key: str
+
+class IndexCounts(Stored):
+    """About how many runs each value of each dimension has: it decides which one a list reads."""
+
+    counts: dict[str, int] = Field(default={})
+
+
+class IndexedRun(NamedTuple):
+    """What the list knows of a run without reading it; `state` is empty until the run has been sorted in."""
+
+    place: str
     run: str
     function: str
     system: str
     target: str
-
-
-@dataclass(frozen=True)
-class Position:
-    """A place in the list: after the run with this key, in the page of the store that begins at `token`."""
-
-    token: str | None = None
-    key: str = ""
+    night: str = ""
+    """The date on which its night began; empty for a run that no timer started."""
+    state: str = ""
 
     @property
-    def text(self) -> str:
-        """The position as a query parameter."""
-        return base64.urlsafe_b64encode(f"{self.token or ''}\n{self.key}".encode()).decode().rstrip("=")
+    def day(self) -> str:
+        """The part of the place that stands for the day."""
+        return self.place.partition("/")[0]
 
-    @classmethod
-    def read(cls, text: str) -> "Position":
-        """Return the position from its text.
+    @property
+    def date(self) -> date:
+        """The day on which the run was created, in UTC."""
+        return datetime.strptime(f"{_LAST_DAY - int(self.day):08}", "%Y%m%d").replace(tzinfo=UTC).date()
 
-        Raises:
-            ValueError: the text is not that of a position.
-        """
-        try:
-            padded = text + "=" * (-len(text) % 4)
-            token, _, key = base64.b64decode(padded, "-_", validate=True).decode().partition("\n")
-        except (binascii.Error, UnicodeDecodeError):
-            raise ValueError("not a position") from None
-        if not key.startswith(PREFIX) and key:
-            raise ValueError("not a position")
-        return cls(token or None, key)
+    @property
+    def facts(self) -> str:
+        """The facts, as they stand in a key."""
+        return f"{self.function}~{self.system}~{self.target}~{self.night}~{self.state}"
 
 
 @dataclass(frozen=True)
-class IndexPage:
-    """A page of the list; `token` is that of the page after it."""
+class RunFilter:
+    """The runs that a list is about; None stands for any. `day` is `YYYY-MM-DD`."""
 
-    runs: list[IndexedRun]
-    token: str | None
+    day: str | None = None
+    function: str | None = None
+    system: str | None = None
+    target: str | None = None
+    night: str | None = None
+    state: str | None = None
+
+    @cached_property
+    def values(self) -> dict[str, str]:
+        """The values that are asked for, by dimension."""
+        names = ("function", "system", "target", "night", "state")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @cached_property
+    def _day(self) -> str | None:
+        return self.day and day_of(self.day)
+
+    def fits(self, one: IndexedRun) -> bool:
+        """Return whether a run is one of these, as far as its key says: the state of some must be read."""
+        if self._day is not None and one.day != self._day:
+            return False
+        return all(
+            getattr(one, name) == value or (name == "state" and not one.state) for name, value in self.values.items()
+        )
 
 
-def page_at(store: Store, day: str | None, position: Position) -> IndexPage:
-    """Return the runs of a page of the store that come after a position."""
-    found = store.list(prefix(day), position.token)
-    return IndexPage([read(key) for key in found.keys if key > position.key], found.after)
+def day_of(day: str) -> str:
+    """Return how a day (`YYYY-MM-DD`) stands in a key."""
+    return f"{_LAST_DAY - int(day.replace('-', '')):08}"
 
 
-def prefix(day: str | None) -> str:
-    """Return the key prefix of the runs of a day (`YYYY-MM-DD`), or of all runs (None); later days sort first."""
-    return f"{PREFIX}{_LAST_DAY - int(day.replace('-', '')):08}/" if day else PREFIX
-
-
-def key_of(spec: RunSpec) -> str:
-    """Return the key of a run in the list."""
+def new_entry(spec: RunSpec) -> IndexedRun:
+    """Return the entry of a run that has not ended."""
     begin = spec.created.replace(hour=0, minute=0, second=0, microsecond=0)
     moment = _DAY - int((spec.created - begin).total_seconds() * 1000)
-    return f"{prefix(f'{begin:%Y-%m-%d}')}{moment:08}~{spec.run}~{spec.function}~{spec.system}~{spec.target}"
+    night = (spec.sweep.night or "") if spec.sweep else ""
+    return IndexedRun(
+        f"{day_of(f'{begin:%Y-%m-%d}')}/{moment:08}~{spec.run}",
+        spec.run,
+        spec.function,
+        spec.system,
+        spec.target,
+        night.partition("T")[0],
+    )
+
+
+def new_key(one: IndexedRun) -> str:
+    """Return the key of a run that has not been sorted in."""
+    return f"{NEW}{one.place}~{one._replace(state='').facts}"
+
+
+def night_key(one: IndexedRun) -> str:
+    """Return the key of a run among those of its night."""
+    return f"{PREFIX}night/{one.night}/{one.place}~{one._replace(state='').facts}"
+
+
+def sorted_keys(one: IndexedRun) -> dict[str, str]:
+    """Return the keys of a run that has ended, by dimension and value."""
+    values = {name: getattr(one, name) for name in ("function", "system", "target", "state")}
+    places = ["all", *(f"{name}/{value}" for name, value in values.items())]
+    return {place: f"{PREFIX}{place}/{one.place}~{one.facts}" for place in places}
+
+
+def keys_of(one: IndexedRun) -> list[str]:
+    """Return all keys that a run may have; `one` has its state if it has been sorted in, or could have been."""
+    night = [night_key(one)] if one.night else []
+    return [new_key(one), *night, *(sorted_keys(one).values() if one.state else ())]
 
 
 def read(key: str) -> IndexedRun:
     """Return the entry of a key."""
-    _, run, function, system, target = key.rpartition("/")[2].split("~", 4)
-    return IndexedRun(key, run, function, system, target)
+    day, _, tail = key.rpartition("/")
+    moment, run, *facts = tail.split("~")
+    return IndexedRun(f"{day.rpartition('/')[2]}/{moment}~{run}", run, *facts)
+
+
+def add(store: Store, spec: RunSpec) -> None:
+    """Add a run to the list; existing records are kept."""
+    one = new_entry(spec)
+    for key in [new_key(one), *([night_key(one)] if one.night else [])]:
+        _create(store, key)
+
+
+def sort_in(store: Store, one: IndexedRun, state: State) -> IndexedRun:
+    """Move a run that has ended from the new ones to the dimensions, and return its entry there.
+
+    Between two steps it is in both.
+    """
+    ended = one._replace(state=str(state))
+    for key in sorted_keys(ended).values():
+        _create(store, key)
+    store.delete(new_key(one))
+    return ended
+
+
+def count(store: Store, ended: Iterable[IndexedRun], number: int) -> None:
+    """Add `number` for each run to the counts of its values; two at once may lose one, which does no harm."""
+    found = store.read(_COUNTS)
+    counts = dict(IndexCounts.read(found.data).counts) if found else {}
+    for place in (place for one in ended for place in sorted_keys(one)):
+        counts[place] = max(counts.get(place, 0) + number, 0)
+    data = IndexCounts(counts=counts).data()
+    try:
+        if found:
+            store.replace(_COUNTS, data, found.etag)
+        else:
+            store.create(_COUNTS, data)
+    except (Exists, Changed):
+        return
+
+
+def dimension_for(store: Store, wanted: RunFilter) -> str:
+    """Return the dimension and value with the fewest runs of those that a filter names, or `all`."""
+    named = [f"{name}/{value}" for name, value in wanted.values.items() if name != "night"]
+    if len(named) <= 1:
+        return named[0] if named else "all"
+    found = store.read(_COUNTS)
+    counts = IndexCounts.read(found.data).counts if found else {}
+    return min(named, key=lambda place: counts.get(place, 0))
+
+
+def runs_of_night(store: Store, date: str) -> Iterator[IndexedRun]:
+    """Yield the runs of the nights that began on a date (`YYYY-MM-DD`), the newest first: one prefix of the store."""
+    return (read(key) for key in keys(store, f"{PREFIX}night/{date}/"))
 
 
 def of_day(store: Store, day: str) -> Iterator[IndexedRun]:
     """Yield the runs of a day (`YYYY-MM-DD`), the newest first."""
-    return (read(key) for key in keys(store, prefix(day)))
+    # The new ones first: a run that is sorted in meanwhile is in both.
+    found = [read(key) for prefix in (NEW, ALL) for key in keys(store, f"{prefix}{day_of(day)}/")]
+    yield from {one.place: one for one in sorted(found, key=lambda one: one.place)}.values()
+
+
+def _create(store: Store, key: str) -> None:
+    try:
+        store.create(key, Indexed().data())
+    except Exists:
+        return

@@ -10,25 +10,14 @@ from shared.storage.base import Store, keys
 
 NIGHT_FUNCTIONS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch")
 _DAY = timedelta(days=1)
-_LAST_DAY = 99999999
 _MONTHS = 4
 """How many calendar months back the first run is looked for."""
 
 
 def runs_of_night(store: Store, night: date) -> list[RunSpec]:
-    """Return the runs that timers started for the night that began on a date, the oldest first.
-
-    A window begins within 12 hours of its date in UTC, and is at most a day long.
-    """
-    found = indexed(store, night - _DAY, night + 2 * _DAY, NIGHT_FUNCTIONS)
-    specs = (records.read_spec(store, one.run) for one in found)
-    return sorted((spec for spec in specs if is_of(spec, night)), key=lambda spec: (spec.created, spec.run))
-
-
-def is_of(spec: RunSpec, night: date) -> bool:
-    """Return whether a timer started a run for the night that began on a date."""
-    name = spec.sweep.night if spec.sweep and spec.origin == "timer" else None
-    return (name or "").startswith(f"{night:%Y-%m-%d}T")
+    """Return the runs that timers started for the night that began on a date, the oldest first."""
+    specs = (records.known_spec(store, one.run) for one in index.runs_of_night(store, f"{night:%Y-%m-%d}"))
+    return sorted((spec for spec in specs if spec), key=lambda spec: (spec.created, spec.run))
 
 
 def indexed(store: Store, first: date, last: date, functions: Collection[str]) -> Iterator[IndexedRun]:
@@ -43,18 +32,10 @@ def first_day(store: Store, today: date) -> date | None:
     """Return the day, in UTC, of the first run of the last four months that is kept; None if there is none."""
     this = 12 * today.year + today.month - 1
     for number in range(this - _MONTHS + 1, this + 1):
-        one = date(number // 12, number % 12 + 1, 1)
+        month = index.day_of(f"{number // 12:04}-{number % 12 + 1:02}-01")[:-2]
         # Days count down, so that the first day of a month is the last key of its prefix.
-        last = max(keys(store, _prefix_of_month(one)), default=None)
-        if last:
-            return _day_of(last)
+        found = (max(keys(store, f"{prefix}{month}"), default=None) for prefix in (index.NEW, index.ALL))
+        days = [index.read(key).date for key in found if key]
+        if days:
+            return min(days)
     return None
-
-
-def _prefix_of_month(month: date) -> str:
-    return index.prefix(f"{month:%Y-%m-%d}")[: -len("00/")]
-
-
-def _day_of(key: str) -> date:
-    text = str(_LAST_DAY - int(key.removeprefix(index.PREFIX).partition("/")[0]))
-    return date(int(text[:4]), int(text[4:6]), int(text[6:]))

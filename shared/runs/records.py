@@ -18,8 +18,10 @@
     runs/{run}/halt               why the run may send nothing more (`policy/switches.py`)
     runs/{run}/handed-on          which runs send its items again (`handed_on.py`)
     runs/{run}/settled            what became known later of its unknown items (`settled.py`)
+    runs/{run}/forgotten          its items and operations are no longer stored (`removal.py`)
     open/{run}                    the run has not ended
-    index/{day}/{name}            the run in the list of runs (`index.py`)
+    index/...                     the run in the list of runs (`index.py`)
+    due/{step}/{when}~{run}       what housekeeping will remove of it (`retention.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
 `progress`, `waiting`, `pause`, `halt`, `handed-on` and `settled` are changed, by compare-and-set.
@@ -89,10 +91,6 @@ class OpenRun(Stored):
     """The mark of a run that has not ended."""
 
     at: datetime
-
-
-class Indexed(Stored):
-    """The mark of a run in the list of runs; its key says everything."""
 
 
 class BegunRun(Stored):
@@ -174,13 +172,16 @@ def parts_in(spec: RunSpec, manifest: "Manifest | None") -> range:
 
 
 def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None) -> None:
-    """Store the spec of a run, its items if they are known, and its index records; existing records are kept."""
+    """Store the spec of a run, its items if they are known, and its index records; existing records are kept.
+
+    The spec comes last: a run that has one is open, or has ended, and is in the list.
+    """
     if run_items is not None:
         write_items(store, spec.run, "items", run_items)
         create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=len(run_items)))
     create(store, f"{OPEN}{spec.run}", OpenRun(at=clock.now()))
+    index.add(store, spec)
     create(store, f"runs/{spec.run}/spec", spec)
-    create(store, index.key_of(spec), Indexed())
 
 
 def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]) -> None:

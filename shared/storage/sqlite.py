@@ -11,6 +11,7 @@ from shared.core.problems import Changed, Exists, NotReady
 from shared.storage.base import Page, Record
 
 _BUSY_SECONDS = 30.0
+_LAST_CHARACTER = "\U0010ffff"
 
 
 class SqliteStore:
@@ -56,10 +57,12 @@ class SqliteStore:
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
         """As `Store.list`."""
+        # Bounds that the primary key knows: other prefixes are not read.
+        above = ("key > ?", after) if after and after >= prefix else ("key >= ?", prefix)
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT key FROM records WHERE key > ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?",
-                (after or "", len(prefix), prefix, limit + 1),
+                f"SELECT key FROM records WHERE {above[0]} AND key < ? ORDER BY key LIMIT ?",  # noqa: S608 - one of two
+                (above[1], f"{prefix}{_LAST_CHARACTER}", limit + 1),
             ).fetchall()
         keys = [key for (key,) in rows]
         return Page(keys[:limit], keys[limit - 1] if len(keys) > limit else None)

@@ -209,7 +209,7 @@ RULES: list[tuple[Kind, Facts, int]] = [
     ("target-unusable", Facts(NOW, exists=False), 0),
     *(
         (kind, Facts(at), left)
-        for kind in ("night-missing", "batch-stuck", "event-storm")
+        for kind in ("night-missing", "batch-stuck", "event-storm", "notify-failed")
         for at, left in ((NOW, 3), (LATER, 0))
     ),
 ]

@@ -1,13 +1,10 @@
 """The runs of a night, and the first day of which a run is kept."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from shared.core.schedule import Schedule
 from shared.runs import records
 from shared.runs.nights import first_day, runs_of_night
 from shared.runs.spec import RunSpec, Window
@@ -66,16 +63,3 @@ def test_the_first_day_of_a_run_is_found_by_month(
     for day in days:
         run(store, datetime.fromisoformat(f"{day}T12:00:00Z"))
     assert first_day(store, date.fromisoformat(today)) == (date.fromisoformat(first) if first else None)
-
-
-@given(
-    st.dates(date(2020, 1, 1), date(2030, 12, 31)),
-    st.sampled_from(["00:30", "02:00,04:30", "12:00", "23:00"]),
-    st.sampled_from(["Pacific/Kiritimati", "Europe/Berlin", "UTC", "America/St_Johns", "Etc/GMT+12"]),
-    st.timedeltas(timedelta(0), timedelta(1)),
-)
-def test_a_window_lies_within_the_days_that_are_looked_at(day: date, at: str, zone: str, share: timedelta) -> None:
-    for window in Schedule.read(at, "06:00", zone).nights_of(day):
-        moment = window.start + (window.end - window.start) * (share / timedelta(1))
-        assert day - timedelta(days=1) <= moment.astimezone(UTC).date() <= day + timedelta(days=2)
-        assert window.name.startswith(f"{day}T")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import Expired, UnknownRun
-from shared.runs import index, records
+from shared.runs import records
 from shared.runs.records import ItemResult, Manifest, PartResult, ReportPage, RunItem, StoredResponse
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
@@ -171,40 +171,6 @@ def test_a_new_id_begins_with_its_day_and_is_one(store: Store, turned: TurnedClo
     records.write_spec(store, spec(min(ids)), [])
     assert records.read_spec(store, min(ids)).run == min(ids)
     assert len({records.new_ticket() for _ in range(1000)}) == 1000
-
-
-def listed(store: Store, day: str | None) -> list[str]:
-    found, after = list[str](), None
-    while True:
-        page = store.list(index.prefix(day), after, 3)
-        found += [index.read(key).run for key in page.keys]
-        after = page.after
-        if after is None:
-            return found
-
-
-def test_the_list_of_runs_begins_with_the_newest(store: Store) -> None:
-    moments = [
-        *[CREATED + timedelta(days=days) for days in (-300, -1, 0, 1, 40)],
-        *[CREATED + timedelta(milliseconds=number) for number in (1, 2, 10, 100)],
-        *[CREATED.replace(hour=0), CREATED.replace(hour=23, minute=59, second=59, microsecond=999_999)],
-    ]
-    for number, created in enumerate(moments):
-        records.write_spec(store, spec(f"{created:%Y%m%d}-{number:020}", created), [])
-    newest = [f"{created:%Y%m%d}-{number:020}" for number, created in enumerate(moments)]
-    newest.sort(key=lambda run: moments[int(run[9:])], reverse=True)
-    assert listed(store, None) == newest
-    assert listed(store, "2026-11-23") == [run for run in newest if run.startswith("20261123")]
-    assert listed(store, "2026-11-22") == [run for run in newest if run.startswith("20261122")]
-    assert listed(store, "1999-01-01") == []
-
-
-@given(st.lists(st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1)), min_size=2, max_size=2))  # noqa: DTZ001 - st.datetimes wants it so
-def test_of_two_runs_the_newer_one_comes_first(moments: list[datetime]) -> None:
-    older, newer = sorted(moment.replace(tzinfo=UTC) for moment in moments)
-    keys = [index.key_of(spec("same", moment)) for moment in (newer, older)]
-    assert keys == sorted(keys)
-    assert {index.read(key).run for key in keys} == {"same"}
 
 
 def test_an_answer_is_kept_until_it_expires(turned: TurnedClock) -> None:
