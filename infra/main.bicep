@@ -63,10 +63,6 @@ param signInCallers string[] = []
 @description('The replication of the storage account.')
 param storageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS' = 'Standard_ZRS'
 
-@description('Days after which the records of a run are deleted.')
-@minValue(30)
-param recordDays int = 90
-
 @description('Days after which the audit trail is deleted.')
 @minValue(30)
 param auditDays int = 730
@@ -150,7 +146,6 @@ module storage 'app/storage.bicep' = {
     packageContainer: container.package
     recordContainer: container.records
     auditContainer: container.audit
-    recordDays: recordDays
     auditDays: auditDays
     auditImmutableDays: auditImmutableDays
   }

@@ -30,10 +30,6 @@ param recordContainer string
 @description('The blob container of the audit trail.')
 param auditContainer string
 
-@description('Days after which the records of a run are deleted, in case that the app itself did not.')
-@minValue(30)
-param recordDays int
-
 @description('Days after which the audit trail is deleted.')
 @minValue(30)
 param auditDays int
@@ -112,19 +108,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     properties: {
       policy: {
         rules: [
-          {
-            name: 'old-records'
-            enabled: true
-            type: 'Lifecycle'
-            definition: {
-              filters: {
-                blobTypes: ['blockBlob']
-                // Not claims/, control/, keys/ and sweeps/: they remember what must not be done again.
-                prefixMatch: map(['events', 'index', 'needs', 'runs', 'sent'], one => '${recordContainer}/${one}/')
-              }
-              actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: recordDays } } }
-            }
-          }
+          // Not the records: the app removes what belongs together, in an order that leaves no half a run.
           {
             name: 'old-audit'
             enabled: true

@@ -23,6 +23,11 @@ type appSettings = {
   @maxValue(8760)
   result_retention_hours: int?
 
+  @description('Days that a run is kept after it has ended: its report, and its place in the list of runs.')
+  @minValue(1)
+  @maxValue(3650)
+  run_retention_days: int?
+
   @description('Minutes that the run of a call retries while a system can\'t be reached or is throttling; a night retries until its window ends.')
   @minValue(0)
   @maxValue(1440)

@@ -115,12 +115,10 @@ def test_the_storage_takes_identities_only_and_shows_nothing(resources: list[Res
     assert {one["name"].rpartition("/")[2] for one in containers} == {"audit", "nightshift", "package"}
 
 
-def test_what_remembers_is_not_deleted_by_age(resources: list[Resource]) -> None:
+def test_no_record_is_deleted_by_its_age(resources: list[Resource]) -> None:
     rules = one_of(resources, "Microsoft.Storage/storageAccounts/managementPolicies")["policy"]["rules"]
     prefixes = {prefix for rule in rules for prefix in rule["definition"]["filters"]["prefixMatch"]}
-    assert {"nightshift/runs/", "audit/"} <= prefixes
-    remembering = ("nightshift/claims/", "nightshift/control/", "nightshift/keys/", "nightshift/sweeps/")
-    assert not any(one.startswith(prefix) for one in remembering for prefix in prefixes)
+    assert prefixes == {"audit/"}
 
 
 def test_logs_are_taken_from_identities_only(resources: list[Resource]) -> None:
