@@ -24,7 +24,7 @@ from shared.api.sweep import sweep_target
 from shared.api.timers import start_retries, start_sweeps
 from shared.durable import batch_orchestrator, closing_orchestrator, gate_entity, run_orchestrator
 from shared.durable.engine import Engine
-from shared.durable.open_runs import check_open_runs
+from shared.durable.housekeeping import keep_house
 from shared.systems.camunda.delete_batch import delete_batch as read_delete_batch
 from shared.systems.camunda.requests import set_retries as read_set_retries
 from shared.systems.finance_operations.requests import requeue as read_requeue
@@ -240,8 +240,8 @@ async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsCli
 @app.timer_trigger("timer", "45 */5 * * * *", use_monitor=True)
 @app.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
-    """Start runs that never began, close those whose orchestrator is gone, and tell people what needs them."""
-    await check_open_runs(Engine(client))
+    """Start and close runs that nobody carries out, tell people what needs them, and remove what is past its time."""
+    await keep_house(Engine(client))
     await notify(Engine(client), await look_for_needs())
 
 

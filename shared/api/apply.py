@@ -29,6 +29,7 @@ from shared.fanout import resending
 from shared.runs import creation, idempotency, records
 from shared.runs.creation import StartedRun
 from shared.runs.records import RunItem
+from shared.runs.removal import refuse_forgotten
 from shared.runs.report import Item, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
@@ -110,6 +111,7 @@ def _plan(store: Store, spec: RunSpec) -> Run:
     # The call that applied the plan may be repeated after the plan has expired.
     if head.expires and clock.now() >= head.expires and store.read(records.apply_key(spec.run)) is None:
         raise PlanExpired(f"The plan expired at {head.expires:%Y-%m-%dT%H:%M:%SZ}.", run=spec.run)
+    refuse_forgotten(store, spec.run)
     return head
 
 

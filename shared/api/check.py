@@ -16,6 +16,7 @@ from shared.recovery.recheck import recheck_items
 from shared.reports import finish, view
 from shared.reports.run_log import log_answered
 from shared.runs import creation, records, settled
+from shared.runs.removal import refuse_forgotten
 from shared.runs.report import Item, Run
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
@@ -48,6 +49,7 @@ async def check_run(call: Call) -> Response:
     Raises:
         NotValid: the run has no unknown items, or `settleBy` is not for its system.
         RunOpen: the run has not ended.
+        OperationsGone: it ended too long ago.
     """
     body = checked(CheckBody, read_json(call))
     stored, spec, head, source = await asyncio.to_thread(_check, app_store(), call, body)
@@ -69,6 +71,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
     spec = creation.check_spec(call, former, body.reason, app_settings())
     # A check of a check is about the run that sent the items.
     former = records.source_of(store, former)
+    refuse_forgotten(store, former.run)
     if former.is_batch:
         shown = recheck_operations(store, former, unknown, body.settleBy)
     else:

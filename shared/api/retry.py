@@ -34,6 +34,7 @@ from shared.runs import creation, idempotency, records
 from shared.runs.creation import Make, StartedRun, Wanted
 from shared.runs.handed_on import Follow
 from shared.runs.records import RunItem
+from shared.runs.removal import refuse_forgotten
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
@@ -69,6 +70,7 @@ async def retry_run(call: Call, engine: Engine) -> Response:
     Raises:
         IsAPlan: the run is a plan.
         RunOpen: the run has not ended, or the one that took its items.
+        OperationsGone: it ended too long ago.
         HandedOn: other runs took some of the items.
         NotValid: the body is not valid, or selects no item.
     """
@@ -111,6 +113,7 @@ def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: 
         wanted = replace(wanted, select=lambda free: resent(free).ids)
 
     def prepare(free: frozenset[str]) -> Make:
+        refuse_forgotten(store, source.run)
         if spec.is_batch:
             return _operations_again(store, call, body, spec, source, resent(free))
         some = [item for item in chosen if item.id in free]

@@ -14,8 +14,6 @@ STORE = timedelta(minutes=1)
 """Time for all calls of an activity to the store."""
 CALLING = timedelta(minutes=13)
 """Time after the start of an activity until its calls to systems have ended, responses and retries included."""
-TIDYING = timedelta(seconds=30)
-"""Time that a night spends on the removal of old claims."""
 CLOSING = timedelta(minutes=1)
 """Time that one call of `end_closed_run` spends on ending items."""
 
@@ -36,7 +34,7 @@ LONGEST: Mapping[str, timedelta] = {
     "prepare_run": CALLING + STORE,
     "perform_part": CALLING + STORE,
     "watch_run": CALLING + STORE,
-    "finish_run": TIDYING + STORE,
+    "finish_run": STORE,
     "end_run": STORE,
     "break_run": STORE,
     "prepare_batch": STORE,

@@ -18,6 +18,7 @@ Event = Literal[
     "need-raised",
     "need-settled",
     "night-started",
+    "records-removed",
     "records-unreadable",
     "recovery-unreadable",
     "retry-refused",

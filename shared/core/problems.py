@@ -22,6 +22,7 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- RunEnded             409  nothing: there is nothing to cancel
     |   |-- Expired              410  read the run's report; nothing is sent again
     |   |-- PlanExpired          410  make a new plan
+    |   |-- OperationsGone       410  send the original request again
     |   |-- LengthRequired       411  send Content-Length
     |   |-- PolicyChanged        412  read the policy again
     |   |-- TooLarge             413  send less
@@ -288,6 +289,13 @@ class PlanExpired(Refused):
 
     slug, status, title = "plan-expired", 410, "The plan has expired"
     next_step = "Make a new plan; this one does not include later failures."
+
+
+class OperationsGone(Refused):
+    """The items and operations of the run were removed; its report is still there."""
+
+    slug, status, title = "operations-gone", 410, "The operations of the run are no longer stored"
+    next_step = "Read the run's report, and send the original request again for what is still to be done."
 
 
 class PolicyChanged(Refused):

@@ -63,6 +63,12 @@ class Settings(BaseModel):
         le=8760,
         description="Hours that a response is stored, and repeated under its Idempotency-Key; after that, it is 410.",
     )
+    run_retention_days: int = Field(
+        default=90,
+        ge=1,
+        le=3650,
+        description="Days that a run is kept after it has ended: its report, and its place in the list of runs.",
+    )
     give_up_minutes: int = Field(
         default=30,
         ge=0,

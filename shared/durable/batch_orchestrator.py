@@ -19,7 +19,7 @@ from shared.core.outcome import Ending, Outcome
 from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
-from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, WAITING
+from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
 from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report
@@ -38,10 +38,9 @@ _LEASE = 1800.0
 """Seconds until the gate takes back a slot that was not released. No sending begins that could outlast its lease."""
 _UNANSWERED = timedelta(seconds=60)
 """After this time a request for a slot without an answer counts as lost, and is repeated."""
-_STARTS = 5
 _FIRST_PAUSE = timedelta(seconds=5)
-"""Starts of a segment in all, and the first pause between two; each pause is twice the one before. Meanwhile most calls
-of the failed segment end. The gate no longer counts them once the slots of that segment are released."""
+"""The first pause between two starts of a segment; each pause is twice the one before. Meanwhile most calls of the
+failed segment end. The gate no longer counts them once the slots of that segment are released."""
 
 blueprint = df.Blueprint()
 
@@ -69,7 +68,7 @@ def _run_segment(context: OrchestrationContext, work: Reference, cancelled: Task
     orchestrator cannot catch that.
     """
     for again in count():
-        child = f"{work['run']}-{work['segment']}" + (f"-{again}" if again else "")
+        child = segment_of(work["run"], work["segment"], again)
         payload = {**work, "cancelled": cancelled.is_complete}
         context.set_custom_status(f"{IN_SEGMENT}{child}")
         done: Task[Any] = context.call_sub_orchestrator(SEGMENT, input=payload, instance_id=child)
@@ -80,7 +79,7 @@ def _run_segment(context: OrchestrationContext, work: Reference, cancelled: Task
         try:
             return (yield done)
         except TaskFailedError:
-            if again + 1 == _STARTS:
+            if again + 1 == SEGMENT_STARTS:
                 gate_entity.leave(context, work["target"], child)
                 raise
         timer = context.create_timer(_FIRST_PAUSE * 2**again)

@@ -27,7 +27,6 @@ from shared.recovery import bindings, watch
 from shared.reports import finish
 from shared.reports.run_log import log_answered
 from shared.runs import records
-from shared.runs.claims import tidy
 from shared.runs.needs import raising
 from shared.runs.report import Run, State
 from shared.runs.spec import RunSpec
@@ -60,11 +59,9 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
 
 
 def after_response(store: Store, spec: RunSpec, head: Run) -> None:
-    """Update what follows from a response: how far a night looked, what needs a person, old claims after a night."""
+    """Update what follows from a response: how far a night looked, and what needs a person."""
     bookmarks.remember_sweep(store, spec)
     raising.after_answer(store, spec, head)
-    if spec.is_night:
-        tidy(store, spec.target)
 
 
 def retention() -> timedelta:

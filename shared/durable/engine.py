@@ -1,7 +1,7 @@
 """Client of the engine (Durable Functions): start, close, cancel and query runs."""
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Iterator
 from enum import Enum
 
 import azure.durable_functions as df
@@ -25,6 +25,8 @@ IN_SEGMENT = "segment "
 """Custom status of a batch while a segment runs: this prefix, then the id of the segment, which has its own status."""
 _NO_INSTANCE = "health"
 """An id that no instance has; the id of a run contains a day."""
+SEGMENT_STARTS = 5
+"""How often a batch starts a segment; each start has an id of its own."""
 _PATIENCE = 10.0
 """Seconds after which a call counts as not answered; it may still take effect."""
 _STARTED = (grpc.StatusCode.ALREADY_EXISTS,)
@@ -54,6 +56,23 @@ _ENDED = {
     OrchestrationStatus.TERMINATED: Phase.TERMINATED,
 }
 _ACTIVE = {WAITING: Phase.WAITING, WATCHING: Phase.WATCHING}
+
+
+def closing_of(run: str) -> str:
+    """Return the id of the orchestration that closes a run."""
+    return f"{run}-close"
+
+
+def segment_of(run: str, number: int, start: int) -> str:
+    """Return the id of a segment of a batch that is started for the first time (0), or again."""
+    return f"{run}-{number}" + (f"-{start}" if start else "")
+
+
+def instances_of(run: str, segments: int) -> Iterator[str]:
+    """Yield the ids of all instances that a run may have, its own last."""
+    for number in range(segments):
+        yield from (segment_of(run, number, start) for start in range(SEGMENT_STARTS))
+    yield from (closing_of(run), run)
 
 
 class Engine:
@@ -87,7 +106,7 @@ class Engine:
             NotReady: the engine doesn't answer.
         """
         call = self._client.schedule_new_orchestration(
-            CLOSE, input={"run": run, "how": how}, instance_id=f"{run}-close", version=VERSION
+            CLOSE, input={"run": run, "how": how}, instance_id=closing_of(run), version=VERSION
         )
         await self._await_answer(call, run, but=_STARTED)
 
@@ -98,6 +117,20 @@ class Engine:
             NotReady: the engine doesn't answer.
         """
         await self._await_answer(self._client.raise_orchestration_event(run, CANCEL), run, but=_TOO_LATE)
+
+    async def purge(self, instance: str) -> int | None:
+        """Remove an instance that has ended, with its history; return how many it was, or None if it has not ended.
+
+        Raises:
+            NotReady: the engine doesn't answer.
+        """
+        phase, _ = await self._state(instance, None)
+        if phase is Phase.MISSING:
+            return 0
+        if phase.is_alive:
+            return None
+        await self._await_answer(self._client.purge_orchestration(instance, recursive=False), None, but=_TOO_LATE)
+        return 1
 
     async def phase(self, run: str) -> Phase:
         """Return the phase of a run. Its custom status is fetched with its payloads only, which are references.
@@ -111,7 +144,7 @@ class Engine:
             return Phase.WAITING if segment is Phase.WAITING else found
         return found
 
-    async def _state(self, instance: str, run: str) -> tuple[Phase, str]:
+    async def _state(self, instance: str, run: str | None) -> tuple[Phase, str]:
         """Return the phase and the custom status of an instance."""
         state = await self._await_answer(self._client.get_orchestration_state(instance, fetch_payloads=True), run)
         if state is None:

@@ -14,6 +14,8 @@ from shared.core.problems import Changed, Exists
 from shared.storage.base import Store
 
 PREFIX = "cards/"
+NIGHTS = f"{PREFIX}night-"
+"""Of the keys of the cards of nights: the date follows."""
 _POSTING = timedelta(minutes=2)
 """Longer than a post may take: after that, its sender is gone, and the message may have arrived."""
 _FIRST, _LONGEST = timedelta(minutes=5), timedelta(hours=1)

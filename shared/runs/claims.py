@@ -8,21 +8,18 @@ outcome of the first. And it counts the failed attempts in a row: an attempt sta
 item recovered; a recovery resets the count, and so do 30 quiet days.
 """
 
-import contextlib
 import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.core import clock
-from shared.core.durations import TIDYING
-from shared.core.model import Stored
 from shared.core.outcome import Ending, Outcome, RecoveryResult
 from shared.core.problems import Changed, Exists, ItemClaimed
 from shared.runs.claim_record import Attempt, ClaimRecord, Open, Settled, remembered, with_orphan
 from shared.storage.base import Store
 
-__all__ = ["Claim", "ClaimRecord", "Held", "InFlight", "Lost", "Settled", "Tidied", "run_of", "tidy", "try_of"]
+__all__ = ["Claim", "ClaimRecord", "Held", "InFlight", "Lost", "Settled", "remove_quiet", "run_of", "try_of"]
 
 
 @dataclass(frozen=True)
@@ -49,30 +46,8 @@ class Lost(Exception):  # noqa: N818 - not an error: another delivery of the sam
     """Another delivery of the same work, or another run, was first."""
 
 
-class Tidied(Stored):
-    """Where `tidy` continues with the claims of a target; None: at the beginning."""
-
-    after: str | None = None
-
-
-def tidy(store: Store, target: str, most: int = 1000) -> int:
-    """Delete the claim records of a target that were quiet for 30 days; return their number.
-
-    A call reads up to `most` records, and the next call continues there.
-    """
-    cursor, until = f"tidied/{target}", clock.now() + TIDYING
-    found = store.read(cursor)
-    page = store.list(f"claims/{target}/", Tidied.read(found.data).after if found else None, most)
-    # Records without time left wait for the next round.
-    removed = sum(_removed(store, key) for key in page.keys if clock.now() < until)
-    # Concurrent calls do no harm, so the last writer wins.
-    store.delete(cursor)
-    with contextlib.suppress(Exists):
-        store.create(cursor, Tidied(after=page.after).data())
-    return removed
-
-
-def _removed(store: Store, key: str) -> bool:
+def remove_quiet(store: Store, key: str) -> bool:
+    """Delete the claim record with a key if it is not open and was quiet for 30 days; return whether it was deleted."""
     found = store.read(key)
     record = ClaimRecord.read(found.data) if found else None
     if found is None or record is None or record.open or not record.is_quiet(clock.now()):

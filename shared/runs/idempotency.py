@@ -6,7 +6,7 @@ request's fingerprint and the result's ticket.
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.core import clock
 from shared.core.model import Stored
@@ -17,6 +17,8 @@ from shared.storage.base import Store
 from shared.validation.request import Call
 
 _FLOW_RUN = "x-ms-workflow-run-id"
+_RECORDED_WITHIN = timedelta(days=1)
+"""Longer than any call lasts, and as short as a run is kept at least."""
 _FLOW_ACTION = ("x-ms-workflow-operation-name", "x-ms-action-tracking-id")
 
 
@@ -76,8 +78,8 @@ def claim_key(
 ) -> tuple[KeyRecord, bool]:
     """Create the record of a key, or return the existing one; the second value is whether it existed.
 
-    A run that ended without a send frees its key if `frees` says so, and the next call takes it over. A `lasting` key
-    never expires.
+    A run that ended without a send frees its key if `frees` says so, and the next call takes it over; so does a call
+    whose run was removed. A `lasting` key does not expire as long as its run is kept.
 
     Raises:
         KeyReused: another request has the key.
@@ -92,13 +94,19 @@ def claim_key(
             continue
         theirs = KeyRecord.read(found.data)
         kept = records.read_response(store, theirs.run)
-        if kept is None or kept.sent or not frees(theirs.run):
+        gone = _is_gone(store, theirs)
+        if not gone and (kept is None or kept.sent or not frees(theirs.run)):
             _check(store, theirs, None if lasting else kept, mark)
             return theirs, True
-        new = mine.model_copy(update={"instead_of": theirs.run})
+        new = mine.model_copy(update={"instead_of": None if gone else theirs.run})
         data, etag = new.data(), found.etag
         if _succeeds(lambda data=data, etag=etag: store.replace(key, data, etag)):  # type: ignore[misc] # mypy types no lambda's default
             return new, False
+
+
+def _is_gone(store: Store, theirs: KeyRecord) -> bool:
+    """Return whether the run of a key was removed, or was never recorded by a call that must have died."""
+    return clock.now() >= theirs.created + _RECORDED_WITHIN and records.known_spec(store, theirs.run) is None
 
 
 def without_key(mark: str) -> KeyRecord:

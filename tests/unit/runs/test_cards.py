@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runs import cards
+from shared.core import clock
+from shared.runs import cards, tidying
 from shared.runs.cards import Card, begun, ended
+from shared.runs.removal import Budget
 from shared.storage.sqlite import SqliteStore
+from tests.conftest import TurnedClock
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 THINGS = st.sets(st.sampled_from("abcd"))
@@ -83,3 +86,16 @@ def test_a_sender_that_died_is_not_repeated(store: SqliteStore) -> None:
     later = cards.begin(store, "needs", ["a", "b"], NOW + timedelta(minutes=3))
     assert later is not None
     assert (later[0].told, later[0].posting) == (["a"], ["b"])
+
+
+def test_the_marks_of_old_nights_are_removed(store: SqliteStore, turned: TurnedClock) -> None:
+    now = clock.now()
+    for days in (0, 29, 31, 400):
+        name = f"night-{now - timedelta(days=days):%Y-%m-%d}"
+        assert cards.begin(store, name, ["x"], now) is not None
+    assert cards.begin(store, "needs", ["x"], now) is not None
+    budget = Budget(now + timedelta(minutes=1), 100)
+    assert tidying.remove_cards(store, budget)
+    assert turned
+    assert budget.removed == {"cards": 2}
+    assert len(store.list(cards.PREFIX).keys) == 3
