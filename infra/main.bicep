@@ -65,6 +65,7 @@ param storageSku 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZ
 
 @description('Days after which the audit trail is deleted.')
 @minValue(30)
+@maxValue(3650)
 param auditDays int = 730
 
 @description('Days in which nothing in the audit container can be changed or deleted; 0: it can.')
@@ -187,6 +188,8 @@ module function 'app/function.bicep' = {
     storage: storage.outputs.endpoints
     packageContainer: container.package
     recordContainer: container.records
+    auditContainer: container.audit
+    auditDays: auditDays
     insights: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     vaultUri: hasSecrets ? vault!.outputs.uri : ''

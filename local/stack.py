@@ -120,7 +120,8 @@ class Machine:
         if self._extension is None:
             return {"STORE": "sqlite", "STORE_PATH": self.store_path}
         container = self._extension.hub_name.lower()
-        return {"STORE": "blob", "AzureWebJobsStorage": self._extension.storage, "STORE_CONTAINER": container}
+        audit = {"AUDIT_CONTAINER": f"{container}-audit"}
+        return {"STORE": "blob", "AzureWebJobsStorage": self._extension.storage, "STORE_CONTAINER": container, **audit}
 
     def __enter__(self) -> Self:
         self.landscape.start()

@@ -33,6 +33,12 @@ param packageContainer string
 @description('The blob container of the records.')
 param recordContainer string
 
+@description('The blob container of the audit trail.')
+param auditContainer string
+
+@description('Days after which the app deletes entries of the audit trail.')
+param auditDays int
+
 @description('The connection string of Application Insights.')
 param insights string
 
@@ -140,6 +146,8 @@ var ofPlatform = {
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
   STORE: 'blob'
   STORE_CONTAINER: recordContainer
+  AUDIT_CONTAINER: auditContainer
+  AUDIT_RETENTION_DAYS: string(auditDays)
 }
 // The app believes the headers of the platform only if the platform writes them, and starts with both or neither.
 var ofSignIn = signIn == null

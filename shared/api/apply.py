@@ -73,9 +73,10 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
     plan = _plan(store, spec)
     chosen = _chosen(_applicable(store, plan.id), body)
     mark = fanout_creation.selection_mark(chosen)
+    origin = {"plan": plan.id, "planned_by": spec.actor}
     if spec.is_batch:
         # A plan is applied once, so its operations over the cap are items of the run, too.
-        options = batch_options(body, {"plan": plan.id, "reason": body.reason, "cap": body.cap})
+        options = batch_options(body, {**origin, "reason": body.reason, "cap": body.cap})
         if options.give_up_after is None:
             options = replace(options, give_up_after=minutes_of(spec))
         resent = resending.resent(store, plan.id, [item.id for item in chosen])
@@ -90,7 +91,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         made = creation.spec_of_call(call, request, settings, record)
-        return made.model_copy(update={"plan": plan.id}), creation.items_with_cap(request.items, request.cap)
+        return made.model_copy(update=origin), creation.items_with_cap(request.items, request.cap)
 
     return _once(plan, lambda: creation.create_or_join(store, records.apply_key(plan.id), mark, make))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.api import live
+from shared.api import live, recorded
 from shared.api.run_actions import Reason, run_named
 from shared.core.problems import RunEnded
 from shared.core.response import Response
@@ -37,5 +37,6 @@ async def cancel_run(call: Call, engine: Engine) -> Response:
         raise RunEnded("The run has ended.", run=spec.run)
     await asyncio.to_thread(switches.cancel, store, spec.run, body.reason, call.caller.actor.id)
     await engine.cancel(spec.run)
+    await asyncio.to_thread(recorded.cancelled, store, call, spec, body.reason)
     head, _ = await live.read_run(store, spec, engine)
     return responses.accepted(spec, head)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from shared.api import recorded
 from shared.core.problems import Mistake, NotValid, VersionRequired
 from shared.core.response import Response
 from shared.core.targets import app_targets
@@ -14,6 +15,7 @@ from shared.policy.document import PolicyDocument
 from shared.policy.rules import Rule, Rules
 from shared.policy.switches import Stops
 from shared.storage.app import app_store
+from shared.storage.base import Store
 from shared.validation.body import read_json
 from shared.validation.models import Strict, checked
 from shared.validation.request import Call
@@ -52,22 +54,39 @@ async def change_policy(call: Call) -> Response:
     """
     body = checked(PolicyBody, read_json(call))
     rules = checked(Rules, {"rules": [rule.model_dump() for rule in body.rules]})
+    return _policy(await asyncio.to_thread(_put_policy, app_store(), call, rules, body.reason))
+
+
+def _put_policy(store: Store, call: Call, rules: Rules, reason: str) -> PolicyDocument:
     version, who = _version(call), call.caller.actor
-    changed = await asyncio.to_thread(document.put_policy, app_store(), rules, version, body.reason, who.id, who.name)
-    return _policy(changed)
+    before = document.current_policy(store.read)
+    after = document.put_policy(store, rules, version, reason, who.id, who.name)
+    # If another call came in between, the entry says so: it tells what both versions changed.
+    recorded.policy_changed(store, call, before, after)
+    return after
 
 
 async def stop_sending(call: Call) -> Response:
     """Stop sending to a target, or to all targets; takes effect within a second."""
     body = checked(SwitchBody, read_json(call))
-    target, who = _target(call, body), call.caller.actor
-    return _stops(call, await asyncio.to_thread(switches.stop, app_store(), target, body.reason, who.id, who.name))
+    return _stops(call, await asyncio.to_thread(_switch, app_store(), call, body))
 
 
 async def resume_sending(call: Call) -> Response:
     """Resume sending to a target, or end the stop of all targets; this starts no run."""
     body = checked(SwitchBody, read_json(call))
-    return _stops(call, await asyncio.to_thread(switches.resume, app_store(), _target(call, body)))
+    return _stops(call, await asyncio.to_thread(_switch, app_store(), call, body, resumes=True))
+
+
+def _switch(store: Store, call: Call, body: SwitchBody, *, resumes: bool = False) -> Stops:
+    """Change the switch first: a trail that can't be written must not keep a person from stopping."""
+    target, who = _target(call, body), call.caller.actor
+    if resumes:
+        found = switches.resume(store, target)
+    else:
+        found = switches.stop(store, target, body.reason, who.id, who.name)
+    recorded.switched(store, call, "resume" if resumes else "stop", target, body.reason)
+    return found
 
 
 def _target(call: Call, body: SwitchBody) -> str | None:

@@ -17,7 +17,7 @@ from shared.durable.engine import Engine
 from shared.policy import switches
 from shared.runs import records
 from shared.runs.needs import raising
-from shared.storage.app import app_store
+from shared.storage.app import app_store, audit_store
 from shared.storage.base import Store
 from shared.systems.contract import SystemDefinition
 from shared.systems.registry import definition_of
@@ -61,7 +61,10 @@ async def get_health(_: Call, engine: Engine) -> Response:
         NotReady: a setting is wrong, or the store or the engine doesn't answer in time.
     """
     app_settings()
-    await asyncio.gather(engine.answers(_HEALTHY), store_answers(app_store(), _HEALTHY))
+    store = app_store()
+    # Nothing is sent without an audit trail.
+    stores = (store_answers(one, _HEALTHY) for one in (store, audit_store(store)))
+    await asyncio.gather(engine.answers(_HEALTHY), *stores)
     targets = app_targets()
     return Response(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
 

@@ -41,6 +41,19 @@ class Settings(BaseModel):
         max_length=63,
         description="The blob container; created if it does not exist.",
     )
+    audit_container: str = Field(
+        default="audit",
+        pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$",
+        max_length=63,
+        description="The blob container of the audit trail; created if it does not exist. With STORE=sqlite, the trail "
+        "is in the same file.",
+    )
+    audit_retention_days: int = Field(
+        default=730,
+        ge=30,
+        le=3650,
+        description="Days after which the app deletes entries of the audit trail, unless the container forbids it.",
+    )
     store_path: str = Field(default="nightshift.db", description="The file of the SQLite store.")
     public_url: str = Field(
         default="",

@@ -21,6 +21,7 @@ from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
 from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
 from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
+from shared.execution import auditing
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report
 from shared.fanout import chunks as fanout_chunks
@@ -323,6 +324,9 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     batch = batch_records.read_batch(store, spec.run)
     done = records.read_part(store, spec.run, chunk)
+    if done:
+        # The delivery that stored it may have died before it wrote the audit trail.
+        auditing.ended(store, spec, chunk, done)
     if batch and not done:
         try:
             sender = chunk_sender(spec, batch)

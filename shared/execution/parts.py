@@ -1,7 +1,7 @@
 """Execute one part of a run: its items one after the other, or all of them by one call."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import Cancelled, ItemProblem, TooSoon
-from shared.execution import bulk, bulk_calls, guard
+from shared.execution import auditing, bulk, bulk_calls, guard
+from shared.execution.auditing import Intent
 from shared.execution.bulk import BulkContext
 from shared.execution.bulk_calls import BulkCall
 from shared.execution.eligibility import judge
@@ -58,6 +59,8 @@ class PartContext:
     """The run is cancelled; a cached record may not show it yet."""
     wave: Wave | None = None
     """The wave that the part belongs to, if the run has waves."""
+    intent: Intent | None = None
+    """What is written into the audit trail before the first item is sent."""
 
     @property
     def claimant(self) -> str:
@@ -81,8 +84,11 @@ def execute(context: PartContext, items: str, number: int, tries: int) -> PartRe
     """Send the items of a part, and store how they ended; `RetryLater` means that it must be called again."""
     done = records.read_part(context.store, context.spec.run, number)
     if done:
+        # The delivery that stored it may have died before it wrote the trail.
+        _audit(context, number, done)
         return done
     run_items = context.run_items(items, number)
+    context = replace(context, intent=_intent(context, run_items, number))
     try:
         bulk_action = context.bulk_action_for(context.spec, run_items)
     except ItemProblem as problem:
@@ -95,9 +101,25 @@ def execute(context: PartContext, items: str, number: int, tries: int) -> PartRe
         )
     if isinstance(ended, RetryLater):
         return ended
-    part = PartResult(ended=ended)
+    return _keep(context, number, PartResult(ended=ended))
+
+
+def _intent(context: PartContext, run_items: Sequence[RunItem], number: int) -> Intent:
+    return Intent(context.store, context.spec, number, lambda: auditing.intended(run_items))
+
+
+def _keep(context: PartContext, number: int, part: PartResult) -> PartResult:
+    """Store how the items of a part ended, and write it into the audit trail; the first delivery wins."""
     records.write_part(context.store, context.spec.run, number, part)
-    return part
+    stored = records.read_part(context.store, context.spec.run, number) or part
+    _audit(context, number, stored)
+    return stored
+
+
+def _audit(context: PartContext, number: int, part: PartResult) -> None:
+    """Write how the items of a part ended into the audit trail; a plan is written as a whole, by its report."""
+    if context.spec.mode == "perform":
+        auditing.ended(context.store, context.spec, number, part)
 
 
 def _one_by_one(context: PartContext, run_items: Sequence[RunItem], tries: int) -> list[ItemResult] | RetryLater:
@@ -201,7 +223,7 @@ def break_off(context: PartContext, items: str, number: int, ends: BrokenOffOutc
             ended.append(one)
     if held:
         return max(held)
-    records.write_part(context.store, context.spec.run, number, PartResult(ended=ended))
+    _keep(context, number, PartResult(ended=ended))
     return None
 
 
@@ -258,12 +280,21 @@ def _perform_or_plan(context: PartContext, run_item: RunItem, tries: int, seen: 
 
 def _judge(context: PartContext, run_item: RunItem) -> Judge:
     store, spec = context.store, context.spec
-    return judge(
+    judged = judge(
         spec,
         lambda: document.current_policy(context.watch.read),
         run_item.episode,
         partial(record_of, store, spec.target),
     )
+
+    def intending(seen: Snapshot, record: ClaimRecord) -> str | None:
+        rule = judged(seen, record)
+        if context.intent and spec.mode == "perform":
+            # What is allowed is sent next.
+            context.intent.write(record.item, seen, rule)
+        return rule
+
+    return intending
 
 
 def _rules(context: PartContext, judge_item: Judge, tries: int) -> SendRules:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import BatchStopped, Cancelled
 from shared.core.response import Response
+from shared.execution import auditing
 from shared.execution.parts import BrokenOffOutcomes
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationResponse
@@ -28,7 +29,9 @@ def write_chunk(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, 
     """Store how the operations of a chunk ended, and return what is stored: the first delivery wins."""
     ended = list(results_of(store, spec, chunk, outcomes))
     records.write_part(store, spec.run, chunk, PartResult(ended=ended))
-    return records.read_part(store, spec.run, chunk) or PartResult(ended=ended)
+    stored = records.read_part(store, spec.run, chunk) or PartResult(ended=ended)
+    auditing.ended(store, spec, chunk, stored)
+    return stored
 
 
 def results_of(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome | None]) -> Iterator[ItemResult]:

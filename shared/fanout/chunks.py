@@ -26,7 +26,7 @@ from shared.core.problems import (
     TimedOut,
     catalogue,
 )
-from shared.execution import guard
+from shared.execution import auditing, guard
 from shared.execution.waiting import WATCHED, RetryLater, retry_later, retry_throttled, wait_until, watch_other
 from shared.fanout import batch_records, references
 from shared.fanout.batch_records import BatchSpec, OperationVerdict, Payload, Sent, StoredOperationResponse, Try
@@ -125,6 +125,8 @@ def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, numb
     checked = _check(context, history, due) if due else None
     if isinstance(checked, RetryLater):
         return checked
+    if going:
+        auditing.intend(context.store, context.spec, context.chunk, payload.operations)
     ends = clock.now() + (context.sender.hold if going else timedelta())
     sent = Sent(until=ends, places=[one.place for one in going])
     # Also if nothing is sent: another delivery of this try may have found a state in which it may send.

@@ -7,6 +7,7 @@ from shared.core import clock
 from shared.core.outcome import Ending, RecoveryResult, planned
 from shared.core.response import Response
 from shared.core.settings import app_settings
+from shared.execution import auditing
 from shared.policy import switches
 from shared.recovery.causes import causes_of
 from shared.recovery.progress import Progress
@@ -41,10 +42,20 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, candidate: Candida
         report = report.model_copy(update={"state": State.WATCHING, "ended": None})
     records.write_report(store, report, items, "report")
     head = records.read_report(store, spec.run, "report") or report
+    _audit(store, spec, head, progress)
     answer = response(store, spec, head, ended, items)
     keep(store, spec.run, answer, sent=any(one.outcome.sent for one in ended), retention=retention)
     close_run(store, head)
     return head
+
+
+def _audit(store: Store, spec: RunSpec, head: Run, progress: Progress) -> None:
+    """Write what no part has written into the audit trail: a plan, and the items that no wave came to."""
+    if spec.mode == "plan" or spec.is_careful:
+        parts = (records.read_part(store, spec.run, number) for wave in progress.sent for number in wave.parts)
+        written = {one.id for part in parts if part for one in part.ended}
+        items = [item for item in records.all_items(store, spec.run) if item.id not in written]
+        auditing.reported(store, spec, "plan" if spec.mode == "plan" else "outcome", items, head.answered)
 
 
 def finish_recovery(store: Store, spec: RunSpec) -> Run:

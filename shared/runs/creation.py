@@ -84,6 +84,7 @@ def spec_of_call(call: Call, request: RunRequest, settings: Settings, record: id
         waves_until=record.created + watched,
         follow_up=watched if request.follow_up else timedelta(),
         ignored=tuple(request.ignored),
+        correlation=call.correlation,
         selects=request.selection is not None,
     )
 
@@ -151,6 +152,7 @@ def event_run(
         attempts_cap=settings.attempts_cap,
         event_waits=settings.waits,
         follow_up=timedelta(hours=settings.follow_up_hours),
+        correlation=call.correlation,
     )
     records.write_spec(store, spec, items_with_cap([item], None))
     return StartedRun(spec, joined)
@@ -161,7 +163,7 @@ def check_spec(call: Call, former: RunSpec, reason: str, settings: Settings) -> 
     record = idempotency.without_key("")
     changes = {"run": record.run, "ticket": record.ticket, "created": record.created, "give_up": record.created}
     changes |= {"function": call.function, "parent": former.run, "reason": reason, "origin": "http"}
-    changes |= {"actor": call.caller.actor.id, "actor_name": call.caller.actor.name}
+    changes |= {"actor": call.caller.actor.id, "actor_name": call.caller.actor.name, "correlation": call.correlation}
     changes |= {"base": base_url(call, settings), "sweep": None, "native": False}
     changes |= {"waves": "all", "follow_up": timedelta(), "event_waits": None}
     return former.model_copy(update=changes)

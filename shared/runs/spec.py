@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from shared.core.correlation import Correlation
 from shared.core.model import Plain, Stored
 from shared.core.settings import Preset
 from shared.core.targets import System
@@ -38,6 +39,8 @@ class RunSpec(Stored):
     cap: int | None = None
     max_parallel: int = 8
     plan: str | None = None
+    planned_by: str | None = None
+    """Who made the plan that the run applies."""
     parent: str | None = None
     taken_from: str | None = None
     """The run whose items this run took, and must hold before it starts (`handed_on.py`)."""
@@ -56,6 +59,8 @@ class RunSpec(Stored):
     """The fields and headers of the call that are not sent to the system."""
     selects: bool = False
     """The run itself finds its items, by its stored selection."""
+    correlation: Correlation = Correlation()
+    """The ids that the caller sent."""
 
     @property
     def is_night(self) -> bool:

@@ -3,7 +3,7 @@
 from functools import cache
 
 from shared.core.settings import Settings, app_settings
-from shared.storage.base import Store
+from shared.storage.base import Containers, Store
 from shared.storage.sqlite import SqliteStore
 
 
@@ -24,3 +24,8 @@ def open_store(settings: Settings) -> Store:
 def app_store() -> Store:
     """Return this process's store."""
     return open_store(app_settings())
+
+
+def audit_store(store: Store) -> Store:
+    """Return the store of the audit trail beside a store: in Blob Storage a container of its own, else the same."""
+    return store.beside(app_settings().audit_container) if isinstance(store, Containers) else store

@@ -1,7 +1,7 @@
 """The protocol of a store, and the keys with a prefix."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Record(NamedTuple):
@@ -54,6 +54,15 @@ class Store(Protocol):
 
     def list(self, prefix: str, after: str | None = None, limit: int = 1000) -> Page:
         """Return up to `limit` keys with a prefix, in order; `after` is that of the previous page."""
+        ...
+
+
+@runtime_checkable
+class Containers(Protocol):
+    """A store in one of several containers of an account."""
+
+    def beside(self, container: str) -> Store:
+        """Return the store in another container of the account."""
         ...
 
 

@@ -30,7 +30,13 @@ class BlobStore:
 
     def __init__(self, service: BlobServiceClient, container: str) -> None:
         self._container: ContainerClient = service.get_container_client(container)
+        self._service = service
+        self._beside: dict[str, BlobStore] = {}
         self._ready = False
+
+    def beside(self, container: str) -> "BlobStore":
+        """As `Containers.beside`."""
+        return self._beside.setdefault(container, BlobStore(self._service, container))
 
     def create(self, key: str, data: bytes) -> str:
         """As `Store.create`."""

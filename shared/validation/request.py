@@ -1,5 +1,6 @@
 """One inbound HTTP request: headers, `Prefer`, `Idempotency-Key`."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import azure.functions as func
 
 from shared.access.caller import APP, Caller, admit
+from shared.core.correlation import Correlation
 from shared.core.problems import HeaderNotValid, KeyNotValid
 
 LONGEST_WAIT = 100
@@ -88,6 +90,21 @@ class Call:
         if not re.fullmatch(r"[\x21-\x7e]{1,255}", key) or '"' in key:
             raise KeyNotValid("The header Idempotency-Key is empty, too long or not visible ASCII.")
         return key
+
+    @property
+    def correlation(self) -> Correlation:
+        """Return the ids by which the caller finds the call again; a key only as its hash."""
+        key = self.headers.get("idempotency-key")
+        return Correlation(
+            clientRequestId=self._short("x-ms-client-request-id"),
+            traceparent=self._short("traceparent"),
+            workflowRunId=self._short("x-ms-workflow-run-id"),
+            idempotencyKey=hashlib.sha256(key.strip().strip('"').encode()).hexdigest() if key else None,
+        )
+
+    def _short(self, header: str) -> str | None:
+        text = self.headers.get(header, "")
+        return text if re.fullmatch(r"[\x21-\x7e]{1,200}", text) else None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from azure.storage.blob import BlobServiceClient
 
 from local import azurite
 from shared.core.problems import Changed, Exists, NotReady
-from shared.core.settings import Settings
-from shared.storage.app import open_store
+from shared.core.settings import Settings, app_settings
+from shared.storage.app import audit_store, open_store
 from shared.storage.base import Store
 from shared.storage.blob import BlobStore
 from shared.storage.sqlite import SqliteStore
@@ -31,6 +31,22 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return SqliteStore(str(tmp_path / "store.db"))
     name = f"t{abs(hash(tmp_path)) % 10**12}"
     return BlobStore(request.getfixturevalue("blob_service"), name)
+
+
+def test_the_audit_trail_has_a_container_of_its_own_where_there_are_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_CONTAINER", "trail")
+    app_settings.cache_clear()
+    account = "AccountName=devstoreaccount1;AccountKey=bm9ib2R5;BlobEndpoint=http://127.0.0.1:1/devstoreaccount1"
+    blob = BlobStore(BlobServiceClient.from_connection_string(account), "records")
+    trail = audit_store(blob)
+    app_settings.cache_clear()
+    assert trail is blob.beside("trail")
+    assert isinstance(trail, BlobStore)
+    assert trail._container.container_name == "trail"  # noqa: SLF001 - nothing answers at this address
+    sqlite = SqliteStore(str(tmp_path / "store.db"))
+    assert audit_store(sqlite) is sqlite
 
 
 def test_a_record_is_read_as_it_was_written(store: Store) -> None:

@@ -1,0 +1,89 @@
+"""What a call that starts no run leaves in the audit trail."""
+
+import secrets
+
+from shared.audit import trail
+from shared.audit.entry import AuditEntry, AuditItem, Kind, PolicyChange
+from shared.audit.keys import entry_id
+from shared.core import clock
+from shared.policy.document import PolicyDocument
+from shared.runs import idempotency
+from shared.runs.spec import RunSpec
+from shared.storage.app import audit_store
+from shared.storage.base import Store
+from shared.validation.request import Call
+
+
+def switched(store: Store, call: Call, kind: Kind, target: str | None, reason: str) -> None:
+    """Record that sending to a target, or to all targets (None), was stopped or resumed."""
+    _record(store, call, kind, _new(), reason, target=target)
+
+
+def policy_changed(store: Store, call: Call, before: PolicyDocument, after: PolicyDocument) -> None:
+    """Record a new version of the policy, and what it changed."""
+    change = change_of(before, after)
+    _record(store, call, "policy", f"v{after.version}", after.reason, change=change)
+
+
+def cancelled(store: Store, call: Call, spec: RunSpec, reason: str) -> None:
+    """Record that a run was cancelled; a second call changes nothing."""
+    _record(store, call, "cancel", "cancel", reason, target=spec.target, system=spec.system, run=spec.run)
+
+
+def acknowledged(store: Store, call: Call, notice: str, target: str | None, reason: str, item: str | None) -> None:
+    """Record that a person acknowledged what needs a person; `notice` is its id."""
+    items = [AuditItem(id=item)] if item else []
+    _record(store, call, "acknowledge", f"{notice}.{_new()}", reason, target=target, items=items)
+
+
+def change_of(before: PolicyDocument, after: PolicyDocument) -> PolicyChange:
+    """Return what a version of the policy changed."""
+    old = [rule.model_dump(mode="json") for rule in before.rules.rules]
+    new = [rule.model_dump(mode="json") for rule in after.rules.rules]
+    kept = [rule for rule in old if rule in new]
+    return PolicyChange(
+        fromVersion=before.version,
+        toVersion=after.version,
+        added=[rule for rule in new if rule not in old],
+        removed=[rule for rule in old if rule not in new],
+        reordered=kept != [rule for rule in new if rule in old],
+    )
+
+
+def _new() -> str:
+    return secrets.token_hex(6)
+
+
+def _record(  # noqa: PLR0913 - each is a member of the entry
+    store: Store,
+    call: Call,
+    kind: Kind,
+    label: str,
+    reason: str,
+    *,
+    target: str | None = None,
+    system: str | None = None,
+    run: str | None = None,
+    change: PolicyChange | None = None,
+    items: list[AuditItem] | None = None,
+) -> None:
+    actor = call.caller.actor
+    origin = "flow" if idempotency.is_flow(call) else "http"
+    entry = AuditEntry(
+        id=entry_id(run, label, kind),
+        at=clock.now(),
+        kind=kind,
+        actor=actor.id,
+        actorName=actor.name,
+        proven=actor.proven,
+        origin=origin,
+        reason=reason,
+        function=call.function,
+        system=system,
+        target=target,
+        run=run,
+        correlation=call.correlation,
+        change=change,
+        items=items or [],
+    )
+    trail.record(audit_store(store), entry, by_item=bool(items))
