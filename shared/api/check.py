@@ -1,6 +1,7 @@
 """`check`: ask the system again about the unknown items of a run."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated
 
@@ -11,11 +12,12 @@ from shared.core.outcome import Ending
 from shared.core.problems import Mistake, NotValid, RunOpen
 from shared.core.response import Response
 from shared.core.settings import app_settings
+from shared.execution import auditing
 from shared.fanout.recheck import recheck_operations
 from shared.recovery.recheck import recheck_items
 from shared.reports import finish, view
 from shared.reports.run_log import log_answered
-from shared.runs import creation, records, settled
+from shared.runs import creation, known_later, records, settled
 from shared.runs.removal import refuse_forgotten
 from shared.runs.report import Item, Run
 from shared.runs.spec import RunSpec
@@ -65,7 +67,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
         raise RunOpen("The run has not ended.", run=former.run)
     if body.settleBy and not (former.is_batch and fan_out_of(former.system).settles_by_fields):
         raise NotValid.of(Mistake("is only for batches whose records can be found by fields", "/settleBy"))
-    unknown = [item for item in records.all_items(store, former.run) if item.outcome is Ending.UNKNOWN][:_MOST]
+    unknown = [item for item in _items(store, former) if item.outcome is Ending.UNKNOWN][:_MOST]
     if not unknown:
         raise NotValid("The run has no unknown items.", mistakes=(Mistake("names a run without unknown items"),))
     spec = creation.check_spec(call, former, body.reason, app_settings())
@@ -76,7 +78,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
         shown = recheck_operations(store, former, unknown, body.settleBy)
     else:
         shown = recheck_items(store, former, unknown)
-    settled.settle_items(store, former.run, {one: outcome.ending for one, outcome in shown.items()})
+    known_later.record(store, former.run, {one: outcome.ending for one, outcome in shown.items()})
     items = [Item.of(item.id, shown[item.id], item.about.texts, item.episode) for item in unknown]
     records.write_spec(store, spec, [])
     head = finish.report_of(store, spec, items)
@@ -85,5 +87,11 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
     response = Response(200, content, headers={"Nightshift-Outcome": view.overall_outcome(head)})
     retention = timedelta(hours=app_settings().result_retention_hours)
     stored = finish.keep(store, spec.run, response, sent=False, retention=retention)
+    auditing.reported(store, spec, "check", items)
     finish.close_run(store, head)
     return stored, spec, head, former.run
+
+
+def _items(store: Store, former: RunSpec) -> Iterator[Item]:
+    """Yield the items of a run; what a person has settled is not unknown any more."""
+    return settled.shown(store, records.source_of(store, former).run, records.all_items(store, former.run))

@@ -81,10 +81,7 @@ async def resume_sending(call: Call) -> Response:
 def _switch(store: Store, call: Call, body: SwitchBody, *, resumes: bool = False) -> Stops:
     """Change the switch first: a trail that can't be written must not keep a person from stopping."""
     target, who = _target(call, body), call.caller.actor
-    if resumes:
-        found = switches.resume(store, target)
-    else:
-        found = switches.stop(store, target, body.reason, who.id, who.name)
+    found = switches.resume(store, target) if resumes else switches.stop(store, target, body.reason, who.id, who.name)
     recorded.switched(store, call, "resume" if resumes else "stop", target, body.reason)
     return found
 

@@ -30,7 +30,7 @@ from shared.durable.engine import Engine
 from shared.fanout import creation as fanout_creation
 from shared.fanout import resending
 from shared.fanout.resending import Resent
-from shared.runs import creation, idempotency, records
+from shared.runs import creation, idempotency, records, settled
 from shared.runs.creation import Make, StartedRun, Wanted
 from shared.runs.handed_on import Follow
 from shared.runs.records import RunItem
@@ -45,6 +45,7 @@ from shared.validation.models import checked, pointer
 from shared.validation.request import Call
 
 _RETRIED = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
+_UNKNOWN = "is unknown: check the run, or settle it, before it is sent again"
 _DONE = "is not an item of the run, or it is done"
 
 
@@ -98,12 +99,13 @@ def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: 
         raise IsAPlan("The run is a plan.", run=spec.run)
     if records.read_report(store, spec.run) is None:
         raise RunOpen("The run has not ended.", run=spec.run)
-    chosen = _retried(spec.run, list(records.all_items(store, spec.run)), body)
+    # A retry of a check repeats the run that was checked.
+    source = records.source_of(store, spec)
+    items = list(settled.shown(store, source.run, records.all_items(store, spec.run)))
+    chosen = _retried(spec.run, items, body, follows=follows)
     if follows and any(item.outcome is Ending.UNKNOWN for item in chosen):
         text = f"Run {spec.run} retried these items, and the outcome of some is unknown. Check that run first."
         raise HandedOn(text, run=spec.run)
-    # A retry of a check repeats the run that was checked.
-    source = records.source_of(store, spec)
     named = body.only is not None or body.replace is not None
     wanted = Wanted(source.run, [item.id for item in chosen], named)
     key, mark = idempotency.key_of(call, call.caller.actor.id), idempotency.fingerprint(call)
@@ -164,18 +166,24 @@ def _again(
 
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         made = creation.spec_of_call(call, request, settings, record)
-        origin = {"function": source.function, "parent": spec.run, "plan": source.plan}
+        origin = {"function": source.function, "parent": spec.run, "plan": source.plan, "planned_by": source.planned_by}
         return made.model_copy(update=origin), creation.items_with_cap(request.items, request.cap)
 
     return make
 
 
-def _retried(run: str, items: list[Item], body: RetryBody) -> list[Item]:
-    """Return the items to retry; an item that is done is among them only if it failed again, and was asked for."""
+def _retried(run: str, items: list[Item], body: RetryBody, *, follows: bool = False) -> list[Item]:
+    """Return the items to retry; an item that is done is among them only if it failed again, and was asked for.
+
+    An unknown item may have happened: it is never sent again before it is checked or settled.
+    """
     allowed = {item.id for item in items if item.outcome is not Ending.DONE or item.recovery is Recovery.FAILED_AGAIN}
     replaced = set(body.replace or {})
     mistakes = mistakes_in("only", body.only, allowed, _DONE)
     mistakes += [Mistake(_DONE, pointer(("replace", one))) for one in sorted(replaced - allowed)]
+    unknown = frozenset() if follows else {item.id for item in items if item.outcome is Ending.UNKNOWN}
+    mistakes += [Mistake(_UNKNOWN, f"/only/{n}") for n, one in enumerate(body.only or []) if one in unknown]
+    mistakes += [Mistake(_UNKNOWN, pointer(("replace", one))) for one in sorted(replaced & unknown)]
     if mistakes:
         raise NotValid.of(*mistakes, run=run)
     if body.only is not None:

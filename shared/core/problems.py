@@ -15,10 +15,13 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
     |   |-- UnknownRun           404  check the run's id and ticket
     |   |-- UnknownNeed          404  list what needs a person now
     |   |-- UnknownNight         404  name a night that nights lists, or the coming one
+    |   |-- UnknownItem          404  check the item's id
     |   |-- NotAPlan             409  apply a plan: a run that a dry run or a sweep returned
     |   |-- IsAPlan              409  apply it; a plan is not retried
     |   |-- RunOpen              409  wait until the run ends, or cancel it
     |   |-- HandedOn             409  retry what those runs left
+    |   |-- SettledOtherwise     409  read how it was settled; it stays so
+    |   |-- MayStillHappen       409  wait, then check the item or settle it again
     |   |-- RunEnded             409  nothing: there is nothing to cancel
     |   |-- Expired              410  read the run's report; nothing is sent again
     |   |-- PlanExpired          410  make a new plan
@@ -242,6 +245,13 @@ class UnknownNight(Refused):
     next_step = "Name the date on which a night began: one that GET nights lists, or that of the coming night."
 
 
+class UnknownItem(Refused):
+    """No run has touched the item."""
+
+    slug, status, title = "unknown-item", 404, "Nothing is known of the item"
+    next_step = "Check the item's id, as the reports show it. An operation of a batch is shown by its run only."
+
+
 class Expired(Refused):
     """The run's response is past its retention."""
 
@@ -275,6 +285,20 @@ class HandedOn(Refused):
 
     slug, status, title = "handed-on", 409, "Other runs already retry some of these items"
     next_step = "Retry what those runs left; for the other items of this run, list their ids in only."
+
+
+class SettledOtherwise(Refused):
+    """An unknown item was settled the other way, or a check has shown how it ended."""
+
+    slug, status, title = "settled-otherwise", 409, "The item was settled the other way"
+    next_step = "Read the run that settled it, or GET items/{target}/{id}; what is settled stays."
+
+
+class MayStillHappen(Refused):
+    """It is said that a call did not happen, and it may still take effect."""
+
+    slug, status, title = "may-still-happen", 409, "The call may still take effect"
+    next_step = "Wait until the given time, then call check, or settle it."
 
 
 class RunEnded(Refused):

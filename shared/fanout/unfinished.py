@@ -12,7 +12,7 @@ from shared.core.outcome import Ending
 from shared.core.problems import Cancelled, RunClosed, Stopped
 from shared.fanout import batch_records
 from shared.policy.rules import Decision, Facts, Initiator, Rules, decide
-from shared.runs import handed_on, index, records
+from shared.runs import handed_on, index, records, settled
 from shared.runs.report import Item, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -62,7 +62,7 @@ def left_of(store: Store, spec: RunSpec) -> UnfinishedBatch | None:
     head, batch = records.read_report(store, spec.run), batch_records.read_batch(store, spec.run)
     if head is None or batch is None or head.state is State.CANCELLED:
         return None
-    items = list(records.all_items(store, spec.run))
+    items = list(settled.shown(store, spec.run, records.all_items(store, spec.run)))
     others = {item.outcome for item in items} - _LEFT - {Ending.DONE}
     left = [item for item in items if item.outcome in _LEFT and item.type not in _STOPPED_BY_PERSON]
     return UnfinishedBatch(spec, head, left, stopped=bool(others) and (batch.in_order or batch.snapshot))

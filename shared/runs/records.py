@@ -16,15 +16,16 @@
     runs/{run}/final[/{page}]     the report once it is also known whether the items recovered
     runs/{run}/begun              the orchestrator has started
     runs/{run}/halt               why the run may send nothing more (`policy/switches.py`)
+    runs/{run}/settled            what a person said of its unknown items (`settled.py`)
     runs/{run}/handed-on          which runs send its items again (`handed_on.py`)
-    runs/{run}/settled            what became known later of its unknown items (`settled.py`)
+    runs/{run}/known-later        what became known later of its unknown items (`known_later.py`)
     runs/{run}/forgotten          its items and operations are no longer stored (`removal.py`)
     open/{run}                    the run has not ended
     index/...                     the run in the list of runs (`index.py`)
     due/{step}/{when}~{run}       what housekeeping will remove of it (`retention.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress`, `waiting`, `pause`, `halt`, `handed-on` and `settled` are changed, by compare-and-set.
+`progress`, `waiting`, `pause`, `halt`, `handed-on`, `settled` and `known-later` are changed, by compare-and-set.
 `fanout/batch_records.py` lists the records of a batch.
 """
 
@@ -248,8 +249,8 @@ def read_spec(store: Store, run: str) -> RunSpec:
 
 
 def source_of(store: Store, spec: RunSpec) -> RunSpec:
-    """Return the spec of the run that a check, or a check of a check, is about; for any other run, its own."""
-    while spec.function == "check" and spec.parent:
+    """Return the spec of the run that a check or a settle, or a check of a check, is about; of another run, its own."""
+    while spec.function in ("check", "settle") and spec.parent:
         spec = read_spec(store, spec.parent)
     return spec
 

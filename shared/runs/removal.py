@@ -20,7 +20,9 @@ from shared.runs.report import Run, State
 from shared.runs.retention import DueStep, Step
 from shared.storage.base import Store, keys
 
-_KEPT = frozenset({"begun", "body", "final", "forgotten", "halt", "handed-on", "report", "response", "settled", "spec"})
+_KEPT = frozenset(
+    {"begun", "body", "final", "forgotten", "halt", "handed-on", "known-later", "report", "response", "settled", "spec"}
+)
 """The records of a run that are left when its items and operations are removed."""
 NEVER_RECORDED = timedelta(days=1)
 """After this time, records of a run whose spec was never stored are removed: the call that wrote them died."""

@@ -1,50 +1,113 @@
-"""What became known later of items whose outcome was unknown: `runs/{run}/settled`, changed by compare-and-set.
+"""Settled by a person: whether an item that a run left `unknown` did or did not happen.
 
-The report of a run stays as it was. A check, and a person who settles an item, write down here what is known since.
+The record `runs/{run}/settled` stands beside the report of the run that sent the items, and is changed only by
+compare-and-set: what is settled stays. For an item with a claim the claim decides first, so that a check that comes
+meanwhile and a person never say two things.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from pydantic import Field
 
-from shared.core.model import Stored
-from shared.core.outcome import Ending
-from shared.core.problems import Changed, Exists
+from shared.core.model import Plain, Stored
+from shared.core.outcome import NOT_WATCHED, Ending, Outcome
+from shared.core.problems import Changed, Exists, NotTaken, SettledOtherwise
+from shared.runs.report import Item
 from shared.storage.base import Store
 
 
-class SettledItems(Stored):
-    """The items of a run that were unknown, and how they really ended, by id."""
+class Settling(Plain):
+    """What a person said of some items; `run` is the run that reports it."""
 
-    items: dict[str, Ending] = Field(default={})
+    run: str
+    items: list[str]
+    happened: bool
+    reason: str
+    actor: str
+    actor_name: str | None = None
+    at: datetime
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of its items."""
+        text = f"{self.actor_name or self.actor} settled it at {self.at:%Y-%m-%dT%H:%M:%SZ}"
+        if self.happened:
+            return Outcome(ending=Ending.DONE, reason=f"{text} as done: {self.reason}", sent=True)
+        return Outcome.of(NotTaken(f"{text} as not done: {self.reason}"))
 
 
-def settled_items(store: Store, run: str) -> Mapping[str, Ending]:
-    """Return what became known later of a run's unknown items, by id."""
-    return _read(store, run)[0].items
+class SettledRecord(Stored):
+    """All that was settled of a run; no item is in two of them."""
+
+    settlings: list[Settling] = Field(default=[])
 
 
-def settle_items(store: Store, run: str, known: Mapping[str, Ending]) -> None:
-    """Record how unknown items of a run really ended, by id; one that is still unknown changes nothing."""
-    new = {item: ending for item, ending in known.items() if ending is not Ending.UNKNOWN}
+def settlings(store: Store, run: str) -> Sequence[Settling]:
+    """Return what was settled of a run."""
+    return _read(store, run)[0]
+
+
+def decide(known: Sequence[Settling], wanted: Sequence[str], *, happened: bool) -> tuple[list[str], list[Settling]]:
+    """Return which items are not settled yet, and what says the same of the others.
+
+    Raises:
+        SettledOtherwise: an item was settled the other way.
+    """
+    by_item = {item: one for one in known for item in one.items}
+    for item in wanted:
+        if item in by_item and by_item[item].happened is not happened:
+            raise SettledOtherwise(f"Item {item}: {by_item[item].outcome.reason}", run=by_item[item].run)
+    same = {by_item[item].run: by_item[item] for item in wanted if item in by_item}
+    return [item for item in wanted if item not in by_item], list(same.values())
+
+
+def settle(store: Store, run: str, settling: Settling) -> list[Settling]:
+    """Record what a person said, and return what says so of its items: another call may have said the same before.
+
+    Raises:
+        SettledOtherwise: an item was settled the other way.
+    """
     while True:
-        found, etag = _read(store, run)
-        items = {**found.items, **new}
-        if items == found.items:
-            return
-        try:
-            if etag:
-                store.replace(_key(run), SettledItems(items=items).data(), etag)
-            else:
-                store.create(_key(run), SettledItems(items=items).data())
-        except (Exists, Changed):
-            continue
-        return
+        known, etag = _read(store, run)
+        new, same = decide(known, settling.items, happened=settling.happened)
+        if not new:
+            return same
+        mine = settling.model_copy(update={"items": new})
+        if _write(store, run, [*known, mine], etag):
+            return [mine, *same]
 
 
-def _read(store: Store, run: str) -> tuple[SettledItems, str]:
+def shown(store: Store, run: str, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items of a run; those that are unknown and were settled as a person said."""
+    by_item = {item: one for one in settlings(store, run) for item in one.items}
+    return (_settled(item, by_item[item.id]) if item.id in by_item else item for item in items)
+
+
+def _settled(item: Item, settling: Settling) -> Item:
+    if item.outcome is not Ending.UNKNOWN:
+        return item
+    outcome = settling.outcome
+    recovery = NOT_WATCHED.recovery if outcome.ending is Ending.DONE else None
+    changes = {"outcome": outcome.ending, "recovery": recovery, "reason": outcome.reason, "type": outcome.problem}
+    return item.model_copy(update=changes)
+
+
+def _read(store: Store, run: str) -> tuple[list[Settling], str]:
     found = store.read(_key(run))
-    return (SettledItems.read(found.data), found.etag) if found else (SettledItems(), "")
+    return (SettledRecord.read(found.data).settlings, found.etag) if found else ([], "")
+
+
+def _write(store: Store, run: str, known: Sequence[Settling], etag: str) -> bool:
+    data = SettledRecord(settlings=list(known)).data()
+    try:
+        if etag:
+            store.replace(_key(run), data, etag)
+        else:
+            store.create(_key(run), data)
+    except (Exists, Changed):
+        return False
+    return True
 
 
 def _key(run: str) -> str:

@@ -103,7 +103,7 @@ def test_what_was_lost_and_has_not_come_stays_unknown(feeder: Feeder) -> None:
     run = problem(feeder.feed({"name": "ECB_FX"}, RUN), 409, "outcome-unknown")["run"]
     feeder.machine.clock.advance(3600)
     told = feeder.post(f"runs/{run}/retry", {"reason": "r", "only": [items(feeder, run)]}, headers=NO_TARGET)
-    assert counted(get(feeder, f"runs/{told.headers['Nightshift-Run']}")) == {"skipped": 1}
+    assert [one["pointer"] for one in problem(told, 422, "not-valid")["errors"]] == ["/only/0"]
     assert runs(feeder) == 0
 
 

@@ -239,11 +239,25 @@ def test_a_start_that_is_unknown_or_done_is_not_repeated_by_a_retry(starter: Sta
     starter.office.faults.clear()
     starter.machine.clock.advance(3600)
     [item] = get(starter, f"runs/{lost}")["items"]
-    answer = starter.post(f"runs/{lost}/retry", {"reason": "r", "only": [item["id"]]}, headers=NO_TARGET)
-    assert [one["type"] for one in get(starter, f"runs/{answer.headers['Nightshift-Run']}")["items"]] == [
-        "already-sent"
-    ]
+    only = {"reason": "r", "only": [item["id"]]}
+    told = problem(starter.post(f"runs/{lost}/retry", only, headers=NO_TARGET), 422, "not-valid")
+    assert told["errors"][0]["pointer"] == "/only/0"
+    settled = starter.post(f"runs/{lost}/settle", {"reason": "I saw it", "happened": True}, headers=NO_TARGET)
+    assert settled.json()["items"][0]["outcome"] == "done"
+    problem(starter.post(f"runs/{lost}/retry", only, headers=NO_TARGET), 422, "not-valid")
     assert starter.starts() == 1
+
+
+def test_a_start_that_did_not_happen_can_be_retried_once_a_person_says_so(starter: Starter) -> None:
+    starter.office.faults.add("cut", kind="action")
+    starter.office.faults.add("html", kind="list", times=None)
+    lost = problem(starter.patient({"Name": "REPORTER"}), 409, "outcome-unknown")["run"]
+    starter.office.faults.clear()
+    starter.machine.clock.advance(3600)
+    starter.post(f"runs/{lost}/settle", {"reason": "No task there", "happened": False}, headers=NO_TARGET)
+    before = len(starter.office.tasks.all())
+    starter.post(f"runs/{lost}/retry", {"reason": "r"}, headers=NO_TARGET)
+    assert len(starter.office.tasks.all()) == before + 1
 
 
 def test_no_override_replaces_the_rule_that_a_start_needs(starter: Starter) -> None:

@@ -20,7 +20,7 @@ from shared.core import clock
 from shared.core.outcome import Ending, Recovery
 from shared.core.problems import Cancelled, CauseStopped, Stopped, Throttled, WindowEnded
 from shared.core.targets import app_targets
-from shared.runs import handed_on, records, settled
+from shared.runs import handed_on, known_later, records
 from shared.runs.claims import record_of, run_of
 from shared.runs.needs import denied
 from shared.runs.needs.need import Need
@@ -132,7 +132,7 @@ def _facts_of_run(store: Store, need: Need, now: datetime) -> Facts:
         # Those that were tried and failed again are asked for by name; they count if nothing else is left.
         items = [item for item in items if item.outcome is not Ending.DONE] or items
     taken = {item for one in handed_on.handings(store, run) for item in one.items}
-    known = settled.settled_items(store, run)
+    known = known_later.endings(store, run)
     rest = [item for item in items if item.id not in taken and item.id not in known]
     return Facts(now, total=len(items), left=len(_not_shown(store, run, rest)))
 

@@ -32,7 +32,7 @@ _NEXT: dict[Kind, str] = {
     "cause-stopped": "Find out what these items have in common (GET runs/{run}), and mend it. The run goes on by "
     f"itself while it lasts; once it has ended, {_RETRY}. Or leave it to the next night.",
     "unknown": 'POST runs/{run}/check with {{"reason": ...}} asks the system again. What stays unknown, look up in '
-    "the system itself.",
+    'the system itself, and record it: POST runs/{run}/settle with {{"happened": ..., "reason": ...}}.',
     "run-broken": 'Read GET runs/{run}. POST runs/{run}/check with {{"reason": ...}} for its unknown items; then '
     f"{_RETRY} for the rest.",
     "night-stopped": f"Once the target may be sent to again (POST resume, if it is stopped), {_RETRY}. Or leave it to "

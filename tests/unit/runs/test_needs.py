@@ -32,7 +32,7 @@ from shared.core.problems import (
 from shared.core.schedule import Night
 from shared.core.targets import Targets
 from shared.policy.rules import Initiator
-from shared.runs import handed_on, idempotency, records, settled
+from shared.runs import handed_on, idempotency, known_later, records
 from shared.runs.claims import Claim
 from shared.runs.needs import book, facts, nights, raising
 from shared.runs.needs import need as needs
@@ -379,11 +379,11 @@ def test_unknown_items_are_counted_part_by_part_until_each_is_settled(store: Sto
     assert kinds(store) == [("unknown", 2)]
     ended(store, spec, [UNKNOWN, UNKNOWN, UNKNOWN])
     assert kinds(store) == [("unknown", 3)]
-    settled.settle_items(store, spec.run, {"0": Ending.DONE, "1": Ending.UNKNOWN})
+    known_later.record(store, spec.run, {"0": Ending.DONE, "1": Ending.UNKNOWN})
     assert kinds(store) == [("unknown", 2)]
     # A look at the item shows it, too.
     claimed(store, "1", spec.run)
-    settled.settle_items(store, spec.run, {"2": Ending.FAILED})
+    known_later.record(store, spec.run, {"2": Ending.FAILED})
     assert kinds(store) == []
 
 
@@ -393,7 +393,7 @@ def test_a_run_that_broke_names_its_unknown_items_too(store: Store) -> None:
     head = ended(store, spec, [UNKNOWN, left, DONE])
     raising.after_close(store, spec, head, "A defect.")
     assert kinds(store) == [("run-broken", 2)]
-    settled.settle_items(store, spec.run, {"0": Ending.DONE})
+    known_later.record(store, spec.run, {"0": Ending.DONE})
     hand_on(store, spec, "1")
     assert kinds(store) == []
 
