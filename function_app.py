@@ -6,11 +6,13 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.api.apply import apply_plan
+from shared.api.audit import AUDIT_PARAMETERS, get_audit
 from shared.api.batch import send_batch
 from shared.api.cancel import cancel_run
 from shared.api.check import check_run
 from shared.api.events import EVENT_PARAMETERS, receive_events
 from shared.api.failures import FAILURES_PARAMETERS, list_failures
+from shared.api.item import ITEM_PARAMETERS, get_item
 from shared.api.needs_look import look_for_needs
 from shared.api.needs_person import NEEDS_PARAMETERS, acknowledge_need, list_needs
 from shared.api.nights import NIGHTS_PARAMETERS, get_night, list_nights
@@ -18,6 +20,7 @@ from shared.api.notify import notify
 from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
 from shared.api.retry import retry_run
 from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
+from shared.api.settle import settle_run
 from shared.api.start import RESULT_PARAMETERS, get_result, start_and_answer
 from shared.api.status import get_health, get_systems
 from shared.api.sweep import sweep_target
@@ -286,11 +289,29 @@ async def check(req: func.HttpRequest) -> func.HttpResponse:
     return await serve(req, "check", check_run)
 
 
+@app.route("runs/{id}/settle", methods=POST, auth_level=FUNCTION)
+async def settle(req: func.HttpRequest) -> func.HttpResponse:
+    """Record that unknown items of a run did or did not happen."""
+    return await serve(req, "settle", settle_run)
+
+
 @app.route("runs/{id}/cancel", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def cancel(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Cancel a run: calls in progress complete, the other items are not attempted."""
     return await serve(req, "cancel", lambda call: cancel_run(call, Engine(client)))
+
+
+@app.route("items/{target}/{*id}", methods=GET, auth_level=FUNCTION)
+async def item(req: func.HttpRequest) -> func.HttpResponse:
+    """Show what is known of an item, and what runs, events and people did with it."""
+    return await serve(req, "item", get_item, ITEM_PARAMETERS)
+
+
+@app.route("audit", methods=GET, auth_level=FUNCTION)
+async def audit(req: func.HttpRequest) -> func.HttpResponse:
+    """Show who did what to which item, when and why; as JSON, or as CSV."""
+    return await serve(req, "audit", get_audit, AUDIT_PARAMETERS)
 
 
 @app.route("failures", methods=GET, auth_level=FUNCTION)

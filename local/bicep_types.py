@@ -14,9 +14,7 @@ from pydantic.fields import FieldInfo
 from shared.core.settings import Settings
 from shared.core.targets import Target
 
-FIXED = frozenset(
-    {"store", "store_container", "store_path", "audit_container", "audit_retention_days", "auth_roles"}
-)
+FIXED = frozenset({"store", "store_container", "store_path", "audit_container", "audit_retention_days", "auth_roles"})
 """Settings that the template sets itself: the store is the account that it creates, sign-in and days are parameters."""
 _HEAD = """// Written by `python -m local docs` from settings.py, targets.py and credential_settings.py in shared/core/.
 // A name is that of the app setting, in lower case. Bicep knows no fractions, so all times are whole numbers.

@@ -11,6 +11,7 @@ from local.host.host import Host
 _REASON = '{"reason": "Trying it out"}'
 _BODIES = {
     **dict.fromkeys(("sweep", "apply", "retry", "check", "cancel", "stop", "resume", "acknowledge"), _REASON),
+    "settle": '{"happened": true, "reason": "Trying it out"}',
     "set_retries": '{"retries": 1, "jobIds": ["aJob", "secondJob"]}',
     "batch": '{"requests": [{"id": "1", "method": "GET", "url": "companies"}]}',
     "batch_job_event": '{"EventId": "trying-it-out", "JobId": %d, "JobStatus": "Error"}',
@@ -27,6 +28,7 @@ _VARIABLES = {"id": "run"}
 _ROUTES = {
     "business-central/{*root}": "business-central/api/v2.0/%24batch",
     "camunda/batch/{id}": "camunda/batch/{batch}",
+    "items/{target}/{*id}": "items/{target}/{item}",
     "needs-person/{id}/acknowledge": "needs-person/{need}/acknowledge",
     "opendatadsl/batch/{*release}": "opendatadsl/batch/v1",
     "opendatadsl/batch/v1/{id}": "opendatadsl/batch/v1/{summary}",

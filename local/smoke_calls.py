@@ -68,6 +68,12 @@ def _check(caller: Caller) -> None:
     caller.landscape.finance_operations.faults.add("cut", kind="action", job=job, times=1)
     lost = caller.call("requeue", 409, body={"batchJobId": job})
     caller.call("check", run=run_of(lost))
+    caller.known |= {"target": "fo", "item": str(job), "lost": run_of(lost)}
+
+
+def _settle(caller: Caller) -> None:
+    """Settle what the check could not tell yet."""
+    caller.call("settle", run=caller.known["lost"])
 
 
 def _stop(caller: Caller) -> None:
@@ -124,6 +130,8 @@ STEPS: Mapping[str, Callable[[Caller], None]] = {
     **_plainly("run_result", "runs", "nights"),
     "night": _night,
     "check": _check,
+    "settle": _settle,
+    **_plainly("item", "audit"),
     "stop": _stop,
     "resume": _resume,
     "retry": _retry,

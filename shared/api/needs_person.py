@@ -5,6 +5,7 @@ import re
 
 from pydantic import Field
 
+from shared.api import recorded
 from shared.api.needs_look import needs_now
 from shared.api.paging import PAGE, choice, next_link, number
 from shared.core.problems import UnknownNeed
@@ -68,7 +69,9 @@ def _acknowledged(call: Call, need_id: str, reason: str) -> Need:
     found = book.find(store, need_id)
     if found:
         call.caller.require(found.target, found.system)
-    return book.acknowledge(store, need_id, reason, call.caller.actor)
+    need = book.acknowledge(store, need_id, reason, call.caller.actor)
+    recorded.acknowledged(store, call, need.id, need.target, reason, need.item)
+    return need
 
 
 def _shown(call: Call, need: Need) -> NeedsPerson:

@@ -30,10 +30,10 @@ def cancelled(store: Store, call: Call, spec: RunSpec, reason: str) -> None:
     _record(store, call, "cancel", "cancel", reason, target=spec.target, system=spec.system, run=spec.run)
 
 
-def acknowledged(store: Store, call: Call, notice: str, target: str | None, reason: str, item: str | None) -> None:
-    """Record that a person acknowledged what needs a person; `notice` is its id."""
+def acknowledged(store: Store, call: Call, need: str, target: str | None, reason: str, item: str | None) -> None:
+    """Record that a person acknowledged what needs a person; `need` is its id."""
     items = [AuditItem(id=item)] if item else []
-    _record(store, call, "acknowledge", f"{notice}.{_new()}", reason, target=target, items=items)
+    _record(store, call, "acknowledge", f"{need}.{_new()}", reason, target=target, items=items)
 
 
 def change_of(before: PolicyDocument, after: PolicyDocument) -> PolicyChange:

@@ -48,6 +48,7 @@ RUN_FUNCTIONS = (
     "apply",
     "retry",
     "check",
+    "settle",
 )
 """The functions that begin runs."""
 _MOST_READ = 200

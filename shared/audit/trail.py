@@ -2,11 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
 
 from shared.audit import keys
 from shared.audit.entry import PEOPLE, AuditEntry, Kind
@@ -14,12 +12,10 @@ from shared.audit.keys import Place
 from shared.core import clock
 from shared.core.problems import Exists, NotReady
 from shared.storage.base import Store
+from shared.storage.parallel import each
 
 PAGE = 200
 """The most items of one entry; a longer part has several."""
-_THREADS = 8
-_FEW = 5
-"""Up to this number of records, threads save no time."""
 _MOST_PAGES = 30
 """How many pages of keys one question reads; it may get fewer entries than it wants, and a position."""
 _MOST_READ = 1000
@@ -46,7 +42,7 @@ def record(store: Store, entry: AuditEntry, *, by_item: bool = False) -> AuditEn
         if found is None:
             raise NotReady("The audit trail can't be written.") from None
         entry = AuditEntry.read(found.data)
-    for_each(list(_indexed(entry, by_item=by_item)), lambda one: _create(store, *one))
+    each(lambda one: _create(store, *one), _indexed(entry, by_item=by_item))
     return entry
 
 
@@ -163,7 +159,7 @@ def answer(store: Store, asked: Question, limit: int, position: Position) -> tup
         page = store.list(prefixes[position.number], position.token)
         places = [one for key in page.keys if key > position.key and (one := asked.place(key))]
         for some in _slices(places, limit):
-            for place, entries in zip(some, for_each(some, lambda one: _entries(store, asked, one)), strict=True):
+            for place, entries in zip(some, each(lambda one: _entries(store, asked, one), some), strict=True):
                 found += [one for one in entries if asked.wants(one)]
                 if len(found) >= limit:
                     return found, Position(position.number, position.token, place.key)
@@ -215,20 +211,9 @@ def _forgotten(store: Store, place: Place) -> bool:
     try:
         for entry in _read(store, place.entry):
             indexed = [key for key, _ in _indexed(entry, by_item=True)]
-            for_each([key for key in indexed if key != place.key], store.delete)
+            each(store.delete, (key for key in indexed if key != place.key))
             store.delete(place.entry)
         store.delete(place.key)
     except NotReady:
         return False
     return True
-
-
-def for_each[Given, Result](given: Sequence[Given], do: Callable[[Given], Result]) -> list[Result]:
-    """Call `do` for each, some in parallel if they are many: each takes a call of the store."""
-    done: Iterable[Result] = map(do, given) if len(given) <= _FEW else _threads().map(do, given)
-    return list(done)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="audit")

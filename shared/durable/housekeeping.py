@@ -16,6 +16,7 @@ from shared.core import clock, log
 from shared.core.settings import app_settings
 from shared.durable.engine import Engine, instances_of
 from shared.durable.open_runs import check_open_runs
+from shared.execution import audit_retention
 from shared.fanout import batch_records
 from shared.runs import removal, retention, tidying
 from shared.runs.removal import Budget
@@ -39,6 +40,7 @@ WORK: Mapping[str, Work] = {
     "events": tidying.remove_events,
     "claims": tidying.remove_claims,
     "cards": tidying.remove_cards,
+    "audit": audit_retention.forget,
     "strays": tidying.remove_strays,
 }
 """The steps that need the store only, by name."""

@@ -1,6 +1,7 @@
 """What became known later of items whose outcome was unknown: `runs/{run}/known-later`, changed by compare-and-set.
 
-The report of a run stays as it was. A check, and a person who settles an item (`settled.py`), write down here what is known since.
+The report of a run stays as it was. A check, and a person who settles an item (`settled.py`), write down here what is
+known since.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,10 @@ _THREADS = 16
 
 
 def each[Thing, Result](do: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Result]:
-    """Call `do` for each thing, and return the results in the same order."""
+    """Call `do` for each thing, and return the results in the same order.
+
+    `do` must not call this itself for more than a few things: all threads could wait for each other.
+    """
     listed = list(things)
     return list(map(do, listed) if len(listed) <= _FEW else _threads().map(do, listed))
 

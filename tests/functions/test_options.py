@@ -19,6 +19,7 @@ from shared.api.cancel import CancelBody
 from shared.api.check import CheckBody
 from shared.api.policy import PolicyBody, SwitchBody
 from shared.api.retry import RetryBody
+from shared.api.settle import SettleBody
 from shared.api.sweep import SweepBody
 from shared.fanout import batch_records
 from shared.policy.rules import Rule
@@ -264,6 +265,7 @@ SURFACES = {
     "retry, failed again": Surface(RetryBody, of("retry", World.failed_again), why),
     "check": Surface(CheckBody, of("check", World.lost_batch), why),
     "check, jobs": Surface(CheckBody, of("check", World.left), why),
+    "settle": Surface(SettleBody, of("settle", World.lost_batch), lambda _: {"happened": True, "reason": "why"}),
     "cancel": Surface(CancelBody, of("cancel", World.open_run), why),
     "stop": Surface(SwitchBody, lambda _: "stop", why),
     "resume": Surface(SwitchBody, lambda _: "resume", why),
@@ -384,6 +386,7 @@ ROWS: dict[str, dict[str, Row]] = {
     "retry, failed again": {"recovery": Row("failed_again", "status")},
     "check": {"reason": REQUIRED, "settleBy": Row(["documentNumber"], "outcomes")},
     "check, jobs": {"settleBy": Row(["documentNumber"], "pointers")},
+    "settle": {"reason": REQUIRED, "happened": Row(value=False, shows="outcomes"), "items": Row(["0"], "outcomes")},
     "cancel": {"reason": REQUIRED},
     "stop": {"reason": REQUIRED, "target": Row("fo", "stopped")},
     "resume": {"reason": REQUIRED, "target": Row("nowhere", "status")},
