@@ -11,9 +11,11 @@ import re
 from collections import Counter
 from datetime import datetime, timedelta
 
+from pydantic import Field
+
 from shared.api import start
 from shared.core import clock
-from shared.core.model import Stored
+from shared.core.model import Plain, Stored
 from shared.core.problems import Exists, HeaderNotValid
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
@@ -33,11 +35,26 @@ from shared.validation.request import Call
 
 EVENT_PARAMETERS = ("target",)
 _STORM = timedelta(minutes=10)
-_RESULTS = ("started", "repeated", "ignored", "leftToSweep")
 
 
 class CountedEvent(Stored):
     """One event, stored to be counted."""
+
+
+class EventsAnswer(Plain):
+    """How many events were received, by what was done."""
+
+    events: int = Field(description="All of them.")
+    started: int = Field(default=0, description="A run was started.")
+    repeated: int = Field(default=0, description="The same event came before.")
+    ignored: int = Field(default=0, description="The event needs no run.")
+    leftToSweep: int = Field(default=0, description="There were too many; the next sweep looks.")  # noqa: N815 - as callers see it
+
+
+class HandshakeAnswer(Plain):
+    """The answer to Event Grid's validation request."""
+
+    validationResponse: str  # noqa: N815 - as Event Grid spells it
 
 
 async def receive_events(call: Call, system: System, engine: Engine) -> Response:
@@ -50,7 +67,7 @@ async def receive_events(call: Call, system: System, engine: Engine) -> Response
         return _allow_origin(call)
     found = events_of(system).read(read_json(call, any_json=True), call.headers)
     if isinstance(found, Handshake):
-        return Response.of(200, {"validationResponse": found.code})
+        return Response.of(200, HandshakeAnswer(validationResponse=found.code))
     name = call.params.get("target") or call.headers.get("nightshift-target")
     target = chosen_target(call, system, name)
     results: Counter[str] = Counter()
@@ -58,7 +75,7 @@ async def receive_events(call: Call, system: System, engine: Engine) -> Response
         # In a storm, each further event would only be counted again; a delivery is answered within seconds.
         stormy = results["leftToSweep"] > 0 and event.kind in ("failed", "unknown")
         results["leftToSweep" if stormy else await _received(call, target, event, engine)] += 1
-    return Response.of(200, {"events": len(found), **dict.fromkeys(_RESULTS, 0), **results})
+    return Response.of(200, EventsAnswer(events=len(found), **results))
 
 
 def _allow_origin(call: Call) -> Response:

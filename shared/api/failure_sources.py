@@ -12,7 +12,7 @@ from shared.execution.discovery import LONGEST_LOOK_BACK, look_back
 from shared.fanout import batch_records
 from shared.fanout.unfinished import UnfinishedBatch, decided, unfinished
 from shared.policy.document import PolicyDocument
-from shared.policy.rules import Decision, Facts, Initiator, decide, suggested_rule
+from shared.policy.rules import Decision, Facts, Initiator, allowing, decide
 from shared.reports.failures import BatchLinks, FailedBatch, Failure
 from shared.runs.report import About
 from shared.storage.base import Store
@@ -112,7 +112,7 @@ def _allowed(look: Look, target: Target, source: FailureSource, ref: ItemRef) ->
     facts = source.facts(ref, target.name)
     decision = decide(look.policy.rules, facts, Initiator.MACHINE)
     shown = _shown(target, source, ref, decision, decision.reason)
-    return shown.model_copy(update={"wouldAllow": suggested_rule(facts)}) if decision.lacks_rule else shown
+    return shown.model_copy(update={"wouldAllow": allowing(facts)}) if decision.lacks_rule else shown
 
 
 def _shown(target: Target, source: FailureSource, ref: ItemRef, decision: Decision, reason: str) -> Failure:

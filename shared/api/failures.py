@@ -51,7 +51,7 @@ async def list_failures(call: Call) -> Response:
         content = await _groups(call, sources, off, by, limit, look.policy.version)
     else:
         content = await _list(call, sources, off, limit, look.policy.version)
-    return Response.of(200, content.model_dump(mode="json"))
+    return Response.of(200, content)
 
 
 async def _look(call: Call) -> Look:

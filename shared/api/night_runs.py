@@ -159,9 +159,7 @@ def _stopped(here: Here, target: Target) -> str:
     """
     stops = switches.stops(here.store)
     return "".join(
-        f" It is stopped by {one['actor']}: {one['reason']}"
-        for one in stops.content()
-        if one["target"] in (None, target.name)
+        f" It is stopped by {one.actor}: {one.reason}" for one in stops.listed() if one.target in (None, target.name)
     )
 
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import re
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 
 from shared.api import recorded
+from shared.core.model import Plain
 from shared.core.problems import Mistake, NotValid, VersionRequired
 from shared.core.response import Response
 from shared.core.targets import app_targets
 from shared.policy import document, switches
 from shared.policy.document import PolicyDocument
 from shared.policy.rules import Rule, Rules
-from shared.policy.switches import Stops
+from shared.policy.switches import Stop, Stops
 from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.validation.body import read_json
@@ -37,6 +39,23 @@ class PolicyBody(Strict):
 
     rules: list[Rule] = Field(max_length=1000)
     reason: _Reason
+
+
+class PolicyAnswer(Plain):
+    """One version of the policy."""
+
+    version: int = Field(description="Its version, which is also the ETag; 0 is the file policy.json.")
+    reason: str = Field(description="Why it was changed.")
+    actor: str = Field(description="Who changed it: the signed-in principal's id, `key`, or `deployment`.")
+    actorName: str | None = Field(description="What people call them.")  # noqa: N815 - as callers see it
+    changed: datetime | None = Field(description="When it was changed; null for version 0.")
+    rules: list[Rule] = Field(description="The rules, in the order in which they are matched.")
+
+
+class StopsAnswer(Plain):
+    """What is stopped."""
+
+    stopped: list[Stop]
 
 
 async def get_policy(_: Call) -> Response:
@@ -111,15 +130,21 @@ def _version(call: Call) -> int:
 
 
 def _policy(current: PolicyDocument) -> Response:
-    content = current.model_dump(mode="json", exclude={"v", "rules"})
-    rules = [rule.model_dump() for rule in current.rules.rules]
-    return Response.of(200, {**content, "rules": rules}, ETag=f'"{current.version}"')
+    answer = PolicyAnswer(
+        version=current.version,
+        reason=current.reason,
+        actor=current.actor,
+        actorName=current.actorName,
+        changed=current.changed,
+        rules=current.rules.rules,
+    )
+    return Response.of(200, answer, ETag=f'"{current.version}"')
 
 
 def _stops(call: Call, stops: Stops) -> Response:
-    return Response.of(200, {"stopped": shown_stops(call, stops)})
+    return Response.of(200, StopsAnswer(stopped=shown_stops(call, stops)))
 
 
-def shown_stops(call: Call, stops: Stops) -> list[dict[str, Any]]:
+def shown_stops(call: Call, stops: Stops) -> list[Stop]:
     """Return the stops that concern what the caller may see: the stop of all targets concerns everybody."""
-    return [one for one in stops.content() if one["target"] is None or call.caller.sees(one["target"])]
+    return [one for one in stops.listed() if one.target is None or call.caller.sees(one.target)]

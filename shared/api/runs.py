@@ -8,10 +8,13 @@ from itertools import islice
 from typing import get_args
 from urllib.parse import urlencode
 
+from pydantic import Field
+
 from shared.access.caller import Caller
 from shared.api import live
 from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
 from shared.api.run_actions import run_named
+from shared.core.model import Plain
 from shared.core.outcome import Ending, Recovery
 from shared.core.problems import NotValid
 from shared.core.response import Response
@@ -55,6 +58,13 @@ _MOST_READ = 200
 """How many runs one call reads, to look for those in a state; it may return fewer than `limit`, and a link."""
 
 
+class RunsAnswer(Plain):
+    """A page of runs, without their items."""
+
+    value: list[Run]
+    nextLink: str | None = Field(description="The next page; one may be short although more follow.")  # noqa: N815 - as callers see it
+
+
 async def get_run(call: Call, engine: Engine) -> Response:
     """Return a run with a page of its items: those that the filters pick, from `after` on, at most `limit`.
 
@@ -80,7 +90,7 @@ async def list_runs(call: Call, engine: Engine) -> Response:
     """
     found, position = await _some_runs(call, engine, _Wanted.read(call))
     following = next_link(call, position.text) if position else None
-    return Response.of(200, {"value": [one.model_dump(mode="json") for one in found], "nextLink": following})
+    return Response.of(200, RunsAnswer(value=found, nextLink=following))
 
 
 @dataclass(frozen=True)

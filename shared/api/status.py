@@ -3,18 +3,22 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Literal
+
+from pydantic import Field
 
 from shared.api.needs_look import needs_now
 from shared.api.paging import PAGE
 from shared.api.policy import shown_stops
+from shared.core.model import Plain
 from shared.core.problems import AccessDenied, CredentialsRefused, ItemProblem, NotReady
-from shared.core.response import Response, to_json
+from shared.core.response import Response
 from shared.core.settings import app_settings
-from shared.core.targets import Target, app_targets
+from shared.core.targets import System, Target, app_targets
 from shared.durable import open_runs
 from shared.durable.engine import Engine
 from shared.policy import switches
+from shared.policy.switches import Stop
 from shared.runs import records
 from shared.runs.needs import raising
 from shared.storage.app import app_store, audit_store
@@ -24,10 +28,45 @@ from shared.systems.registry import definition_of
 from shared.transport.connection import Connection, connection
 from shared.validation.request import Call
 
-_STATES: dict[type[ItemProblem], str] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
+TargetState = Literal["ok", "no token", "not registered", "not reachable", "off"]
+_STATES: dict[type[ItemProblem], TargetState] = {CredentialsRefused: "no token", AccessDenied: "not registered"}
 _OFF = "Correct the settings of this target."
 _HEALTHY = 4.0
 """Seconds within which the engine and the store must answer."""
+
+
+class TargetStatus(Plain):
+    """The state of one target."""
+
+    target: str
+    system: System | None = Field(default=None, description="The system; null for a target that is off.")
+    state: TargetState
+    reason: str | None = Field(default=None, description="Why it is not `ok`.")
+    next: str | None = Field(default=None, description="What to do next, if it is not `ok`.")
+    limits: list[str] = Field(default=[], description="What the app's user can't see in the system.")
+
+
+class SystemsAnswer(Plain):
+    """The state of each target that the caller may see."""
+
+    systems: list[TargetStatus]
+    stopped: list[Stop]
+    needsPerson: int = Field(description="How many needs nobody has acknowledged.")  # noqa: N815 - as callers see it
+    openRuns: int = Field(description="How many runs have not ended, up to 100.")  # noqa: N815 - as above
+
+
+class TargetCounts(Plain):
+    """How many targets can be used, and how many can't because of their settings."""
+
+    on: int
+    off: int
+
+
+class HealthAnswer(Plain):
+    """The app can work."""
+
+    status: Literal["ok"] = "ok"
+    targets: TargetCounts
 
 
 async def get_systems(call: Call, engine: Engine) -> Response:
@@ -41,17 +80,19 @@ async def get_systems(call: Call, engine: Engine) -> Response:
     with ThreadPoolExecutor(max_workers=8) as threads:
         loop = asyncio.get_running_loop()
         on = await asyncio.gather(*(loop.run_in_executor(threads, _probed, target) for target in seen))
-    off = [_entry(name, None, "off", reason, _OFF) for name, reason in targets.off.items() if sees(name)]
+    off = [
+        TargetStatus(target=name, state="off", reason=reason, next=_OFF)
+        for name, reason in targets.off.items()
+        if sees(name)
+    ]
     needs = await asyncio.to_thread(needs_now, app_store())
-    return Response.of(
-        200,
-        {
-            "systems": [*on, *off],
-            "stopped": shown_stops(call, stops),
-            "needsPerson": sum(need.acknowledged is None and sees(need.target) for need in needs),
-            "openRuns": await _open_runs(engine),
-        },
+    answer = SystemsAnswer(
+        systems=[*on, *off],
+        stopped=shown_stops(call, stops),
+        needsPerson=sum(need.acknowledged is None and sees(need.target) for need in needs),
+        openRuns=await _open_runs(engine),
     )
+    return Response.of(200, answer)
 
 
 async def get_health(_: Call, engine: Engine) -> Response:
@@ -66,7 +107,7 @@ async def get_health(_: Call, engine: Engine) -> Response:
     stores = (store_answers(one, _HEALTHY) for one in (store, audit_store(store)))
     await asyncio.gather(engine.answers(_HEALTHY), *stores)
     targets = app_targets()
-    return Response(200, to_json({"status": "ok", "targets": {"on": len(targets.on), "off": len(targets.off)}}))
+    return Response.of(200, HealthAnswer(targets=TargetCounts(on=len(targets.on), off=len(targets.off))))
 
 
 async def store_answers(store: Store, seconds: float) -> None:
@@ -95,7 +136,7 @@ async def _open_runs(engine: Engine) -> int:
     return sum([await open_runs.check_open(store, key, engine) for key in page.keys])
 
 
-def _probed(target: Target) -> dict[str, Any]:
+def _probed(target: Target) -> TargetStatus:
     """Read one record of a target, and return its state; the read needs a token and a permission."""
     definition = definition_of(target.system)
     try:
@@ -104,9 +145,11 @@ def _probed(target: Target) -> dict[str, Any]:
     except ItemProblem as problem:
         raising.probed(app_store(), target.name, target.system, problem)
         state = _STATES.get(type(problem), "not reachable")
-        return _entry(target.name, target.system, state, problem.detail, problem.next_step)
+        reason, step = problem.detail, problem.next_step
+        return TargetStatus(target=target.name, system=target.system, state=state, reason=reason, next=step)
     raising.probed(app_store(), target.name, target.system, None)
-    return {**_entry(target.name, target.system, "ok"), "limits": _limits(definition, connected)}
+    limits = _limits(definition, connected)
+    return TargetStatus(target=target.name, system=target.system, state="ok", limits=limits)
 
 
 def _limits(definition: SystemDefinition, connected: Connection) -> list[str]:
@@ -114,9 +157,3 @@ def _limits(definition: SystemDefinition, connected: Connection) -> list[str]:
         return list(definition.limits(connected))
     except ItemProblem as problem:
         return [f"What the app's user can see is not known: {problem.detail}"]
-
-
-def _entry(
-    target: str, system: str | None, state: str, reason: str | None = None, next_step: str | None = None
-) -> dict[str, Any]:
-    return {"target": target, "system": system, "state": state, "reason": reason, "next": next_step, "limits": []}

@@ -2,15 +2,12 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.core.plain import Plain
 from shared.core.problems import NotReady
 
-
-class Plain(BaseModel):
-    """A value that this app writes and reads again. Unknown members, from a newer release, are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+__all__ = ["Plain", "Stored"]
 
 
 class Stored(Plain):

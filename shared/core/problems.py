@@ -90,6 +90,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from shared.core.problem_body import MistakeBody, ProblemBody
 from shared.core.response import Response, to_json
 
 MOST_MISTAKES = 100
@@ -108,20 +109,16 @@ class Mistake:
     header: str | None = None
     parameter: str | None = None
 
-    def content(self) -> dict[str, str | None]:
+    def body(self) -> MistakeBody:
         """Return the mistake as an element of `errors` (RFC 9457, section 3)."""
-        return {
-            "detail": self.detail,
-            "pointer": self.pointer,
-            "header": self.header,
-            "parameter": self.parameter,
-        }
+        return MistakeBody(detail=self.detail, pointer=self.pointer, header=self.header, parameter=self.parameter)
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """An error as an exception and as an HTTP response.
 
-    `members` are extension members (RFC 9457, 3.2), `headers` are added to the response.
+    `members` says more about it: extension members of the body (RFC 9457, 3.2), and what only this app needs to know,
+    such as `sent`. `headers` are added to the response.
     """
 
     slug: ClassVar[str] = ""
@@ -149,23 +146,23 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         named = f" (run {self.run})" if self.run else ""
         return f"{self.slug}: {self.detail} {self.next_step}{named}"
 
-    def content(self) -> dict[str, Any]:
+    def body(self) -> ProblemBody:
         """Return the problem's members (RFC 9457, section 3); `next` is the next step for the caller."""
-        return {
-            "type": PREFIX + self.slug,
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-            "next": self.next_step,
-            "run": self.run,
-            "errors": [mistake.content() for mistake in self.mistakes],
+        return ProblemBody(
+            type=PREFIX + self.slug,
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            next=self.next_step,
+            run=self.run,
+            errors=[mistake.body() for mistake in self.mistakes],
             **self.members,
-        }
+        )
 
     def answer(self) -> Response:
         """Return the problem as an HTTP response."""
         named = {"Nightshift-Run": self.run} if self.run else {}
-        return Response(self.status, to_json(self.content()), "application/problem+json", {**named, **self.headers})
+        return Response(self.status, to_json(self.body()), "application/problem+json", {**named, **self.headers})
 
 
 class Refused(Problem):

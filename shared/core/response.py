@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import BaseModel
+
 
 @dataclass(frozen=True)
 class Response:
@@ -25,5 +27,7 @@ class Response:
 
 
 def to_json(content: object) -> bytes:
-    """Return `content` as compact UTF-8 JSON."""
+    """Return a model, or JSON values, as compact UTF-8 JSON."""
+    if isinstance(content, BaseModel):
+        return content.model_dump_json().encode()
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

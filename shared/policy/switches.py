@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from shared.core import clock
-from shared.core.model import Stored
+from shared.core.model import Plain, Stored
 from shared.core.problems import Cancelled, Changed, Exists, RunClosed, Stopped
 from shared.storage.base import Record, Store
 
@@ -58,15 +58,31 @@ class Halt(Switch):
     """When Nightshift began to end it without its orchestrator."""
 
 
+class Stop(Plain):
+    """A stop, as callers see it."""
+
+    target: str | None = Field(description="The target; null for the stop of all targets.")
+    reason: str
+    actor: str = Field(description="Who stopped it: the signed-in principal's id, or `key` (a function key).")
+    actorName: str | None = Field(description="What people call them; null for a key.")  # noqa: N815 - as callers see it
+    at: datetime
+
+
 class Stops(Stored):
     """The stops by the target's name; `*` stops all targets."""
 
     stopped: dict[str, Switch] = Field(default={})
 
-    def content(self) -> list[dict[str, Any]]:
-        """Return the stops as callers see them; `target` is null for the stop of all targets."""
+    def listed(self) -> list[Stop]:
+        """Return the stops as callers see them."""
         return [
-            {"target": None if name == _EVERYTHING else name, **one.model_dump(mode="json", exclude={"v"})}
+            Stop(
+                target=None if name == _EVERYTHING else name,
+                reason=one.reason,
+                actor=one.actor,
+                actorName=one.actorName,
+                at=one.at,
+            )
             for name, one in self.stopped.items()
         ]
 

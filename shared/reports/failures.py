@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from shared.core.model import Plain
+from shared.policy.rules import Rule
 from shared.runs.report import About, Counts
 
 By = Literal["cause", "job", "company", "target"]
@@ -51,7 +52,7 @@ class Failure(Plain):
     allowed: bool = Field(description="The policy lets a night, a sweep or an event touch it.")
     rule: str | None = Field(default=None, description="The policy rule that decided; null if none speaks of it.")
     reason: str = Field(description="The decision as a sentence.")
-    wouldAllow: dict[str, Any] | None = Field(  # noqa: N815 - as callers see it
+    wouldAllow: Rule | None = Field(  # noqa: N815 - as callers see it
         default=None, description="The rule that would allow it, if no rule speaks of it."
     )
     link: str | None = Field(default=None, description="Where a person sees it in the system itself.")

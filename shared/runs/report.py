@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Ending, Outcome, Recovery, RecoveryResult
+from shared.policy.rules import Rule
 
 
 class State(StrEnum):
@@ -79,7 +80,7 @@ class Item(Plain):
     attempt: int = 0
     about: About = About()
     episode: str | None = Field(default=None, description="The failure of the item: how and when it ended.")
-    wouldAllow: dict[str, Any] | None = Field(  # noqa: N815 - as callers see it
+    wouldAllow: Rule | None = Field(  # noqa: N815 - as callers see it
         default=None, description="The rule that would allow an item that the policy does not allow."
     )
 
@@ -107,8 +108,14 @@ class Item(Plain):
             attempt=outcome.attempt,
             about=About.of(about),
             episode=episode,
-            wouldAllow=outcome.would_allow,
+            wouldAllow=Rule.model_validate(outcome.would_allow) if outcome.would_allow else None,
         )
+
+
+def _one_of_each(kinds: type[StrEnum]) -> WithJsonSchema:
+    """Return the schema of a count of each kind: all of them are always there."""
+    counts = {kind.value: {"type": "integer"} for kind in kinds}
+    return WithJsonSchema({"type": "object", "properties": counts, "required": list(counts)})
 
 
 class Counts(Plain):
@@ -116,8 +123,8 @@ class Counts(Plain):
 
     items: int = Field(default=0, description="All items; 0 until the run has found them.")
     open: int = Field(default=0, description="The items that have no outcome yet.")
-    outcome: dict[Ending, int] = Field(default=dict.fromkeys(Ending, 0))
-    recovery: dict[Recovery, int] = Field(default=dict.fromkeys(Recovery, 0))
+    outcome: Annotated[dict[Ending, int], _one_of_each(Ending)] = Field(default=dict.fromkeys(Ending, 0))
+    recovery: Annotated[dict[Recovery, int], _one_of_each(Recovery)] = Field(default=dict.fromkeys(Recovery, 0))
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> "Counts":

@@ -102,6 +102,17 @@ def test_a_problem_as_text_carries_the_run() -> None:
     assert "(run" not in str(RefusedBySystem("It is locked."))
 
 
+NOTHING_MORE: dict[str, object] = {
+    "upstreamStatus": None,
+    "upstreamCode": None,
+    "rule": None,
+    "wouldAllow": None,
+    "names": [],
+    "links": {"self": None},
+}
+"""The extension members of a problem that says no more than what RFC 9457 has."""
+
+
 def test_a_problem_as_an_answer_is_that_of_rfc_9457() -> None:
     problem = RefusedBySystem("It is locked.", run="20261123-ab", members={"upstreamStatus": 500}, headers={"X-A": "b"})
     answer = problem.answer()
@@ -113,17 +124,23 @@ def test_a_problem_as_an_answer_is_that_of_rfc_9457() -> None:
         "status": 422,
         "detail": "It is locked.",
         "next": RefusedBySystem.next_step,
-        "upstreamStatus": 500,
         "run": "20261123-ab",
         "errors": [],
+        **NOTHING_MORE,
+        "upstreamStatus": 500,
     }
+
+
+def test_what_only_the_app_needs_to_know_is_not_in_the_answer() -> None:
+    told = json.loads(RefusedBySystem("It is locked.", members={"sent": False, "retryAfter": 3.5}).answer().body)
+    assert not {"sent", "retryAfter"} & told.keys()
 
 
 @pytest.mark.parametrize("kind", LEAVES)
 def test_every_answer_has_the_members_of_rfc_9457(kind: type[Problem]) -> None:
     answer = kind("What happened.").answer()
     told = json.loads(answer.body)
-    assert list(told) == ["type", "title", "status", "detail", "next", "run", "errors"]
+    assert list(told) == ["type", "title", "status", "detail", "next", "run", "errors", *NOTHING_MORE]
     assert told["status"] == answer.status == kind.status
     assert told["type"] == f"urn:nightshift:problem:{kind.slug}"
     assert answer.headers == {}
@@ -131,9 +148,9 @@ def test_every_answer_has_the_members_of_rfc_9457(kind: type[Problem]) -> None:
 
 def test_mistakes_are_members_of_errors_with_pointer_or_header() -> None:
     mistakes = (Mistake("at the root", ""), Mistake("here", "/a/0"), Mistake("there", header="Prefer"), Mistake("oh"))
-    told = problems.NotValid("Wrong.", mistakes=mistakes).content()["errors"]
+    told = problems.NotValid("Wrong.", mistakes=mistakes).body().errors
     nowhere = {"pointer": None, "header": None, "parameter": None}
-    assert told == [
+    assert [one.model_dump() for one in told] == [
         {**nowhere, "detail": "at the root", "pointer": ""},
         {**nowhere, "detail": "here", "pointer": "/a/0"},
         {**nowhere, "detail": "there", "header": "Prefer"},
