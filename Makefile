@@ -5,12 +5,12 @@ ifeq ($(strip $(PYTHON)),)
 $(error Nightshift needs Python 3.13 on the PATH, or: make demo PYTHON=/path/to/python3.13)
 endif
 
-.PHONY: help demo serve test lint check engine docs bench package infra smoke
+.PHONY: help demo serve test lint check engine docs examples bench package infra smoke
 help:
 	@$(PYTHON) -m local --help
 demo:
 	$(PYTHON) -m local demo $(if $(JSON),--json $(JSON)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 serve:
 	$(PYTHON) -m local serve $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
-test lint check engine docs bench package infra smoke:
+test lint check engine docs examples bench package infra smoke:
 	$(PYTHON) -m local $@ $(ARGS)

@@ -1,6 +1,8 @@
 """Every function of Nightshift: its trigger and its handler."""
 
 import logging
+from collections.abc import Sequence
+from functools import cache
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -17,6 +19,7 @@ from shared.api.needs_look import look_for_needs
 from shared.api.needs_person import NEEDS_PARAMETERS, acknowledge_need, list_needs
 from shared.api.nights import NIGHTS_PARAMETERS, get_night, list_nights
 from shared.api.notify import notify
+from shared.api.openapi.handler import get_openapi
 from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
 from shared.api.retry import retry_run
 from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
@@ -41,6 +44,7 @@ from shared.systems.opendatadsl.show import RUNS_OF_PROCESSES, SHOW_PARAMETERS, 
 from shared.systems.superoffice.requests import start_task as read_start_task
 from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
 from shared.systems.superoffice.stop_task import stop_task as read_stop_task
+from shared.validation.functions import HttpFunction, http_functions
 from shared.validation.serving import serve
 
 # At INFO, the Azure SDK logs every HTTP request to the store.
@@ -52,7 +56,14 @@ DELETE = [func.HttpMethod.DELETE]
 # CloudEvents validates an endpoint by OPTIONS.
 EVENTS = [func.HttpMethod.POST, func.HttpMethod.OPTIONS]
 
-app = df.DFApp(http_auth_level=FUNCTION)
+
+class _App(df.DFApp):
+    @cache  # noqa: B019 - there is one app; the library can build its functions only once
+    def get_functions(self) -> list[func.Function]:
+        return super().get_functions()
+
+
+app = _App(http_auth_level=FUNCTION)
 app.register_functions(run_orchestrator.blueprint)
 app.register_functions(batch_orchestrator.blueprint)
 app.register_functions(closing_orchestrator.blueprint)
@@ -382,3 +393,14 @@ async def resume(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Report whether the app can work: its settings, the store and the engine."""
     return await serve(req, "health", lambda call: get_health(call, Engine(client)))
+
+
+@app.route("openapi.json", methods=GET, auth_level=ANONYMOUS)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the OpenAPI document of all functions that have a route."""
+    return await serve(req, "openapi", lambda call: get_openapi(call, _routes))
+
+
+@cache
+def _routes() -> Sequence[HttpFunction]:
+    return tuple(http_functions(app.get_functions()))

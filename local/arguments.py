@@ -52,6 +52,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         "engine": "run the tests on the Durable extension (NIGHTSHIFT_ENGINE)",
         "bench": "measure what a batch costs, into benchmarks/results.json",
         "docs": "write the generated parts of README.md and docs/",
+        "examples": "call each function, and write what it answers as the examples of openapi.json",
         "smoke": "call each function once on the Functions host, if it is there",
         "package": "build what is deployed, into a zip",
         "infra": "compile, lint and look at infra/ (the Bicep CLI that BICEP names, or that is on the PATH)",

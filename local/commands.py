@@ -31,6 +31,7 @@ def run(name: str, given: list[str]) -> int:
         "check": _check,
         "engine": _engine,
         "docs": _docs,
+        "examples": _examples,
         "smoke": _smoke,
         "bench": _bench,
         "package": _package,
@@ -159,6 +160,13 @@ def _bench(_: Namespace) -> int:
     from benchmarks import batch  # noqa: PLC0415 - as above
 
     return batch.run()
+
+
+def _examples(_: Namespace) -> int:
+    from local import examples  # noqa: PLC0415 - as above
+
+    examples.write()
+    return 0
 
 
 def _infra(given: Namespace) -> int:

@@ -9,13 +9,11 @@
 | infra/app/types.bicep | all of it | `Settings` and `Target` |
 """
 
-import inspect
 import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -27,6 +25,8 @@ from shared.access import roles
 from shared.core.problems import Problem, catalogue
 from shared.core.settings import Settings
 from shared.core.targets import Target
+from shared.validation import functions
+from shared.validation.functions import HttpFunction
 
 README = ROOT / "README.md"
 SECURITY = ROOT / "SECURITY.md"
@@ -48,24 +48,6 @@ wrong method), 413 (more than 100 MiB), 500 and 503 (the app does not start).
 This file is generated from `shared/core/problems.py` by `python -m local docs`.
 
 """
-
-
-class HttpFunction(NamedTuple):
-    """One function with a route.
-
-    Attributes:
-        name: Its name on Azure.
-        methods: Its HTTP methods, separated by commas.
-        route: Its route, below `/api`.
-        level: `FUNCTION` or `ANONYMOUS`.
-        summary: The first line of its docstring.
-    """
-
-    name: str
-    methods: str
-    route: str
-    level: str
-    summary: str
 
 
 def write() -> None:
@@ -94,23 +76,8 @@ def expected() -> dict[Path, str]:
 
 @cache
 def http_functions() -> tuple[HttpFunction, ...]:
-    """Return the functions with a route; cached, because the library indexes an app only once per process."""
-    return tuple(_http_functions())
-
-
-def _http_functions() -> Iterator[HttpFunction]:
-    for function in function_app.app.get_functions():
-        for binding in map(json.loads, function.get_raw_bindings()):
-            if binding["type"] == "httpTrigger":
-                doc = inspect.getdoc(inspect.unwrap(function.get_user_function())) or ""
-                methods = ", ".join(binding["methods"])
-                yield HttpFunction(
-                    function.get_function_name() or "",
-                    methods,
-                    binding["route"],
-                    binding["authLevel"],
-                    doc.partition("\n")[0],
-                )
+    """Return the functions with a route."""
+    return tuple(functions.http_functions(function_app.app.get_functions()))
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:
@@ -134,8 +101,11 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def _function_table() -> str:
-    rows = ((f"`{one.name}`", f"`{one.methods} {one.route}`", one.level, one.summary) for one in http_functions())
-    return _table(("function", "method and route under `/api`", "level", "what it does"), rows)
+    return _table(("function", "method and route under `/api`", "level", "what it does"), map(_row, http_functions()))
+
+
+def _row(one: HttpFunction) -> tuple[str, ...]:
+    return f"`{one.name}`", f"`{', '.join(one.methods)} {one.route}`", one.level, one.summary
 
 
 def _role_table() -> str:
@@ -146,7 +116,7 @@ def _role_table() -> str:
 def _role_row(one: HttpFunction, need: roles.Need) -> tuple[str, ...]:
     role = f"`{need.role}`" if need.role else "none"
     reach = f"the target of the call, of `{need.system}`" if need.system else need.reach.value if need.role else ""
-    return f"`{one.name}`", f"`{one.methods} {one.route}`", one.level, role, reach
+    return f"`{one.name}`", f"`{', '.join(one.methods)} {one.route}`", one.level, role, reach
 
 
 def _settings(model: type[BaseModel], prefix: str) -> str:

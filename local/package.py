@@ -13,7 +13,14 @@ from local.environment import ROOT
 
 SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")
 """Where the Python worker on Azure looks for what the app requires."""
-_FILES = ("LICENSE", "function_app.py", "host.json", "policy.json", "requirements.txt")
+_FILES = (
+    "LICENSE",
+    "function_app.py",
+    "host.json",
+    "policy.json",
+    "requirements.txt",
+    "shared/api/openapi/examples.json",
+)
 _MODULES = "shared"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
 """Linux on x64, which the plan Flex Consumption runs, whatever machine builds this; the newer wheel goes first."""

@@ -19,7 +19,7 @@ from local.stack import Machine
 
 _CALLS_SECONDS = 200.0
 """No call begins later than so many seconds after the host was up; each, and the start, has a limit of its own."""
-_SETTINGS = {"PYTHON_THREADPOOL_THREAD_COUNT": "32", "SWEEP_MODE": "off"}
+SETTINGS = {"PYTHON_THREADPOOL_THREAD_COUNT": "32", "SWEEP_MODE": "off"}
 """As in local.settings.sample.json, and no night comes in between."""
 _WITHOUT_FUNC = (
     "There is no func on the PATH (Azure Functions Core Tools), so these are calls of the project's own local host."
@@ -98,17 +98,17 @@ def _app(func: Path | None) -> Iterator[App]:
     found = func or shutil.which("func")
     if found is None:
         print(_WITHOUT_FUNC, flush=True)
-        with Machine(_SETTINGS) as machine:
-            _fill(machine.landscape)
+        with Machine(SETTINGS) as machine:
+            fill(machine.landscape)
             yield App("the local host", machine.host.url, machine.host.function_key, machine.landscape)
         return
     azurite.install()
     with (
         closing(LocalClock(may_be_pushed=False)) as clock,
         Landscape(clock.now, clock.call_at) as landscape,
-        FunctionsHost(Path(found), {**_SETTINGS, **_targets(landscape), "STORE": "blob"}) as host,
+        FunctionsHost(Path(found), {**SETTINGS, **_targets(landscape), "STORE": "blob"}) as host,
     ):
-        _fill(landscape)
+        fill(landscape)
         yield App("the Functions host", host.url, host.function_key, landscape)
 
 
@@ -117,6 +117,7 @@ def _targets(landscape: Landscape) -> dict[str, str]:
     return {name: value for name, value in landscape.settings.items() if "__FO_MI__" not in name}
 
 
-def _fill(landscape: Landscape) -> None:
+def fill(landscape: Landscape) -> None:
+    """Put the samples into the simulated systems."""
     for one in landscape.simulated:
         one.fill()

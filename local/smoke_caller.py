@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import sleep
 from typing import Any
 
 import requests
@@ -87,6 +88,10 @@ class Caller:
         """Send a request as it is."""
         return self._session.request(method, self._url + path, headers=headers, data=content, timeout=_SECONDS)
 
+    def wait(self, seconds: float) -> None:
+        """Let some seconds pass."""
+        sleep(seconds)
+
     def failed_job(self) -> int:
         """Return the id of a new batch job in Error, which runs at once and ends well if it is requeued."""
         jobs = self.landscape.finance_operations.jobs
@@ -114,6 +119,5 @@ def run_of(answer: requests.Response) -> str:
 
 def _functions() -> list[FunctionInfo]:
     return [
-        FunctionInfo(one.name, "http", one.route, tuple(one.methods.split(", ")), one.level)
-        for one in generated_docs.http_functions()
+        FunctionInfo(one.name, "http", one.route, one.methods, one.level) for one in generated_docs.http_functions()
     ]

@@ -14,7 +14,7 @@ _RECOVERS = 120.0
 
 def _put_policy(caller: Caller) -> None:
     caller.call("put_policy")
-    sleep(_HOLDS)
+    caller.wait(_HOLDS)
 
 
 def _delete_batch(caller: Caller) -> None:
@@ -79,14 +79,14 @@ def _settle(caller: Caller) -> None:
 def _stop(caller: Caller) -> None:
     """Stop, and let a list of jobs come meanwhile."""
     caller.call("stop")
-    sleep(_HOLDS)
+    caller.wait(_HOLDS)
     two = [caller.failed_job(), caller.failed_job()]
     caller.known["stopped"] = run_of(caller.call("requeue", 422, body={"batchJobIds": two, "reason": "Trying it out"}))
 
 
 def _resume(caller: Caller) -> None:
     caller.call("resume")
-    sleep(_HOLDS)
+    caller.wait(_HOLDS)
 
 
 def _retry(caller: Caller) -> None:
@@ -110,7 +110,7 @@ def _plainly(*functions: str) -> dict[str, Callable[[Caller], None]]:
 
 
 STEPS: Mapping[str, Callable[[Caller], None]] = {
-    **_plainly("health", "systems", "failures", "policy"),
+    **_plainly("health", "openapi", "systems", "failures", "policy"),
     "put_policy": _put_policy,
     **_plainly("requeue", "requeue_native"),
     "batch_job_event": _plain("batch_job_event", 200, 202),

@@ -23,7 +23,8 @@ from local.environment import ROOT
 from local.extension import Extension
 from local.host.errors import HostError
 
-COMMANDS = ("demo", "serve", "test", "lint", "check", "engine", "bench", "docs", "smoke", "package", "infra")
+CHECKS = ("test", "lint", "check", "engine", "bench")
+COMMANDS = ("demo", "serve", *CHECKS, "docs", "examples", "smoke", "package", "infra")
 PATIENCE = 60
 SCREEN = 24
 # The Python that .venv was made with, which has none of our requirements.

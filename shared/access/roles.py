@@ -104,6 +104,7 @@ NEEDS: Mapping[str, Need] = {
     "stop": _ACTS,
     "resume": _ACTS,
     "health": _NONE,
+    "openapi": _NONE,
 }
 
 

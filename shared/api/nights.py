@@ -21,7 +21,7 @@ from shared.validation.request import Call
 
 NIGHTS_PARAMETERS = ("after", "limit")
 _DAY = timedelta(days=1)
-_PAGE, _MOST = 7, 31
+_PAGE, MOST_NIGHTS = 7, 31
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 
 
@@ -31,7 +31,7 @@ async def list_nights(call: Call, engine: Engine) -> Response:
     Raises:
         NotValid: a parameter can't be read.
     """
-    limit, after = number(call, "limit", _PAGE, most=_MOST), call.params.get("after")
+    limit, after = number(call, "limit", _PAGE, most=MOST_NIGHTS), call.params.get("after")
     here = _here(call, engine)
     last = last_begun(here.settings.schedule, here.now)
     first = await asyncio.to_thread(_first, here, last)

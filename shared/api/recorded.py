@@ -38,8 +38,7 @@ def acknowledged(store: Store, call: Call, need: str, target: str | None, reason
 
 def change_of(before: PolicyDocument, after: PolicyDocument) -> PolicyChange:
     """Return what a version of the policy changed."""
-    old = [rule.model_dump(mode="json") for rule in before.rules.rules]
-    new = [rule.model_dump(mode="json") for rule in after.rules.rules]
+    old, new = before.rules.rules, after.rules.rules
     kept = [rule for rule in old if rule in new]
     return PolicyChange(
         fromVersion=before.version,

@@ -1,13 +1,14 @@
 """An entry of the audit trail. It has no payload: of an operation no body and no query, of an item its name only."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from shared.core.correlation import Correlation
 from shared.core.model import Plain, Stored
 from shared.core.outcome import Ending
+from shared.policy.rules import Rule
 
 Kind = Literal[
     "intent",
@@ -51,8 +52,8 @@ class PolicyChange(Plain):
 
     fromVersion: int  # noqa: N815 - as callers see it
     toVersion: int  # noqa: N815 - as above
-    added: list[dict[str, Any]] = Field(description="Rules that are new, or new in this form.")
-    removed: list[dict[str, Any]] = Field(description="Rules that are gone, or gone in this form.")
+    added: list[Rule] = Field(description="Rules that are new, or new in this form.")
+    removed: list[Rule] = Field(description="Rules that are gone, or gone in this form.")
     reordered: bool = Field(description="Rules that were kept have another order.")
 
 

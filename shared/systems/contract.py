@@ -13,6 +13,7 @@ from shared.policy.rules import Facts
 from shared.systems.operations import FanOut
 from shared.systems.requests import ItemRef, Selection, Shape
 from shared.transport.connection import Connection
+from shared.validation.described import Described
 
 
 class BulkState(StrEnum):
@@ -276,6 +277,7 @@ class SystemDefinition:
         failures: How its failures are listed; None if it lists none.
         fan_out: How lists of operations are processed, for the shape `operations`.
         events: How its events are read; None if it sends none.
+        described: What its functions take and return, by their names.
     """
 
     name: System
@@ -286,6 +288,7 @@ class SystemDefinition:
     fan_out: FanOut | None = None
     events: EventSource | None = None
     limits: Callable[[Connection], Sequence[str]] = _no_limits
+    described: Mapping[str, Described] = field(default_factory=dict)
 
     @property
     def sweep_shape(self) -> Shape:

@@ -16,7 +16,7 @@ SHARED = sorted((ROOT / "shared").rglob("*.py"))
 DEPLOYED = [ROOT / "function_app.py", *SHARED]
 
 MAY_IMPORT = {
-    "azure.functions": {"shared.validation.request", "shared.validation.serving"},
+    "azure.functions": {"shared.validation.functions", "shared.validation.request", "shared.validation.serving"},
     "azure.durable_functions": {
         "shared.durable.batch_orchestrator",
         "shared.durable.closing_orchestrator",

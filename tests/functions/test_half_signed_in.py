@@ -7,6 +7,7 @@ import requests
 
 from local import generated_docs
 from local.stack import Machine
+from shared.validation.functions import HttpFunction
 from tests.functions.calling import Caller, only, problem
 from tests.functions.signing_in import signed_in
 from tests.functions.test_roles import ask, sent
@@ -25,7 +26,7 @@ def half(request: pytest.FixtureRequest) -> Iterator[Caller]:
 
 
 @pytest.mark.parametrize("function", generated_docs.http_functions(), ids=lambda one: one.name)
-def test_each_function_names_the_setting(half: Caller, function: generated_docs.HttpFunction) -> None:
+def test_each_function_names_the_setting(half: Caller, function: HttpFunction) -> None:
     headers = {"x-functions-key": half.machine.host.function_key, **signed_in("admin")}
     answer = ask(half, function, headers)
     told = problem(answer, 503, "not-ready")

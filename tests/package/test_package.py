@@ -172,13 +172,14 @@ def test_a_zip_has_the_same_bytes_whenever_its_files_were_made(tmp_path: Path) -
 
 def test_only_modules_and_named_files_are_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = ["LICENSE", "function_app.py", "host.json", "policy.json", "requirements.txt"]
+    recorded = "shared/api/openapi/examples.json"
     shutil.copy(ROOT / ".gitignore", tmp_path)
     monkeypatch.setattr(package, "ROOT", tmp_path)
     others = ("shared/local/x.py", "shared/x.pem", "shared/__pycache__/x.py", "local/x.py", "x.pem", "nightshift.db")
-    for name in (*named, *others):
+    for name in (*named, recorded, *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert package.own_files() == [*named, "shared/local/x.py"]
+    assert package.own_files() == [*named, recorded, "shared/local/x.py"]
 
 
 def test_what_core_tools_and_azd_would_send_is_the_same() -> None:

@@ -7,6 +7,7 @@ from shared.systems.business_central import body, multipart, rendering, requests
 from shared.systems.business_central.actions import Sending
 from shared.systems.business_central.again import call_again
 from shared.systems.business_central.client import read_companies
+from shared.systems.business_central.described import DESCRIBED
 from shared.systems.contract import SystemDefinition
 from shared.systems.operations import BatchHead, BatchOperation, FanOut, OperationList, OperationsBody
 from shared.validation.body import media_type_of
@@ -45,4 +46,5 @@ BUSINESS_CENTRAL = SystemDefinition(
         inner_statuses=True,
         settles_by_fields=True,
     ),
+    described=DESCRIBED,
 )

@@ -9,6 +9,7 @@ from shared.systems.camunda import recovery
 from shared.systems.camunda.actions import SettingRetries
 from shared.systems.camunda.batches import state_of
 from shared.systems.camunda.delete_batch import Deleting
+from shared.systems.camunda.described import DESCRIBED
 from shared.systems.camunda.failures import cause_and_group, failures, failures_page, limits, link
 from shared.systems.camunda.jobs import Change, facts, failed_page
 from shared.systems.camunda.selection import chosen
@@ -70,4 +71,5 @@ CAMUNDA = SystemDefinition(
     failures=FailureSource(
         find=failures, page=failures_page, facts=facts, cause=cause_and_group, link=link, looks_back=False
     ),
+    described=DESCRIBED,
 )

@@ -9,6 +9,7 @@ from shared.core.outcome import RecoveryResult
 from shared.systems.contract import EventSource, FailureSource, ItemAction, ItemActions, SystemDefinition, WatchRequest
 from shared.systems.finance_operations import recovery
 from shared.systems.finance_operations.actions import Requeueing, facts
+from shared.systems.finance_operations.described import DESCRIBED
 from shared.systems.finance_operations.events import read_events
 from shared.systems.finance_operations.failures import cause_and_group, failures, failures_page, link
 from shared.systems.finance_operations.requests import SYSTEM, Requeue, item
@@ -36,4 +37,5 @@ FINANCE_OPERATIONS = SystemDefinition(
     items=ItemActions(action=_requeue, recovered=_recovered),
     failures=FailureSource(find=failures, page=failures_page, facts=facts, cause=cause_and_group, link=link),
     events=EventSource(read=read_events, item=item),
+    described=DESCRIBED,
 )

@@ -11,6 +11,7 @@ from shared.systems.opendatadsl.actions import Sending
 from shared.systems.opendatadsl.body import batch_again, read_batch
 from shared.systems.opendatadsl.client import BATCHES, objects, read
 from shared.systems.opendatadsl.delete_summary import Deleting
+from shared.systems.opendatadsl.described import DESCRIBED
 from shared.systems.opendatadsl.executions import executions_of, marked
 from shared.systems.opendatadsl.failures import cause_and_group, facts, failures, failures_page
 from shared.systems.opendatadsl.rendering import rendered
@@ -58,4 +59,5 @@ OPENDATADSL = SystemDefinition(
     items=ItemActions(action=_action, recovered=_recovered),
     failures=FailureSource(find=failures, page=failures_page, facts=facts, cause=cause_and_group),
     fan_out=FanOut(read=read_batch, again=batch_again, chunks=_chunks, sender=Sending, render=rendered, about=_about),
+    described=DESCRIBED,
 )

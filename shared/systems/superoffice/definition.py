@@ -7,6 +7,7 @@ from shared.core.outcome import NOT_WATCHED, RecoveryResult
 from shared.systems.contract import FailureSource, ItemAction, ItemActions, SystemDefinition, WatchRequest
 from shared.systems.superoffice.actions import Starting
 from shared.systems.superoffice.client import TASKS, objects, read
+from shared.systems.superoffice.described import DESCRIBED
 from shared.systems.superoffice.failures import cause_and_group, facts, failures, failures_page
 from shared.systems.superoffice.recovery import became_of
 from shared.systems.superoffice.start_again import StartingAgain, is_stop, mark_of
@@ -41,4 +42,5 @@ SUPEROFFICE = SystemDefinition(
     probe=_probe,
     items=ItemActions(action=_action, recovered=_recovered),
     failures=FailureSource(find=failures, page=failures_page, facts=facts, cause=cause_and_group),
+    described=DESCRIBED,
 )

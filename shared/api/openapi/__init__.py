@@ -1,0 +1,1 @@
+"""`openapi`: the OpenAPI document of all functions, made from the models by which they read and answer."""
