@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-_FEW = 4
+_FEW = 2
 _THREADS = 16
 
 

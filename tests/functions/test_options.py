@@ -17,6 +17,7 @@ from local.stack import Machine
 from shared.api.apply import ApplyBody
 from shared.api.cancel import CancelBody
 from shared.api.check import CheckBody
+from shared.api.needs_person import AcknowledgeBody
 from shared.api.policy import PolicyBody, SwitchBody
 from shared.api.retry import RetryBody
 from shared.api.settle import SettleBody
@@ -139,6 +140,12 @@ class World:
         run = self.run_of(BATCH, {"requests": self.operations(2)})
         self.batcher.machine.clock.advance(1200)
         return run
+
+    def need(self) -> str:
+        """Return where to acknowledge that operations are unknown."""
+        run = self.lost_batch()
+        needs = get(self.batcher, "needs-person", limit="1000")["value"]
+        return next(f"needs-person/{one['id']}/acknowledge" for one in needs if one["run"] == run)
 
     def task(self) -> int:
         """Return a task that should not be stopped without need."""
@@ -267,6 +274,7 @@ SURFACES = {
     "check, jobs": Surface(CheckBody, of("check", World.left), why),
     "settle": Surface(SettleBody, of("settle", World.lost_batch), lambda _: {"happened": True, "reason": "why"}),
     "cancel": Surface(CancelBody, of("cancel", World.open_run), why),
+    "acknowledge": Surface(AcknowledgeBody, World.need, why),
     "stop": Surface(SwitchBody, lambda _: "stop", why),
     "resume": Surface(SwitchBody, lambda _: "resume", why),
     "put_policy": Surface(PolicyBody, lambda _: "policy", lambda _: {"rules": [ALLOW], "reason": "why"}),
@@ -388,6 +396,7 @@ ROWS: dict[str, dict[str, Row]] = {
     "check, jobs": {"settleBy": Row(["documentNumber"], "pointers")},
     "settle": {"reason": REQUIRED, "happened": Row(value=False, shows="outcomes"), "items": Row(["0"], "outcomes")},
     "cancel": {"reason": REQUIRED},
+    "acknowledge": {"reason": REQUIRED},
     "stop": {"reason": REQUIRED, "target": Row("fo", "stopped")},
     "resume": {"reason": REQUIRED, "target": Row("nowhere", "status")},
     "put_policy": {"rules": Row([], "rules"), "reason": Row("because", "changed by")},
