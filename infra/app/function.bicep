@@ -240,7 +240,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
             requireAuthentication: true
             unauthenticatedClientAction: 'Return401'
             // Events come with a key only, and name no caller.
-            excludedPaths: ['/api/health', '/api/finance-operations/events']
+            excludedPaths: ['/api/health', '/api/openapi.json', '/api/finance-operations/events']
           }
           identityProviders: {
             azureActiveDirectory: {

@@ -285,6 +285,7 @@ OWN: Mapping[str, Described] = {
             Answer("This document.", {"type": "object", "required": ["openapi", "info", "paths"]}, headers=("ETag",)),
             Answer("The document has not changed.", None, 304, headers=("ETag",)),
         ),
+        without_token=True,
     ),
 }
 _EVENTS = (
