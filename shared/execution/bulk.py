@@ -25,8 +25,6 @@ from shared.storage.parallel import each
 from shared.systems.contract import BulkAction, Snapshot
 from shared.transport.deadline import finish_by
 
-"""Up to this number of claims, threads save no time."""
-
 
 @dataclass(frozen=True)
 class BulkContext:

@@ -1,1 +1,1 @@
-"""The records of runs: spec, items, claims, idempotency, notices."""
+"""The records of runs: spec, items, claims, idempotency, and what needs a person."""

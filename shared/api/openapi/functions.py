@@ -28,6 +28,7 @@ from shared.core.problems import (
     ItemProblem,
     MayStillHappen,
     NotAPlan,
+    OperationsGone,
     PlanApplied,
     PlanExpired,
     PolicyChanged,
@@ -145,7 +146,7 @@ OWN: Mapping[str, Described] = {
         shows_run=True,
         body=ApplyBody,
         answers=_OF_BATCH,
-        problems=(*_OF_RUN, *TARGET, NotAPlan, PlanExpired, PlanApplied),
+        problems=(*_OF_RUN, OperationsGone, *TARGET, NotAPlan, PlanExpired, PlanApplied),
         path=_RUN_ID,
     ),
     "retry": Described(
@@ -154,20 +155,24 @@ OWN: Mapping[str, Described] = {
         shows_run=True,
         body=RetryBody,
         answers=_OF_BATCH,
-        problems=(*_OF_RUN, *TARGET, IsAPlan, RunOpen, HandedOn),
+        problems=(*_OF_RUN, OperationsGone, *TARGET, IsAPlan, RunOpen, HandedOn),
         path=_RUN_ID,
     ),
     "check": Described(
         tag=_RUNS,
         body=CheckBody,
         answers=(Answer("The run of the check: what the system shows now.", Run, headers=("Nightshift-Outcome",)),),
-        problems=(*_OF_RUN, *TARGET, RunOpen),
+        problems=(*_OF_RUN, OperationsGone, *TARGET, RunOpen),
         path=_RUN_ID,
     ),
     "settle": Described(
         tag=_RUNS,
         body=SettleBody,
-        answers=(Answer("The run that says how the items ended.", Run, headers=("Nightshift-Outcome",)),),
+        answers=(
+            Answer(
+                "The run that says how the items ended.", Run, headers=("Nightshift-Outcome", "Nightshift-Replayed")
+            ),
+        ),
         problems=(*_OF_RUN, *TARGET, RunOpen, SettledOtherwise, MayStillHappen),
         path=_RUN_ID,
     ),
@@ -204,7 +209,7 @@ OWN: Mapping[str, Described] = {
         ),
         answers=(
             Answer("A page of the audit trail, the newest entry first.", AuditPage),
-            Answer("The same as a table.", {"type": "string"}, 200, ("text/csv",), ("Link",)),
+            Answer("The same as a table.", {"type": "string"}, 200, ("text/csv",), ("Content-Disposition", "Link")),
         ),
     ),
     "failures": Described(

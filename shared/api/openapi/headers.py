@@ -33,6 +33,8 @@ _TEXTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "Preference-Applied": ("The preferences that were applied (RFC 7240).", {}),
     "Location": ("Where the answer will be, without a function key.", {"format": "uri"}),
     "Retry-After": ("Seconds until the next call makes sense.", {"pattern": "^[0-9]+$"}),
+    "Link": ("The next page (RFC 8288).", {}),
+    "Content-Disposition": ("The name under which to save it.", {}),
     "ETag": ("The version of what is returned.", {}),
     "OData-Version": ("The version of OData.", {}),
     "x-odsl-error": ("The reason of an error, for clients of OpenDataDSL.", {}),

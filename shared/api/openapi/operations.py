@@ -11,7 +11,7 @@ from shared.api.openapi.headers import OF_RUNS, references
 from shared.api.openapi.schemas import Schemas, Use
 from shared.reports.responses import Accepted
 from shared.runs.report import Run
-from shared.validation.described import Answer, Described, Parameter, Schema
+from shared.validation.described import NAMED_TARGET, Answer, Described, Parameter, Schema
 from shared.validation.functions import HttpFunction
 
 _ACCEPTED = Answer("The run is under way.", Accepted, 202, headers=("Location", "Retry-After"))
@@ -67,7 +67,8 @@ def _parameters(row: Described, path: str) -> Iterator[Parameter]:
         yield Parameter(name, row.path.get(name, ""), place="path", required=True)
     yield from row.parameters
     if row.starts_run:
-        named = {one.name for one in row.parameters}
+        # The target of a run that a route names is that of the run.
+        named = {*(one.name for one in row.parameters), *([NAMED_TARGET.name] if path.startswith("/runs/") else [])}
         yield from (one for one in OF_RUNS if one.name not in named)
 
 
