@@ -1,6 +1,7 @@
 """How far careful waves have come with each cause, and what a run waits for meanwhile. Pure decisions."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from shared.core.outcome import Recovery
 from shared.recovery import waves
@@ -17,7 +18,8 @@ def causes_of(progress: Progress, *, ended: bool) -> list[Cause]:
 
 def wait_of(progress: Progress) -> Wait | None:
     """Return what the waves of a run wait for; None if they wait for nothing, or have not begun."""
-    stopped = [due for track in progress.tracks.values() if (due := waves.probe_due(track))]
+    probes = (probe_of(progress, name, track) for name, track in progress.tracks.items())
+    stopped = [due for due in probes if due]
     tried = (one for one in progress.watched.values() if one.is_open and one.cause in progress.tracks)
     watched = sum(one.wave == progress.tracks[one.cause].wave for one in tried)
     if watched:
@@ -48,8 +50,13 @@ def _cause(progress: Progress, name: str, track: CauseState, *, ended: bool) -> 
         recovered=_count(tried, Recovery.RECOVERED),
         failedAgain=_count(tried, Recovery.FAILED_AGAIN),
         left=left,
-        nextProbe=None if is_over else waves.probe_due(track),
+        nextProbe=None if is_over else probe_of(progress, name, track),
     )
+
+
+def probe_of(progress: Progress, name: str, track: CauseState) -> datetime | None:
+    """Return when the next item probes a stopped cause; None if it is not stopped, or nothing of it is left."""
+    return waves.probe_due(track) if progress.could_go(name) else None
 
 
 def _status(track: CauseState, left: int, *, tried: bool, is_over: bool) -> CauseStatus:

@@ -63,6 +63,13 @@ def test_a_run_waits_for_its_last_wave_and_then_for_the_next_probe() -> None:
     assert wait_of(Progress()) is None
 
 
+def test_a_stopped_cause_of_which_nothing_is_left_has_no_next_probe() -> None:
+    gone = watched("sql", Recovery.GONE)
+    found = Progress(tracks={"sql": CauseState(stopped=NOW)}, left={"sql": 0}, watched={"1": gone})
+    assert causes_of(found, ended=False)[0].nextProbe is None
+    assert wait_of(found) is None
+
+
 def test_an_item_of_an_earlier_wave_that_still_runs_is_not_waited_for() -> None:
     found = progress(CauseState(stopped=NOW, wave=2), 9, None)
     waiting = wait_of(found)
