@@ -250,8 +250,11 @@ class Pasted:
 def test_g14_every_printed_line_of_curl_is_a_success_when_it_is_pasted(tmp_path: Path) -> None:
     with serving(tmp_path / "calls.http") as served:
         pasted = Pasted(served)
-        for title in ("health", "systems", "failures", "policy", "put_policy", "put_policy"):
+        for title in ("health", "openapi", "systems", "failures", "policy", "put_policy", "put_policy"):
             pasted.paste(title)
+        nights = pasted.paste("nights")["value"]
+        assert isinstance(nights, list)
+        pasted.paste("night", DATE=nights[0]["night"])
         for title in ("requeue", "requeue_native", "batch_job_event", "batch", "set_retries"):
             pasted.paste(title)
         stuck = served.told_by("its batches", below="Camunda 7")["batches"][0]
