@@ -211,9 +211,11 @@ def _event(store: Store, claim: ClaimRecord, entry: AuditEntry, base: str) -> It
 def _became(store: Store, claim: ClaimRecord, entry: AuditEntry) -> RecoveryResult:
     """Return whether the item recovered after a run: by its claim, which later runs complete, or by the run."""
     run, item = entry.run or "", entry.items[0].id
-    known = [one.became for one in claim.settled if run_of(one.run) == run and one.became.recovery]
+    known = [one for one in claim.settled if run_of(one.run) == run and one.became.recovery]
     if known:
-        return known[-1]
+        # A run may try an item again, after a later failure.
+        own = [one for one in known if one.episode == entry.items[0].before]
+        return (own or known)[-1].became
     head = records.read_report(store, run)
     if head is None:
         return RecoveryResult()

@@ -163,3 +163,6 @@ def test_a_night_that_has_stopped_says_so_while_it_is_night() -> None:
         told = get(caller, f"runs/{nights(caller)[0]['id']}")
         assert (told["state"], told["waits"], told["causes"][0]["status"]) == ("ended", None, "ended")
         assert told["causes"][0]["recovered"] == 40
+        twice = [item["id"] for item in told["items"] if item["attempt"] == 2]
+        became = [[one["recovery"] for one in get(caller, f"items/fo/{item}")["value"]] for item in twice]
+        assert became == [["recovered", "failed_again"]] * len(twice) != []

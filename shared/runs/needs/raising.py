@@ -27,7 +27,7 @@ from shared.runs import records
 from shared.runs.needs import book, denied
 from shared.runs.needs.facts import LEFT_BY_NIGHT, OFF
 from shared.runs.needs.need import Kind, Need, id_of
-from shared.runs.records import PartResult, RunItem
+from shared.runs.records import ItemResult, PartResult, RunItem
 from shared.runs.report import Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -72,7 +72,7 @@ def after_list(store: Store, spec: RunSpec) -> None:
     reached(store, store.read, spec.target, by_change=False)
     for one in run_items:
         if one.outcome:
-            _used_up(store, spec, one.id, one.episode, one.outcome)
+            _used_up(store, spec, one, one.outcome)
     if spec.is_night:
         _denied(store, spec, [one for one in run_items if one.outcome and one.outcome.problem == PolicyDenied.slug])
         book.settle_all(store, list(_taken_over(store, spec)))
@@ -82,7 +82,7 @@ def after_part(store: Store, read: Read, spec: RunSpec, number: int, part: PartR
     """Raise and settle what the ended items of a part show; `read` may be cached."""
     outcomes = [one.outcome for one in part.ended]
     for one in part.ended:
-        _used_up(store, spec, one.id, one.episode, one.outcome)
+        _used_up(store, spec, one, one.outcome)
     unknown = sum(outcome.ending is Ending.UNKNOWN for outcome in outcomes)
     if unknown:
         text = "It is not known whether the calls for these items took effect."
@@ -183,11 +183,13 @@ def _unusable(store: Store, spec: RunSpec, detail: str, next_step: str, *, by_ch
     book.raise_need(store, need, spec.run, again=spec.is_night)
 
 
-def _used_up(store: Store, spec: RunSpec, item: str, episode: str | None, outcome: Outcome) -> None:
+def _used_up(store: Store, spec: RunSpec, item: RunItem | ItemResult, outcome: Outcome) -> None:
     """Raise that a machine may not try an item any more; the same failure counts once."""
     if spec.by is Initiator.MACHINE and outcome.problem == AttemptsUsedUp.slug:
-        need = of_run("attempts-used-up", spec, item, outcome.reason, item=item)
-        book.raise_need(store, need, episode or spec.run)
+        name = item.about.get("job") or item.about.get("process")
+        text = f"{f'{name} ({item.id})' if name else item.id}: {outcome.reason}"
+        need = of_run("attempts-used-up", spec, item.id, text, item=item.id)
+        book.raise_need(store, need, item.episode or spec.run)
 
 
 def _denied(store: Store, spec: RunSpec, run_items: Sequence[RunItem]) -> None:

@@ -25,10 +25,11 @@ _LATE = (
 )
 _BATCHES = 'POST runs/{{id}}/retry with {{"reason": ...}}'
 _RETRY = 'POST runs/{run}/retry with {{"reason": ...}}'
+_RUNS = "GET runs?target={target}"
+_SWEEP = 'POST sweeps with {{"target": "{target}", "reason": ...}}'
 _NEXT: dict[Kind, str] = {
-    "target-unusable": f"{_MEND} Then retry what failed: {_RETRY}, for each run that GET runs?target={{target}} lists.",
-    "night-missing": f"{_LATE} Then do the sweep by hand: POST sweeps with "
-    '{{"target": "{target}", "reason": ...}}.',
+    "target-unusable": f"{_MEND} Then retry what failed: {_RETRY}, for each run that {_RUNS} lists.",
+    "night-missing": f"{_LATE} Then do the sweep by hand: {_SWEEP}.",
     "cause-stopped": "Find out what these items have in common (GET runs/{run}), and mend it. The run goes on by "
     f"itself while it lasts; once it has ended, {_RETRY}. Or leave it to the next night.",
     "unknown": 'POST runs/{run}/check with {{"reason": ...}} asks the system again. What stays unknown, look up in '
@@ -45,8 +46,7 @@ _NEXT: dict[Kind, str] = {
     "(wouldAllow): add it by PUT policy, or acknowledge this.",
     "notify-failed": "Look at the flow behind NOTIFY_URL: is it on, and does it still have this URL? GET needs-person "
     "and GET nights show what the cards would.",
-    "event-storm": "Find out why so many jobs fail at once. The next sweep looks at the rest; to do it now, POST "
-    'sweeps with {{"target": "{target}", "reason": ...}}.',
+    "event-storm": f"Find out why so many jobs fail at once. The next sweep looks at the rest; to do it now, {_SWEEP}.",
 }
 
 
@@ -101,8 +101,11 @@ def _text(need: Need) -> str:
         case "target-unusable" if need.run is None:
             # No run has met it, so there is nothing to retry.
             return _MEND
+        case "target-unusable" if need.system in _BY_HAND:
+            # A night that could not list its items has none to retry.
+            return f"{_MEND} Then {_RETRY}, for each run that {_RUNS} lists; if a night listed nothing, {_SWEEP}."
         case "night-missing" if need.system not in _BY_HAND:
-            return f"{_LATE} Then retry the batches of the day that GET runs?target={{target}} lists: {_BATCHES}."
+            return f"{_LATE} Then retry the batches of the day that {_RUNS} lists: {_BATCHES}."
         case _:
             return _NEXT[need.kind]
 

@@ -167,6 +167,8 @@ def test_what_to_do_next_fits_what_happened() -> None:
     assert 'POST sweeps with {"target": "fo", "reason": ...}' in sweep
     assert 'POST runs/{id}/retry with {"reason": ...}' in batches
     assert "retry" not in next_step(a_need("target-unusable", run=None))
+    away, batches = (next_step(a_need("target-unusable", system=one)) for one in ("camunda", "business-central"))
+    assert ("POST sweeps" in away, "POST sweeps" in batches) == (True, False)
     assert "POST camunda/job/retries" in next_step(a_need("attempts-used-up", system="camunda"))
 
 
@@ -317,8 +319,10 @@ def test_used_up_attempts_are_raised_when_the_part_has_ended_and_gone_when_it_re
 def test_used_up_attempts_are_raised_when_a_night_has_listed_its_items(store: Store) -> None:
     claimed(store, "j")
     outcome = Outcome.of(AttemptsUsedUp("5 attempts in a row have failed."))
-    listed(store, run_of(), RunItem(id="j", operation={}, episode="e1", outcome=outcome))
+    listed(store, run_of(), RunItem(id="j", operation={}, episode="e1", about={"job": "Close"}, outcome=outcome))
     assert kinds(store) == [("attempts-used-up", 1)]
+    # A card shows this text, and no item beside it.
+    assert book.current(store)[0].text == "Close (j): 5 attempts in a row have failed."
 
 
 def test_a_stopped_cause_is_gone_when_it_goes_on(store: Store) -> None:
