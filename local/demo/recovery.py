@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from local.demo.stage import REQUEUE, Scene, Stage, counted, leaps
+from local.demo.stage import REQUEUE, Scene, Stage, leaps
 from local.simulators.finance_operations.batch_job import Outcome
 
 _ALLOW_ALL: list[dict[str, str]] = [{"name": "what may run again", "action": "allow"}]
@@ -77,32 +77,10 @@ def _is_a_night(stage: Stage) -> Scene:
         "gone",
         "not_watched",
     }
-    return scene
-
-
-@leaps
-def _is_a_storm(stage: Stage) -> Scene:
-    scene = Scene("The database is down: 200 jobs failed, and would all fail again")
-    stage.system.reset()
-    stage.leap_to(1, 50)
-    jobs = [stage.system.jobs.add(description=f"Interface {one}", cause="database") for one in range(200)]
-    stage.system.jobs.break_cause("database")
-    before = stage.system.jobs.executions()
-    stage.push_to(3, 40)
-    broken = stage.system.jobs.executions() - before
-    stage.system.jobs.mend("database")
-    told = stage.push_until_told(scene, "nightly_requeue")
-    scene.answer = {
-        "notes": [f"{note['at'][11:16]} {note['text']}" for note in told["notes"]],
-        "outcome": counted(told),
-    } | {"recovery": counted(told, "recovery")}
-    scene.promises[f"by 03:40 it had cost {broken} executions: 5, and one each half hour"] = broken <= 5 + 4
-    scene.promises["once the database was back, all 200 recovered"] = all(
-        stage.status(job) == "Finished" for job in jobs
-    ) and counted(told, "recovery") == {"recovered": 200}
+    stage.remove_jobs()
     return scene
 
 
 SCENES: tuple[Callable[[Stage], Scene], ...] = (_is_followed, _is_by_event)
-AT_NIGHT: tuple[Callable[[Stage], Scene], ...] = (_is_a_night, _is_a_storm)
+AT_NIGHT: tuple[Callable[[Stage], Scene], ...] = (_is_a_night,)
 """Scenes of an app whose nights apply what they find."""

@@ -80,8 +80,7 @@ def _is_lost(stage: Stage) -> Scene:
 
 def _is_planned(stage: Stage) -> Scene:
     scene = Scene("A morning after: plan, look, apply, and the report of each job")
-    for job in stage.system.jobs.all():
-        stage.system.jobs.remove(job.id)
+    stage.remove_jobs()
     names = ("Post payroll journal", "Customer statements", "Pay all vendors")
     jobs = [stage.system.jobs.add(description=name, outcomes=["Finished"]) for name in names for _ in range(4)]
     rules = [

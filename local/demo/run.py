@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local.demo import business_central, camunda, nights, opendatadsl, recovery, requeue, superoffice
+from local.demo import business_central, camunda, mornings, opendatadsl, person, recovery, requeue, superoffice
 from local.demo.stage import Scene, Stage, needs_a_leap
+from local.demo.webhook import Webhook
 from local.environment import ROOT
 from local.extension import Extension
 from local.stack import Machine
@@ -45,11 +46,13 @@ class Act:
         plays: The scenes.
         begins: The time of day at which the app's clock begins, in UTC.
         settings: The app's settings, beside the usual ones.
+        has_people: Callers sign in, and cards are posted for them.
     """
 
     plays: Sequence[Play]
     begins: tuple[int, int]
     settings: Mapping[str, str] = field(default_factory=dict)
+    has_people: bool = False
 
 
 ACTS = (
@@ -66,9 +69,10 @@ ACTS = (
         settings={"SWEEP_UNTIL": "03:00"},
     ),
     Act(
-        (*recovery.AT_NIGHT, *camunda.AT_NIGHT, *superoffice.AT_NIGHT, *nights.AT_NIGHT),
+        (*recovery.AT_NIGHT, *camunda.AT_NIGHT, *superoffice.AT_NIGHT, *mornings.AT_NIGHT),
         begins=(1, 45),
         settings={"SWEEP_MODE": "apply", "SWEEP_UNTIL": "05:00", "FOLLOW_UP_HOURS": "1", "BATCH_RETRY": "on"},
+        has_people=True,
     ),
 )
 
@@ -180,12 +184,15 @@ def _played(acts: Sequence[Act], extension: Extension | None) -> Iterator[Scene]
 
 @contextmanager
 def _app(act: Act, extension: Extension | None) -> Iterator[Stage]:
-    stage = Stage(Machine(act.settings, extension=extension))
-    if extension is None:
-        # Nothing runs yet that would have to follow, so this takes no time.
-        stage.leap_to(*act.begins)
-    with stage.machine:
-        yield stage
+    with Webhook() as webhook:
+        told = {**person.SIGN_IN, "NOTIFY_URL": webhook.url} if act.has_people else {}
+        machine = Machine({**act.settings, **told}, extension=extension)
+        stage = Stage(machine, webhook.cards, person.headers() if act.has_people else {})
+        if extension is None:
+            # Nothing runs yet that would have to follow, so this takes no time.
+            stage.leap_to(*act.begins)
+        with machine:
+            yield stage
 
 
 def _scene(play: Play, stage: Stage) -> Scene:

@@ -44,12 +44,23 @@ def needs_a_leap(play: Callable[..., Scene]) -> bool:
 class Stage:
     """Plays the scenes over HTTP, and looks at the simulated system to see what truly happened."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(
+        self, machine: Machine, cards: Sequence[Sequence[str]] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Take a machine that may not run yet.
+
+        Args:
+            machine: The app, and the systems.
+            cards: The texts of the cards that the app has posted so far.
+            headers: What App Service authentication says of who calls.
+        """
         self.machine = machine
+        self.cards = cards
         self.system = machine.landscape.finance_operations
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["x-functions-key"] = machine.host.function_key
+        self._session.headers.update(headers or {})
 
     def post(self, scene: Scene, path: str, body: object, **headers: str) -> requests.Response:
         """Call a function as a flow would, and note it in the scene."""
@@ -81,10 +92,14 @@ class Stage:
         scene.call, scene.status = f"GET {path}", response.status_code
         return response
 
+    def read(self, path: str) -> dict[str, Any]:
+        """Return what a GET below /api answers."""
+        told: dict[str, Any] = self.look(Scene(""), f"/api/{path}").json()
+        return told
+
     def report(self, run: str) -> dict[str, Any]:
         """Return what is told of a run."""
-        told: dict[str, Any] = self.look(Scene(""), f"/api/runs/{run}").json()
-        return told
+        return self.read(f"runs/{run}")
 
     def put_policy(self, rules: Sequence[Mapping[str, object]], reason: str) -> None:
         """Change the policy, as a person would: from the version that was read."""
@@ -131,6 +146,11 @@ class Stage:
     def actions(self, job: int) -> int:
         """Return how many action calls the system got for a job."""
         return len(self.system.book.calls(kind="action", job=job))
+
+    def remove_jobs(self) -> None:
+        """Remove all jobs; new ones get other ids, unlike after a reset, so that the app knows none of them."""
+        for job in self.system.jobs.all():
+            self.system.jobs.remove(job.id)
 
     def status(self, job: int) -> str:
         """Return the job's status in the system at this moment."""
