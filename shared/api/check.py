@@ -78,7 +78,9 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
         shown = recheck_operations(store, former, unknown, body.settleBy)
     else:
         shown = recheck_items(store, former, unknown)
-    known_later.record(store, former.run, {one: outcome.ending for one, outcome in shown.items()})
+    known = known_later.record(store, former.run, {one: outcome.ending for one, outcome in shown.items()})
+    # A person may have settled it meanwhile, or an earlier check has shown it by other fields.
+    shown |= {one: settled.SHOWN_DONE for one in shown if known.get(one) is Ending.DONE is not shown[one].ending}
     items = [Item.of(item.id, shown[item.id], item.about.texts, item.episode) for item in unknown]
     records.write_spec(store, spec, [])
     head = finish.report_of(store, spec, items)

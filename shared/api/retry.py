@@ -101,7 +101,7 @@ def _take_over(store: Store, call: Call, body: RetryBody, run: str, *, follows: 
         raise RunOpen("The run has not ended.", run=spec.run)
     # A retry of a check repeats the run that was checked.
     source = records.source_of(store, spec)
-    items = list(settled.shown(store, source.run, records.all_items(store, spec.run)))
+    items = list(settled.sendable(store, source.run, records.all_items(store, spec.run)))
     chosen = _retried(spec.run, items, body, follows=follows)
     if follows and any(item.outcome is Ending.UNKNOWN for item in chosen):
         text = f"Run {spec.run} retried these items, and the outcome of some is unknown. Check that run first."

@@ -91,6 +91,7 @@ def _outcomes(store: Store, source: RunSpec, settling: Settling) -> Mapping[str,
     """Settle the claims of items that have any, and return their outcomes; operations have none."""
     known = {item for one in settled.settlings(store, source.run) for item in one.items}
     new = settling.model_copy(update={"items": [item for item in settling.items if item not in known]})
+    settled.refuse_shown(store, source.run, new.items, happened=settling.happened)
     if source.is_batch:
         refuse_in_doubt(store, source, new.items, happened=settling.happened)
         return {}

@@ -62,7 +62,7 @@ def left_of(store: Store, spec: RunSpec) -> UnfinishedBatch | None:
     head, batch = records.read_report(store, spec.run), batch_records.read_batch(store, spec.run)
     if head is None or batch is None or head.state is State.CANCELLED:
         return None
-    items = list(settled.shown(store, spec.run, records.all_items(store, spec.run)))
+    items = list(settled.sendable(store, spec.run, records.all_items(store, spec.run)))
     others = {item.outcome for item in items} - _LEFT - {Ending.DONE}
     left = [item for item in items if item.outcome in _LEFT and item.type not in _STOPPED_BY_PERSON]
     return UnfinishedBatch(spec, head, left, stopped=bool(others) and (batch.in_order or batch.snapshot))

@@ -1,7 +1,7 @@
 """What became known later of items whose outcome was unknown: `runs/{run}/known-later`, changed by compare-and-set.
 
 The report of a run stays as it was. A check, and a person who settles an item (`settled.py`), write down here what is
-known since.
+known since. What is known to be done stays so, whatever a later look shows: it is never sent again.
 """
 
 from collections.abc import Mapping
@@ -25,14 +25,18 @@ def endings(store: Store, run: str) -> Mapping[str, Ending]:
     return _read(store, run)[0].items
 
 
-def record(store: Store, run: str, known: Mapping[str, Ending]) -> None:
-    """Record how unknown items of a run really ended, by id; one that is still unknown changes nothing."""
+def record(store: Store, run: str, known: Mapping[str, Ending]) -> Mapping[str, Ending]:
+    """Record how unknown items of a run really ended, by id, and return all that is known.
+
+    One that is still unknown changes nothing, and one that is known to be done stays so.
+    """
     new = {item: ending for item, ending in known.items() if ending is not Ending.UNKNOWN}
     while True:
         found, etag = _read(store, run)
-        items = {**found.items, **new}
+        done = {item: ending for item, ending in found.items.items() if ending is Ending.DONE}
+        items = {**found.items, **new, **done}
         if items == found.items:
-            return
+            return items
         try:
             if etag:
                 store.replace(_key(run), KnownLater(items=items).data(), etag)
@@ -40,7 +44,7 @@ def record(store: Store, run: str, known: Mapping[str, Ending]) -> None:
                 store.create(_key(run), KnownLater(items=items).data())
         except (Exists, Changed):
             continue
-        return
+        return items
 
 
 def _read(store: Store, run: str) -> tuple[KnownLater, str]:

@@ -13,8 +13,12 @@ from pydantic import Field
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Ending, Outcome
 from shared.core.problems import Changed, Exists, NotTaken, SettledOtherwise
+from shared.runs import known_later
 from shared.runs.report import Item
 from shared.storage.base import Store
+
+SHOWN_DONE = Outcome(ending=Ending.DONE, reason="An earlier look has shown that it is done.", sent=True)
+"""The outcome of an item that a later look does not show, or not yet."""
 
 
 class Settling(Plain):
@@ -81,13 +85,41 @@ def settle(store: Store, run: str, settling: Settling) -> list[Settling]:
 def shown(store: Store, run: str, items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items of a run; those that are unknown and were settled as a person said."""
     by_item = {item: one for one in settlings(store, run) for item in one.items}
-    return (_settled(item, by_item[item.id]) if item.id in by_item else item for item in items)
+    for item in items:
+        settling = by_item.get(item.id) if item.outcome is Ending.UNKNOWN else None
+        yield _as(item, settling.outcome) if settling else item
 
 
-def _settled(item: Item, settling: Settling) -> Item:
-    if item.outcome is not Ending.UNKNOWN:
-        return item
-    outcome = settling.outcome
+def sendable(store: Store, run: str, items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items of a run, or of a check of it, as they are known before they are sent again.
+
+    What a person or any check has shown as done is done, whatever the report of another check says.
+
+    Args:
+        store: The store.
+        run: The run that sent the items.
+        items: The items of its report, or of that of a check.
+    """
+    said = {item: one.outcome for one in settlings(store, run) if one.happened for item in one.items}
+    known = known_later.endings(store, run)
+    for item in shown(store, run, items):
+        is_done = item.id in said or known.get(item.id) is Ending.DONE
+        yield _as(item, said.get(item.id, SHOWN_DONE)) if is_done and item.outcome is not Ending.DONE else item
+
+
+def refuse_shown(store: Store, run: str, wanted: Iterable[str], *, happened: bool) -> None:
+    """Refuse that unknown items of a run did or did not happen if a check has shown otherwise.
+
+    Raises:
+        SettledOtherwise: it has.
+    """
+    known = known_later.endings(store, run)
+    for item in wanted:
+        if item in known and (known[item] is Ending.DONE) is not happened:
+            raise SettledOtherwise(f"Item {item}: a check of run {run} has shown that it is {known[item]}.", run=run)
+
+
+def _as(item: Item, outcome: Outcome) -> Item:
     recovery = NOT_WATCHED.recovery if outcome.ending is Ending.DONE else None
     changes = {"outcome": outcome.ending, "recovery": recovery, "reason": outcome.reason, "type": outcome.problem}
     return item.model_copy(update=changes)

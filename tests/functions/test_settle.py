@@ -152,3 +152,70 @@ def test_operations_of_a_batch_are_settled_too(batcher: Batcher, *, by_settle: b
         again = thread.submit(batcher.post, path, body, headers={"Nightshift-Target": None}).result()
     assert [one["id"] for one in get(batcher, f"runs/{run_of(again)}")["items"]] == ["2"]
     assert batcher.documents() == ["2"]
+
+
+def lost_batch(batcher: Batcher, *, acts: bool) -> str:
+    """Return the run of one operation whose answer was lost, so long ago that nothing can happen any more."""
+    batcher.central.faults.add("cut", kind="batch", after=acts, times=1)
+    run = run_of(batcher.batch([batcher.line("1")], Prefer="odata.continue-on-error"))
+    batcher.machine.clock.advance(LATE)
+    return run
+
+
+def checked(batcher: Batcher, run: str, *fields: str) -> requests.Response:
+    body = {"reason": "look", "settleBy": list(fields)}
+    return batcher.post(f"runs/{run}/check", body, headers={"Nightshift-Target": None})
+
+
+def outcomes(answer: requests.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [one["outcome"] for one in answer.json()["items"]]
+
+
+def test_an_operation_that_a_check_has_shown_is_not_settled_otherwise_and_not_sent_again(batcher: Batcher) -> None:
+    run = lost_batch(batcher, acts=True)
+    assert outcomes(checked(batcher, run, "documentNumber")) == ["done"]
+    told = problem(settled(batcher, run, happened=False), 409, "settled-otherwise")
+    assert told["run"] == run
+    problem(retried(batcher, run, only=["1"]), 422, "not-valid")
+    assert batcher.documents() == ["1"]
+    assert outcomes(settled(batcher, run, happened=True)) == ["done"]
+
+
+def test_an_operation_that_a_check_has_shown_as_not_taken_is_not_settled_as_done(batcher: Batcher) -> None:
+    run = lost_batch(batcher, acts=False)
+    check = checked(batcher, run, "documentNumber")
+    assert outcomes(check) == ["failed"]
+    problem(settled(batcher, run, happened=True), 409, "settled-otherwise")
+    assert retried(batcher, run_of(check)).status_code == 200
+    assert batcher.documents() == ["1"]
+
+
+def test_what_was_settled_while_a_check_looked_is_not_sent_by_a_retry_of_the_check(batcher: Batcher) -> None:
+    run = lost_batch(batcher, acts=False)
+    batcher.central.faults.add("hold", kind="read", times=1)
+    with ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(checked, batcher, run, "documentNumber")
+        assert batcher.central.faults.wait_held(1)
+        assert outcomes(settled(batcher, run, happened=True)) == ["done"]
+        batcher.central.faults.release()
+        check = slow.result()
+    assert outcomes(check) == ["done"]
+    problem(retried(batcher, run_of(check)), 422, "not-valid")
+    problem(retried(batcher, run_of(check), only=["1"]), 422, "not-valid")
+    assert batcher.documents() == []
+
+
+def test_what_a_later_check_has_shown_is_not_sent_by_a_retry_of_an_earlier_one(batcher: Batcher) -> None:
+    run = lost_batch(batcher, acts=True)
+    (line,) = batcher.central.lines(batcher.journal)
+    renumber = {"method": "PATCH", "id": "p", "url": f"{batcher.lines_url}({line['id']})", "headers": {"If-Match": "*"}}
+    assert batcher.batch([{**renumber, "body": {"documentNumber": "renumbered"}}]).status_code == 200
+    earlier, later = (checked(batcher, run, field) for field in ("documentNumber", "postingDate"))
+    assert (outcomes(earlier), outcomes(later)) == (["failed"], ["done"])
+    problem(retried(batcher, run_of(earlier)), 422, "not-valid")
+    # What is known to have happened stays so.
+    last = checked(batcher, run, "documentNumber")
+    assert outcomes(last) == ["done"]
+    problem(retried(batcher, run_of(last)), 422, "not-valid")
+    assert batcher.documents() == ["renumbered"]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.outcome import Ending, Outcome, Recovery
-from shared.core.problems import OutcomeUnknown, SettledOtherwise
-from shared.runs import settled
+from shared.core.problems import NotTaken, OutcomeUnknown, SettledOtherwise
+from shared.runs import known_later, settled
 from shared.runs.report import Item
 from shared.runs.settled import Settling, decide
 from shared.storage.base import Record
@@ -76,3 +76,27 @@ def test_a_report_shows_what_was_settled(tmp_path: Path) -> None:
     assert first.reason == "8f2c settled it at 2026-11-23T00:00:00Z as done: seen"
     assert (second.outcome, second.recovery, second.type) == (Ending.FAILED, None, "not-taken")
     assert third == items[2]
+
+
+def test_what_anybody_has_shown_as_done_is_not_sendable_whatever_a_report_says(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "settled.db"))
+    failed, unknown = Outcome.of(NotTaken("Nothing is there.")), Outcome.of(OutcomeUnknown("No answer."))
+    items = [Item.of(one, failed) for one in "abc"] + [Item.of(one, unknown) for one in "def"]
+    settled.settle(store, RUN, settling("one", "a"))
+    settled.settle(store, RUN, settling("two", "d", happened=False))
+    settled.settle(store, RUN, settling("three", "e", happened=False))
+    known_later.record(store, RUN, {"b": Ending.DONE, "c": Ending.FAILED, "e": Ending.DONE, "f": Ending.FAILED})
+    found = list(settled.sendable(store, RUN, items))
+    assert [one.outcome.value for one in found] == ["done", "done", "failed", "failed", "done", "unknown"]
+    assert found[0].reason == "8f2c settled it at 2026-11-23T00:00:00Z as done: seen"
+
+
+def test_what_is_known_to_be_done_stays_so(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "settled.db"))
+    for ending in (Ending.FAILED, Ending.DONE, Ending.FAILED, Ending.UNKNOWN):
+        known = known_later.record(store, RUN, {"a": ending})
+        assert known == known_later.endings(store, RUN)
+    assert known == {"a": Ending.DONE}
+    settled.refuse_shown(store, RUN, ["a", "b"], happened=True)
+    with pytest.raises(SettledOtherwise, match="Item a: a check of run"):
+        settled.refuse_shown(store, RUN, ["b", "a"], happened=False)
