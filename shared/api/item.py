@@ -37,7 +37,7 @@ class ItemEvent(Plain):
     run: str | None
     function: str
     origin: str = Field(description="`http`, `flow`, `event` or `timer`.")
-    actor: str = Field(description="Who did it; of a run that applies a plan, who applied it.")
+    actor: str = Field(description="Who did it; of a run that applies a plan and retries no run, who applied it.")
     actorName: str | None = Field(description="The name of the actor, if sign-in proved it.")  # noqa: N815 - as callers see it
     proven: bool = Field(description="Sign-in proved who the actor is.")
     reason: str | None = Field(description="Why the run was started.")
@@ -51,8 +51,8 @@ class ItemEvent(Plain):
     upstreamStatus: int | None  # noqa: N815 - as above
     upstreamCode: str | None  # noqa: N815 - as above
     before: str | None = Field(description="The failure that the item showed.")
-    plan: str | None
-    plannedBy: str | None = Field(description="Who made the plan that the run applies.")  # noqa: N815 - as above
+    plan: str | None = Field(description="The plan that the run applies, or that the run applied which it retries.")
+    plannedBy: str | None = Field(description="Who made that plan.")  # noqa: N815 - as above
     parent: str | None
     override: bool
     links: Links

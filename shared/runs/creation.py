@@ -159,12 +159,15 @@ def event_run(
 
 
 def check_spec(call: Call, former: RunSpec, reason: str, settings: Settings) -> RunSpec:
-    """Build the spec of a check of a former run; a check only reads."""
+    """Build the spec of a check or a settle of a former run; both send nothing."""
     record = idempotency.without_key("")
     changes = {"run": record.run, "ticket": record.ticket, "created": record.created, "give_up": record.created}
-    changes |= {"function": call.function, "parent": former.run, "reason": reason, "origin": "http"}
+    changes |= {"function": call.function, "parent": former.run, "reason": reason}
+    changes |= {"origin": "flow" if idempotency.is_flow(call) else "http"}
     changes |= {"actor": call.caller.actor.id, "actor_name": call.caller.actor.name, "correlation": call.correlation}
     changes |= {"base": base_url(call, settings), "sweep": None, "native": False}
+    # The former run applied the plan, and overrode the policy.
+    changes |= {"plan": None, "planned_by": None, "override": False}
     changes |= {"waves": "all", "follow_up": timedelta(), "event_waits": None}
     return former.model_copy(update=changes)
 

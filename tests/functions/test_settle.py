@@ -219,3 +219,19 @@ def test_what_a_later_check_has_shown_is_not_sent_by_a_retry_of_an_earlier_one(b
     assert outcomes(last) == ["done"]
     problem(retried(batcher, run_of(last)), 422, "not-valid")
     assert batcher.documents() == ["renumbered"]
+
+
+def test_a_check_of_an_applied_run_applies_and_overrides_nothing_itself(caller: Caller) -> None:
+    job = caller.failed_job()
+    plan = run_of(many(caller, REQUEUE, {"batchJobIds": [job], "reason": "Which?", "dryRun": True}))
+    caller.system.faults.add("cut", kind="action", job=job, times=1)
+    run = run_of(many(caller, f"runs/{plan}/apply", {"reason": "Go", "override": True}))
+    flow = {"x-ms-workflow-run-id": "08585"}
+    path, headers = f"runs/{run}/check", {"Nightshift-Target": None, **flow}
+    check = caller.post(path, {"reason": "look"}, headers=headers)
+    caller.machine.clock.advance(LATE)
+    for answer, origin in ((check, "flow"), (settled(caller, run, happened=True), "http")):
+        report = answer.json()
+        assert (report["plan"], report["override"], report["origin"]) == (None, False, origin)
+        (entry,) = audited(caller, run=run_of(answer))
+        assert (entry["plan"], entry["plannedBy"], entry["override"], entry["origin"]) == (None, None, False, origin)
