@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.api.run_actions import run_named
+from shared.api.run_actions import MOST_LOOKED_AT, run_named
 from shared.core.outcome import Ending
 from shared.core.problems import Mistake, NotValid, RunOpen
 from shared.core.response import Response
@@ -28,9 +28,6 @@ from shared.transport.deadline import with_deadline
 from shared.validation.body import read_json
 from shared.validation.models import Strict, checked
 from shared.validation.request import Call
-
-_MOST = 1000
-"""How many items one check reads."""
 
 
 class CheckBody(Strict):
@@ -67,7 +64,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
         raise RunOpen("The run has not ended.", run=former.run)
     if body.settleBy and not (former.is_batch and fan_out_of(former.system).settles_by_fields):
         raise NotValid.of(Mistake("is only for batches whose records can be found by fields", "/settleBy"))
-    unknown = [item for item in _items(store, former) if item.outcome is Ending.UNKNOWN][:_MOST]
+    unknown = [item for item in _items(store, former) if item.outcome is Ending.UNKNOWN][:MOST_LOOKED_AT]
     if not unknown:
         raise NotValid("The run has no unknown items.", mistakes=(Mistake("names a run without unknown items"),))
     spec = creation.check_spec(call, former, body.reason, app_settings())

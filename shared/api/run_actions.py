@@ -22,6 +22,8 @@ from shared.validation.request import Call
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; stored in the report.")]
 Ids = Annotated[list[str], Field(min_length=1, max_length=10_000)]
+MOST_LOOKED_AT = 1000
+"""How many items one check reads, or one settle settles."""
 
 
 class RunOptions(Strict):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from shared.api.run_actions import Ids, Reason, run_named
+from shared.api.run_actions import MOST_LOOKED_AT, Reason, run_named
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import Mistake, NotValid, RunOpen, SettledOtherwise
 from shared.core.response import Response
@@ -32,7 +32,12 @@ _NOT_UNKNOWN = "is not an unknown item of the run"
 class SettleBody(Strict):
     """Body of `settle`."""
 
-    items: Ids | None = Field(default=None, description="The ids of unknown items; without them, all that are left.")
+    items: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_LOOKED_AT,
+        description="The ids of unknown items; without them, all that are left, up to 1,000.",
+    )
     happened: bool = Field(description="Whether the system did what was sent.")
     reason: Reason
 
@@ -79,9 +84,11 @@ def _settle(store: Store, call: Call, body: SettleBody) -> tuple[Run, RunSpec, S
     said = settled.settle(store, source.run, settling)
     by_item = {item: one for one in said for item in one.items}
     known_later.record(store, source.run, {item: one.outcome.ending for item, one in by_item.items()})
-    mine = said[0].run == made.run
-    spec = made if mine else _spec_of(store, said[0], made)
-    some = [unknown[item] for item in wanted if mine or by_item[item].run == spec.run]
+    # What others settled before is in their reports; a repeat is answered with the last of them.
+    last = max(said, key=lambda one: (one.run == made.run, one.at))
+    mine = last.run == made.run
+    spec = made if mine else _spec_of(store, last, made)
+    some = [unknown[item] for item in wanted if by_item[item].run == spec.run]
     items = [_item(one, outcomes.get(one.id) or by_item[one.id].outcome) for one in some]
     head = _report(store, spec, items)
     return head, spec, list(records.all_items(store, spec.run)), source.run if mine else None
@@ -116,7 +123,7 @@ def _wanted(store: Store, source: RunSpec, unknown: Mapping[str, Item], body: Se
     if mistakes or not named:
         raise NotValid.of(*(mistakes or [Mistake("names a run without unknown items")]), run=source.run)
     # All that is left; a repeat, for which nothing is left, means what it settled.
-    left = [item for item in named if item not in done] if body.items is None else []
+    left = [item for item in named if item not in done][:MOST_LOOKED_AT] if body.items is None else []
     wanted = left or list(dict.fromkeys(named))
     if body.items is None and not left:
         return _settled_alike(known, wanted, happened=body.happened)

@@ -11,6 +11,7 @@ from shared.runs.claims import Claim, try_of
 from shared.runs.settled import Settling
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
+from shared.storage.parallel import each
 
 
 def settle_claims(store: Store, former: RunSpec, settling: Settling) -> Mapping[str, Outcome]:
@@ -21,9 +22,9 @@ def settle_claims(store: Store, former: RunSpec, settling: Settling) -> Mapping[
         MayStillHappen: it is said that an item did not happen, and its call may still take effect.
     """
     claims = _claims(store, former, settling.items)
-    for claim in claims:
-        _refuse(claim, settling)
-    return {claim.item: _settle(claim, settling) for claim in claims}
+    each(lambda claim: _refuse(claim, former, settling), claims)
+    outcomes = each(lambda claim: _settle(claim, former, settling), claims)
+    return {claim.item: outcome for claim, outcome in zip(claims, outcomes, strict=True)}
 
 
 def refuse_doubt(item: str, sure: datetime | None, *, happened: bool) -> None:
@@ -43,20 +44,20 @@ def _claims(store: Store, former: RunSpec, items: Sequence[str]) -> list[Claim]:
     return [Claim(store, former.target, item, try_of(former.run, waves[item]), timedelta()) for item in items]
 
 
-def _refuse(claim: Claim, settling: Settling) -> None:
+def _refuse(claim: Claim, former: RunSpec, settling: Settling) -> None:
     ended = claim.see()
     if ended and ended.outcome.ending is not Ending.UNKNOWN:
-        _refuse_other(claim, settling, ended.outcome)
+        _refuse_other(claim, former, settling, ended.outcome)
     elif ended:
         refuse_doubt(claim.item, ended.sure, happened=settling.happened)
 
 
-def _settle(claim: Claim, settling: Settling) -> Outcome:
+def _settle(claim: Claim, former: RunSpec, settling: Settling) -> Outcome:
     outcome = claim.settle(settling.outcome)
-    _refuse_other(claim, settling, outcome)
+    _refuse_other(claim, former, settling, outcome)
     return outcome
 
 
-def _refuse_other(claim: Claim, settling: Settling, known: Outcome) -> None:
+def _refuse_other(claim: Claim, former: RunSpec, settling: Settling, known: Outcome) -> None:
     if (known.ending is Ending.DONE) is not settling.happened:
-        raise SettledOtherwise(f"Item {claim.item} is not unknown any more: {known.reason}", run=settling.run)
+        raise SettledOtherwise(f"Item {claim.item} is not unknown any more: {known.reason}", run=former.run)

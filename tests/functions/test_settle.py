@@ -110,7 +110,7 @@ def test_a_check_that_was_conclusive_is_not_contradicted(caller: Caller) -> None
     run = lost(caller, job)
     caller.machine.clock.advance(LATE)
     assert caller.post(f"runs/{run}/check", {"reason": "look"}).json()["items"][0]["outcome"] == "failed"
-    problem(settled(caller, run, happened=True), 409, "settled-otherwise")
+    assert problem(settled(caller, run, happened=True), 409, "settled-otherwise")["run"] == run
     assert settled(caller, run, happened=False).status_code == 200
 
 
@@ -235,3 +235,23 @@ def test_a_check_of_an_applied_run_applies_and_overrides_nothing_itself(caller: 
         assert (report["plan"], report["override"], report["origin"]) == (None, False, origin)
         (entry,) = audited(caller, run=run_of(answer))
         assert (entry["plan"], entry["plannedBy"], entry["override"], entry["origin"]) == (None, None, False, origin)
+
+
+def test_who_settles_the_rest_is_not_named_for_what_was_settled_before(caller: Caller) -> None:
+    jobs = [caller.failed_job(), caller.failed_job()]
+    run = lost(caller, *jobs)
+    settled(caller, run, happened=True, items=[str(jobs[0])])
+    both = settled(caller, run, happened=True, reason="both", items=[str(job) for job in jobs])
+    assert [one["id"] for one in both.json()["items"]] == [str(jobs[1])]
+    (entry,) = audited(caller, run=run_of(both))
+    assert [one["id"] for one in entry["items"]] == [str(jobs[1])]
+    # Its repeat is answered with its own run.
+    again = settled(caller, run, happened=True, reason="both", items=[str(job) for job in jobs])
+    assert again.json() == both.json()
+
+
+def test_a_thousand_items_are_settled_at_once_and_no_more_in_one_call(caller: Caller) -> None:
+    job = caller.failed_job()
+    run = lost(caller, job)
+    told = problem(settled(caller, run, happened=True, items=[str(job)] * 1001), 422, "not-valid")
+    assert [one["pointer"] for one in told["errors"]] == ["/items"]
