@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import datetime
+from functools import partial
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,21 +14,28 @@ from shared.audit.trail import Position, Question
 from shared.core import clock
 from shared.core.model import Plain
 from shared.core.outcome import NOT_WATCHED, Ending, Recovery, RecoveryResult
-from shared.core.problems import UnknownItem, catalogue
+from shared.core.problems import UnknownItem, UnknownRun, catalogue
 from shared.core.response import Response
 from shared.core.settings import app_settings
 from shared.recovery.progress import read as read_progress
 from shared.runs import creation, records
 from shared.runs.claim_record import ClaimRecord
 from shared.runs.claims import record_of, run_of
+from shared.runs.removal import is_forgotten
 from shared.runs.report import Links, State
 from shared.storage.app import app_store, audit_store
 from shared.storage.base import Store
+from shared.storage.parallel import each
 from shared.validation.request import Call
 
 ITEM_PARAMETERS = ("after", "limit")
 _PAGE = 100
+_NEWEST = 10
+"""How many of the newest entries are read to find how the last run ended with the item."""
 _KINDS = frozenset({"outcome", "plan", "check", "settle", "acknowledge"})
+
+type Kept = Literal["all", "report", "nothing"]
+"""What is still stored of a run; of its report alone, nothing can be checked, retried or applied."""
 
 
 class ItemEvent(Plain):
@@ -42,7 +51,9 @@ class ItemEvent(Plain):
     proven: bool = Field(description="Sign-in proved who the actor is.")
     reason: str | None = Field(description="Why the run was started.")
     outcome: Ending | None
-    recovery: Recovery | None = Field(description="Whether it recovered; null while that is not known.")
+    recovery: Recovery | None = Field(
+        description="Whether it recovered; null while that is not known, and when the run is no longer stored."
+    )
     recoveryReason: str | None  # noqa: N815 - as callers see it
     type: str | None = Field(description="The slug of the problem type (docs/problems.md).")
     detail: str | None = Field(description="The reason of the outcome; that of a system is in the run's report.")
@@ -101,10 +112,10 @@ def _trail(store: Store, call: Call, limit: int, position: Position) -> tuple[It
         claim = record_of(store, target, item) if item else ClaimRecord(item="")
         entries, rest = _entries(store, target, item, limit, position)
         if entries or claim.open or claim.settled:
-            base = creation.base_url(call, app_settings())
-            events = [_event(store, claim, entry, base) for entry in entries]
-            latest = events if position == Position() else _latest(store, claim, target, item, base)
-            return _shown(target, item, claim, entries, events, latest), rest
+            events = each(partial(_event, store, claim, creation.base_url(call, app_settings())), entries)
+            last = _last(store, target, item, events if position == Position() else [])
+            kept = _kept(store, last.run) if last and last.run else "all"
+            return _shown(target, item, claim, entries, events, last, kept), rest
     if position != Position():
         raise wrong_parameter("after", "must be that of a nextLink of the same item")
     raise UnknownItem(f"No run has touched item {written} of target {target}.")
@@ -120,9 +131,26 @@ def _entries(
     return [one for one in found if one.kind in _KINDS and one.items], rest
 
 
-def _latest(store: Store, claim: ClaimRecord, target: str, item: str, base: str) -> list[ItemEvent]:
-    """Return the newest event, for a later page of the trail."""
-    return [_event(store, claim, one, base) for one in _entries(store, target, item, 1, Position())[0]]
+def _last(store: Store, target: str, item: str, newest: list[ItemEvent]) -> ItemEvent | None:
+    """Return the newest event that has an outcome; `newest` is the first page of the trail, if that was read."""
+    known = next((one for one in newest if one.outcome), None)
+    if known:
+        return known
+    entries = _entries(store, target, item, _NEWEST, Position())[0]
+    entry = next((one for one in entries if one.items[0].outcome), None)
+    return _event(store, record_of(store, target, item), "", entry) if entry else None
+
+
+def _kept(store: Store, run: str) -> Kept:
+    """Return what is still stored of a run, or of the run that it has checked or settled."""
+    spec = records.known_spec(store, run)
+    if spec is None:
+        return "nothing"
+    try:
+        source = records.source_of(store, spec)
+    except UnknownRun:
+        return "report"
+    return "report" if is_forgotten(store, source.run) else "all"
 
 
 def _shown(
@@ -131,9 +159,10 @@ def _shown(
     claim: ClaimRecord,
     entries: list[AuditEntry],
     events: list[ItemEvent],
-    latest: list[ItemEvent],
+    last: ItemEvent | None,
+    kept: Kept,
 ) -> ItemTrail:
-    now, last = clock.now(), latest[0] if latest else None
+    now = clock.now()
     works = claim.open if claim.open and now < claim.open.free else None
     return ItemTrail(
         id=item,
@@ -145,29 +174,47 @@ def _shown(
         working=works is not None,
         workingUntil=works.until if works else None,
         attemptsInARow=claim.in_a_row(now),
-        next=next_step(last, works=run_of(works.run) if works else None),
+        next=next_step(last, works=run_of(works.run) if works else None, kept=kept),
         value=events,
         nextLink=None,
     )
 
 
-def next_step(last: ItemEvent | None, *, works: str | None) -> str:
-    """Return what to do next about an item."""
+def next_step(last: ItemEvent | None, *, works: str | None, kept: Kept = "all") -> str:
+    """Return what to do next about an item.
+
+    Args:
+        last: The newest event that has an outcome.
+        works: The run that has claimed the item.
+        kept: What is still stored of the run of `last`.
+    """
     if works:
         return f"Wait: run {works} is working on it."
     if last is None:
         return "Nothing is known of how it ended; read it in the system."
-    if last.outcome is Ending.UNKNOWN:
-        return f"Check run {last.run}; if that does not show it, look into the system and settle run {last.run}."
-    if last.outcome is Ending.PLANNED:
-        return f"Apply plan {last.run}, if it has not expired."
-    if last.outcome is Ending.DONE:
-        return _AFTER[last.recovery] if last.recovery else "Nothing: its run watches whether it recovers."
+    if last.outcome is Ending.DONE and last.recovery:
+        return _AFTER[last.recovery]
+    ending = last.outcome or Ending.FAILED
+    if kept != "all" and (kept == "nothing" or ending is not Ending.DONE):
+        return (_OLD.get(ending, _NOT_AGAIN) if kept == "report" else _GONE).format(last.run)
+    if ending in _NEXT:
+        return _NEXT[ending].format(last.run)
     known = catalogue().get(last.type or "")
     report = f"Run {last.run} has the report."
     return f"{known.next_step} {report}" if known else report
 
 
+_NEXT = {
+    Ending.UNKNOWN: "Check run {0}; if that does not show it, look into the system and settle run {0}.",
+    Ending.PLANNED: "Apply plan {0}, if it has not expired.",
+    Ending.DONE: "Nothing: its run watches whether it recovers.",
+}
+_GONE = "Look in the system how it is now; run {} is no longer stored."
+_NOT_AGAIN = "Look in the system how it is now; run {} has the report, but is too old to be retried."
+_OLD = {
+    Ending.UNKNOWN: "Look in the system and settle run {}; it is too old to be checked.",
+    Ending.PLANNED: "Make a new plan, if it is still needed; plan {} is too old to be applied.",
+}
 _AFTER = {
     Recovery.RECOVERED: "Nothing: it ended well.",
     Recovery.FAILED_AGAIN: "Find out why it failed again, then requeue it.",
@@ -177,7 +224,7 @@ _AFTER = {
 }
 
 
-def _event(store: Store, claim: ClaimRecord, entry: AuditEntry, base: str) -> ItemEvent:
+def _event(store: Store, claim: ClaimRecord, base: str, entry: AuditEntry) -> ItemEvent:
     item = entry.items[0]
     became = _became(store, claim, entry) if item.outcome is Ending.DONE else RecoveryResult()
     return ItemEvent(

@@ -62,9 +62,14 @@ def refuse_forgotten(store: Store, run: str) -> None:
     Raises:
         OperationsGone: they aren't.
     """
-    if store.read(_forgotten_key(run)):
+    if is_forgotten(store, run):
         text = "The run ended so long ago that its items and operations are no longer stored; its report is."
         raise OperationsGone(text, run=run)
+
+
+def is_forgotten(store: Store, run: str) -> bool:
+    """Return whether the items and operations of a run are no longer stored."""
+    return store.read(_forgotten_key(run)) is not None
 
 
 def enter(store: Store, one: IndexedRun) -> IndexedRun | None:

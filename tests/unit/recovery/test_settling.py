@@ -53,4 +53,5 @@ def test_one_item_that_a_look_has_shown_otherwise_leaves_the_others_open(store: 
     with pytest.raises(SettledOtherwise, match="Item 39"):
         settle_claims(store, former, settling(happened=True))
     seen = Claim(store, "fo", ITEMS[0], former.run, timedelta()).see()
-    assert seen and seen.outcome.ending is Ending.UNKNOWN
+    assert seen is not None
+    assert seen.outcome.ending is Ending.UNKNOWN
