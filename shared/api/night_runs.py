@@ -179,8 +179,8 @@ async def people_of(here: Here, runs: Sequence[str], begin: datetime, until: dat
 def _by_hand(store: Store, first: date, last: date) -> list[RunSpec]:
     """Return the runs by hand of some days that name another run, the first one first."""
     listed = islice(indexed(store, first, last, _BY_HAND), _MOST_READ)
-    specs = [records.read_spec(store, one.run) for one in listed]
-    named = [spec for spec in specs if (spec.plan or spec.parent) and spec.origin != "timer"]
+    specs = [records.known_spec(store, one.run) for one in listed]
+    named = [spec for spec in specs if spec and (spec.plan or spec.parent) and spec.origin != "timer"]
     return sorted(named, key=lambda spec: spec.created)
 
 
@@ -209,8 +209,8 @@ async def events_of(here: Here, begin: datetime, until: datetime) -> NightEvents
 def _of_events(here: Here, begin: datetime, until: datetime) -> tuple[list[RunSpec], bool]:
     """Return the runs of events between two instants, and whether these are all of them."""
     listed = list(islice(indexed(here.store, begin.date(), until.date(), ("batch_job_event",)), _MOST_READ + 1))
-    specs = (records.read_spec(here.store, one.run) for one in listed[:_MOST_READ])
-    seen = (spec for spec in specs if begin <= spec.created < until and here.shows(spec))
+    specs = (records.known_spec(here.store, one.run) for one in listed[:_MOST_READ])
+    seen = (spec for spec in specs if spec and begin <= spec.created < until and here.shows(spec))
     found = list(islice(seen, _MOST_EVENTS + 1))
     return found[:_MOST_EVENTS], len(found) <= _MOST_EVENTS and len(listed) <= _MOST_READ
 

@@ -10,13 +10,13 @@ go on without that one.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
 
 from shared.api import start
-from shared.core import clock, log
+from shared.core import clock, guard, log
 from shared.core.model import Stored
 from shared.core.problems import Problem
 from shared.core.schedule import Night
@@ -47,19 +47,38 @@ class NightDone(Stored):
 async def start_sweeps(system: System, function: str, engine: Engine) -> None:
     """Start the sweep of each due target of a system, once a night."""
     settings, shape = app_settings(), definition_of(system).sweep_shape
-    for target, night in _due_targets(settings, system) if settings.sweep_mode != "off" else ():
+
+    async def begin(target: Target, night: Night) -> None:
         started = await asyncio.to_thread(creation.night_run, app_store(), settings, function, target, shape, night)
         if not started.joined:
             log.info("night-started", run=started.spec.run, night=night.name, target=target.name, function=function)
         await start.start(started, engine)
 
+    await for_each(function, _due_targets(settings, system) if settings.sweep_mode != "off" else (), begin)
+
 
 async def start_retries(system: System, function: str, engine: Engine) -> None:
     """Retry the last day's batches of each due target of a system, once a night, if BATCH_RETRY is on."""
     settings = app_settings()
-    for target, night in _due_targets(settings, system) if settings.batch_retry == "on" else ():
+
+    async def begin(target: Target, night: Night) -> None:
         for started in await asyncio.to_thread(_retries, app_store(), settings, function, target, night):
             await start.start(started, engine)
+
+    await for_each(function, _due_targets(settings, system) if settings.batch_retry == "on" else (), begin)
+
+
+async def for_each(
+    function: str, due: Iterable[tuple[Target, Night]], begin: Callable[[Target, Night], Awaitable[None]]
+) -> None:
+    """Begin the night of each target; what fails for one of them is logged, and does not keep the others from theirs.
+
+    Raises:
+        NotReady: the engine or the store doesn't answer.
+    """
+    for target, night in due:
+        with guard.going_on(function, target=target.name):
+            await begin(target, night)
 
 
 def _due_targets(settings: Settings, system: System) -> Iterator[tuple[Target, Night]]:

@@ -25,6 +25,7 @@ Event = Literal[
     "run-answered",
     "run-closed",
     "run-ended",
+    "step-failed",
     "store-unavailable",
 ]
 _log = logging.getLogger("nightshift")

@@ -52,8 +52,9 @@ def batches_between(
     for past in range((last - first).days + 1):
         for one in index.of_day(store, f"{last - past * _DAY:%Y-%m-%d}"):
             if one.target == target and one.function in functions:
-                spec = records.read_spec(store, one.run)
-                if spec.is_batch and spec.mode == "perform" and since <= spec.created < until:
+                # The call that recorded it may have died before its spec.
+                spec = records.known_spec(store, one.run)
+                if spec and spec.is_batch and spec.mode == "perform" and since <= spec.created < until:
                     yield spec
 
 

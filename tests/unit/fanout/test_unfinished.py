@@ -12,7 +12,7 @@ from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkPlan
 from shared.fanout.unfinished import left_of, unfinished
 from shared.reports.view import run_of
-from shared.runs import handed_on, idempotency, records
+from shared.runs import handed_on, idempotency, index, records
 from shared.runs.handed_on import Take
 from shared.runs.report import Counts, Item, State
 from shared.runs.spec import RunSpec
@@ -107,3 +107,9 @@ def test_the_oldest_comes_first_and_the_newest_are_looked_at(store: SqliteStore)
     assert list(found(store, NOW - 3 * DAY)) == ["r26", "r3", "r2", "r1"]
     some, cut = unfinished(store, "bc", NOW - 3 * DAY, NOW, 2)
     assert ([one.spec.run for one in some], cut) == (["r2", "r1"], True)
+
+
+def test_an_entry_of_the_list_whose_run_was_never_recorded_hides_no_other(store: SqliteStore) -> None:
+    whole = batch(store, "r1", FAILED)
+    index.add(store, whole.model_copy(update={"run": "dead"}))
+    assert found(store) == {"r1": ["0"]}
