@@ -6,7 +6,9 @@ It is written when a part has to wait, and counts until its time is over.
 import contextlib
 from datetime import datetime, timedelta
 
-from shared.core import clock
+from pydantic import ValidationError
+
+from shared.core import clock, log
 from shared.core.model import Stored
 from shared.core.problems import Changed, Exists
 from shared.runs.report import Wait
@@ -28,20 +30,29 @@ def write(store: Store, run: str, seconds: float, reason: str) -> None:
     pause = Pause(reason=reason, until=clock.now() + timedelta(seconds=seconds))
     if not reason or seconds < _SHORTEST:
         return
-    found = store.read(_key(run))
+    known, etag = _read(store, run)
     # Another part may write at the same moment: either pause will do.
     with contextlib.suppress(Exists, Changed):
-        if found is None:
+        if not etag:
             store.create(_key(run), pause.data())
-        elif Pause.read(found.data).until < pause.until:
-            store.replace(_key(run), pause.data(), found.etag)
+        elif known is None or known.until < pause.until:
+            store.replace(_key(run), pause.data(), etag)
 
 
 def current(store: Store, run: str) -> Wait | None:
     """Return what a run waits for now; None if no part of it waits."""
-    found = store.read(_key(run))
-    pause = Pause.read(found.data) if found else None
+    pause, _ = _read(store, run)
     return Wait(reason=pause.reason, until=pause.until) if pause and clock.now() < pause.until else None
+
+
+def _read(store: Store, run: str) -> tuple[Pause | None, str]:
+    """Return the last pause and its etag; a damaged record is none, and the next pause replaces it."""
+    found = store.read(_key(run))
+    try:
+        return (Pause.read(found.data), found.etag) if found else (None, "")
+    except ValidationError:
+        log.error("records-unreadable", key=_key(run))
+        return None, found.etag if found else ""
 
 
 def _key(run: str) -> str:

@@ -96,12 +96,11 @@ def settle_all(store: Store, settled: Iterable[Need]) -> None:
 
 def _as_it_stands(store: Store, key: str) -> Need | None:
     """Return a need with what is left of it; None if it is settled, or can't be read."""
-    found: Need | None = None
+    found, etag = _read(store.read, key.removeprefix(_PREFIX))
     try:
-        found, etag = _read(store.read, key.removeprefix(_PREFIX))
         left = count_left(found, facts_of(store, found)) if found else 0
     except ValidationError:
-        # Its own record is damaged, or one that it depends on: then it holds.
+        # A record that it depends on is damaged: then it holds.
         log.error("records-unreadable", key=key)
         return found
     if found and not left:
@@ -119,8 +118,14 @@ def _settled(store: Store, need: Need, etag: str | None) -> None:
 
 
 def _read(read: Read, need_id: str) -> tuple[Need | None, str]:
-    found = read(f"{_PREFIX}{need_id}")
-    return (Need.read(found.data), found.etag) if found else (None, "")
+    """Return a need and its etag; a damaged record is none, and is replaced when the need is raised."""
+    key = f"{_PREFIX}{need_id}"
+    found = read(key)
+    try:
+        return (Need.read(found.data), found.etag) if found else (None, "")
+    except ValidationError:
+        log.error("records-unreadable", key=key)
+        return None, found.etag if found else ""
 
 
 def _write(store: Store, need: Need, etag: str) -> bool:

@@ -1,9 +1,14 @@
-"""Who raises and settles which need: called by what finds it out, at the moment when it is known."""
+"""Who raises and settles which need: called by what finds it out, at the moment when it is known.
 
-from collections.abc import Iterable, Mapping, Sequence
+Who calls has work to do that must not break because a need can't be told: whatever fails here is logged, and the caller
+goes on. If the store doesn't answer, `NotReady` is raised, and the caller does all of it again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import wraps
 
-from shared.core import clock
+from shared.core import clock, guard
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import (
     AccessDenied,
@@ -45,6 +50,19 @@ _PROBE = "probe"
 """The mark of all looks that no run takes: they count once."""
 
 
+def _guarded[**Args](raises: Callable[Args, None]) -> Callable[Args, None]:
+    """Make a function of this module log what fails in it."""
+
+    @wraps(raises)
+    def guarded(*args: Args.args, **more: Args.kwargs) -> None:
+        spec = next((one for one in args if isinstance(one, RunSpec)), None)
+        about = {"target": spec.target, "run": spec.run} if spec else {}
+        with guard.going_on(raises.__name__, **about):
+            raises(*args, **more)
+
+    return guarded
+
+
 def new(kind: Kind, target: str | None, about: str, text: str, *, system: System | None = None, **more: object) -> Need:
     """Return a need that has happened now, once."""
     now = clock.now()
@@ -57,6 +75,7 @@ def of_run(kind: Kind, spec: RunSpec, about: str, text: str, **more: object) -> 
     return new(kind, spec.target, about, text, system=spec.system, run=spec.run, **more)
 
 
+@_guarded
 def after_list(store: Store, spec: RunSpec) -> None:
     """Raise and settle what a sweep or a night knows once it has listed its items."""
     if spec.sweep is None or spec.is_batch:
@@ -78,6 +97,7 @@ def after_list(store: Store, spec: RunSpec) -> None:
         book.settle_all(store, list(_taken_over(store, spec)))
 
 
+@_guarded
 def after_part(store: Store, read: Read, spec: RunSpec, number: int, part: PartResult) -> None:
     """Raise and settle what the ended items of a part show; `read` may be cached."""
     outcomes = [one.outcome for one in part.ended]
@@ -98,12 +118,14 @@ def after_part(store: Store, read: Read, spec: RunSpec, number: int, part: PartR
         _unusable(store, spec, lost.reason, catalogue()[lost.problem or ""].next_step, by_change=by_change)
 
 
+@_guarded
 def after_wait(store: Store, spec: RunSpec, problem: ItemProblem | None, tries: int) -> None:
     """Raise that a target can't be used, if a run that waits for it has tried it for a while."""
     if problem and problem.slug in _UNUSABLE and tries >= _SURE_AFTER and not isinstance(problem, _NOT_READ):
         _unusable(store, spec, problem.detail, problem.next_step)
 
 
+@_guarded
 def after_answer(store: Store, spec: RunSpec, head: Run) -> None:
     """Raise and settle what a run knows when it has answered."""
     planned = head.counts.outcome[Ending.PLANNED]
@@ -118,6 +140,7 @@ def after_answer(store: Store, spec: RunSpec, head: Run) -> None:
         _night_stopped(store, spec)
 
 
+@_guarded
 def after_close(store: Store, spec: RunSpec, head: Run, why: str) -> None:
     """Raise that a run was ended without its orchestrator; that names its unknown items, too."""
     counts = head.counts.outcome
@@ -127,6 +150,7 @@ def after_close(store: Store, spec: RunSpec, head: Run, why: str) -> None:
     book.settle(store, spec.target, "unknown", spec.run)
 
 
+@_guarded
 def cause_stopped(store: Store, spec: RunSpec, cause: str, text: str, left: int) -> None:
     """Raise that a run stopped trying the items of a cause; `left` of them wait."""
     if left:
@@ -134,22 +158,26 @@ def cause_stopped(store: Store, spec: RunSpec, cause: str, text: str, left: int)
         book.raise_need(store, need, spec.run)
 
 
+@_guarded
 def cause_went_on(store: Store, spec: RunSpec, cause: str) -> None:
     """Settle that a cause stopped: its items are tried again."""
     book.settle(store, spec.target, "cause-stopped", _cause(spec, cause))
 
 
+@_guarded
 def batch_stuck(store: Store, spec: RunSpec, batch: str) -> None:
     """Raise that a bulk call can never end by itself."""
     text = f"Batch {batch} can't end by itself; the notes of run {spec.run} give the reason."
     book.raise_need(store, of_run("batch-stuck", spec, batch, text, item=batch), spec.run)
 
 
+@_guarded
 def reached(store: Store, read: Read, target: str, *, by_change: bool) -> None:
     """Settle that a target can't be used; `by_change`: it has accepted a call that changes something."""
     book.settle_if(store, read, id_of(target, "target-unusable", target), by_change=by_change)
 
 
+@_guarded
 def off(store: Store, targets: Mapping[str, str]) -> None:
     """Raise that targets are off; `targets` has what is wrong with their settings, by their names."""
     for name, reason in targets.items():
@@ -157,6 +185,7 @@ def off(store: Store, targets: Mapping[str, str]) -> None:
         book.raise_need(store, new("target-unusable", name, name, text), OFF, again=False)
 
 
+@_guarded
 def probed(store: Store, target: str, system: System, problem: ItemProblem | None) -> None:
     """Raise or settle, after a read of a target, that it can't be used."""
     if problem is None:
@@ -166,6 +195,7 @@ def probed(store: Store, target: str, system: System, problem: ItemProblem | Non
         book.raise_need(store, new("target-unusable", target, target, text, system=system), _PROBE, again=False)
 
 
+@_guarded
 def event_storm(store: Store, target: str, system: System, text: str, begun: datetime, before: datetime) -> None:
     """Raise that more events came than are handled; `begun` and `before` are this window's start and the one's before.
 

@@ -549,3 +549,36 @@ def test_the_nights_that_are_expected_are_those_of_the_timers() -> None:
         dict(re.findall(rf'start_{kind}\("([\w-]+)", "(\w+)"', source)) for kind in ("sweeps", "retries")
     )
     assert (sweeps, retries) == (needs_look.SWEEPS, needs_look.RETRIES)
+
+
+# What can't be read
+
+DAMAGED = [b"{", a_need().data().replace(b'"unknown"', b'"of-a-later-release"')]
+
+
+@pytest.mark.parametrize("data", DAMAGED)
+def test_a_need_that_cannot_be_read_breaks_no_night_and_hides_no_other(store: Store, data: bytes) -> None:
+    store.create("needs/0-damaged", data)
+    raising.event_storm(store, "fo", "finance-operations", "Many.", NOW, NOW)
+    assert kinds(store) == [("event-storm", 1)]
+    # The night has taken over what the storm left.
+    listed(store, run_of(1), denied_item("1"))
+    assert kinds(store) == []
+
+
+@pytest.mark.parametrize("data", DAMAGED)
+def test_a_need_that_cannot_be_read_is_raised_anew(store: Store, data: bytes) -> None:
+    spec = run_of(1)
+    store.create(f"needs/{needs.id_of(spec.target, 'unknown', spec.run)}", data)
+    records.write_spec(store, spec, [])
+    raising.after_part(store, store.read, spec, 0, part(UNKNOWN))
+    assert kinds(store) == [("unknown", 1)]
+
+
+def test_what_cannot_be_told_is_logged_and_the_run_goes_on(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    spec = run_of(1)
+    records.write_spec(store, spec, [denied_item("1")])
+    store.delete(f"runs/{spec.run}/items/0")
+    store.create(f"runs/{spec.run}/items/0", b"{")
+    raising.after_list(store, spec)
+    assert [one.getMessage() for one in caplog.records] == [f"step-failed step=after_list target=fo run={spec.run}"]

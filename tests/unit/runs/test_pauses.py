@@ -37,3 +37,10 @@ def test_a_short_pause_or_one_without_a_reason_is_not_written(
     pauses.write(store, "run", seconds, reason)
     assert turned
     assert store.list("").keys == []
+
+
+def test_a_damaged_pause_is_none_and_the_next_one_replaces_it(store: SqliteStore, turned: TurnedClock) -> None:
+    store.create("runs/run/pause", b"{")
+    assert pauses.current(store, "run") is None
+    pauses.write(store, "run", 30, "throttled")
+    assert pauses.current(store, "run") == Wait(reason="throttled", until=turned.now() + timedelta(seconds=30))
