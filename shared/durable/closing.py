@@ -42,6 +42,10 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
     head, response = records.read_report(store, spec.run), records.read_response(store, spec.run)
     if head and response and head.state is not State.WATCHING:
         finish.close_run(store, head)
+        known = switches.halted(store.read, spec.run)
+        if known and known.how:
+            # Whoever wrote the report may have died before this; done twice, it counts once.
+            _tell(store, spec, head, known.how)
         return head
     halt = switches.halt(store, spec.run, how)
     if response is None or head is None:
@@ -53,7 +57,7 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
         log_answered(spec, head)
     if head.state is State.WATCHING:
         head = finish.finish_recovery(store, spec)
-    raising.after_close(store, spec, head, switches.why(halt.how or how))
+    _tell(store, spec, head, halt.how or how)
     log.warning("run-closed", run=spec.run, target=spec.target, function=spec.function, how=halt.how)
     return head
 
@@ -117,5 +121,11 @@ def _answered(store: Store, spec: RunSpec, rest: Outcome) -> Run:
     # No orchestrator is left to watch the items.
     unwatched = spec.model_copy(update={"follow_up": timedelta()})
     head = finish.finish(store, unwatched, retention(), bindings.candidate_of)
-    after_response(store, spec, head)
     return head
+
+
+def _tell(store: Store, spec: RunSpec, head: Run, how: How) -> None:
+    """Update what follows from the response, and tell a person that the run was closed."""
+    if not spec.is_batch:
+        after_response(store, spec, head)
+    raising.after_close(store, spec, head, switches.why(how))
