@@ -120,8 +120,7 @@ def _answered(store: Store, spec: RunSpec, rest: Outcome) -> Run:
         return batch_report.finish(store, spec, retention(), rest)
     # No orchestrator is left to watch the items.
     unwatched = spec.model_copy(update={"follow_up": timedelta()})
-    head = finish.finish(store, unwatched, retention(), bindings.candidate_of)
-    return head
+    return finish.finish(store, unwatched, retention(), bindings.candidate_of)
 
 
 def _tell(store: Store, spec: RunSpec, head: Run, how: How) -> None:
