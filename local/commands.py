@@ -114,7 +114,7 @@ def _check(given: Namespace) -> int:
         print("Azurite can't be installed (no npm): the store's contract runs on SQLite only.")
     if not clients.install():
         print("The clients of OData can't be installed (no npm): their tests are skipped.")
-    tested = _python("-m", "pytest", *_PARALLEL, "-m", _THOROUGH, *given.rest, HYPOTHESIS_PROFILE="thorough")
+    tested = _python("-m", "pytest", *_IN_THREE, "-m", _THOROUGH, *given.rest, HYPOTHESIS_PROFILE="thorough")
     if program_of(None) is None:
         print(f"The Durable extension isn't here ({VARIABLE} names no program): its tests are skipped.")
         return 0 if tested == _NO_TESTS else tested
