@@ -13,7 +13,7 @@ from pydantic import Field
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Ending, Outcome
 from shared.core.problems import Changed, Exists, NotTaken, SettledOtherwise
-from shared.runs import known_later
+from shared.runs import handed_on, known_later
 from shared.runs.report import Item
 from shared.storage.base import Store
 
@@ -93,7 +93,8 @@ def shown(store: Store, run: str, items: Iterable[Item]) -> Iterator[Item]:
 def sendable(store: Store, run: str, items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items of a run, or of a check of it, as they are known before they are sent again.
 
-    What a person or any check has shown as done is done, whatever the report of another check says.
+    What a person or any check has shown as done is done, whatever the report of another check says. But what another
+    run has sent again meanwhile stays as it is: a later look may have seen what that run did.
 
     Args:
         store: The store.
@@ -101,10 +102,12 @@ def sendable(store: Store, run: str, items: Iterable[Item]) -> Iterator[Item]:
         items: The items of its report, or of that of a check.
     """
     said = {item: one.outcome for one in settlings(store, run) if one.happened for item in one.items}
-    known = known_later.endings(store, run)
+    done = {item: SHOWN_DONE for item, one in known_later.endings(store, run).items() if one is Ending.DONE} | said
+    # Those of a run that has not confirmed may be free again.
+    taken = {item for one in handed_on.handings(store, run) if one.confirmed for item in one.items}
     for item in shown(store, run, items):
-        is_done = item.id in said or known.get(item.id) is Ending.DONE
-        yield _as(item, said.get(item.id, SHOWN_DONE)) if is_done and item.outcome is not Ending.DONE else item
+        outcome = done.get(item.id) if item.id not in taken and item.outcome is not Ending.DONE else None
+        yield _as(item, outcome) if outcome else item
 
 
 def refuse_shown(store: Store, run: str, wanted: Iterable[str], *, happened: bool) -> None:

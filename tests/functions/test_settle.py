@@ -255,3 +255,13 @@ def test_a_thousand_items_are_settled_at_once_and_no_more_in_one_call(caller: Ca
     run = lost(caller, job)
     told = problem(settled(caller, run, happened=True, items=[str(job)] * 1001), 422, "not-valid")
     assert [one["pointer"] for one in told["errors"]] == ["/items"]
+
+
+def test_a_repeat_of_a_retry_is_answered_although_a_check_has_shown_what_the_retry_did(batcher: Batcher) -> None:
+    run = lost_batch(batcher, acts=False)
+    check = checked(batcher, run, "documentNumber")
+    first = retried(batcher, run_of(check))
+    assert outcomes(checked(batcher, run, "documentNumber")) == ["done"]
+    again = retried(batcher, run_of(check))
+    assert (again.content, again.headers.get("Nightshift-Replayed")) == (first.content, "true")
+    assert batcher.documents() == ["1"]

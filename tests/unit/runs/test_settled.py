@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.core.outcome import Ending, Outcome, Recovery
 from shared.core.problems import NotTaken, OutcomeUnknown, SettledOtherwise
-from shared.runs import known_later, settled
+from shared.runs import handed_on, known_later, settled
+from shared.runs.idempotency import KeyRecord
 from shared.runs.report import Item
 from shared.runs.settled import Settling, decide
 from shared.storage.base import Record
@@ -100,3 +101,15 @@ def test_what_is_known_to_be_done_stays_so(tmp_path: Path) -> None:
     settled.refuse_shown(store, RUN, ["a", "b"], happened=True)
     with pytest.raises(SettledOtherwise, match="Item a: a check of run"):
         settled.refuse_shown(store, RUN, ["b", "a"], happened=False)
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_what_another_run_surely_sends_again_is_that_runs_to_tell(tmp_path: Path, *, confirmed: bool) -> None:
+    store = SqliteStore(str(tmp_path / "settled.db"))
+    key = KeyRecord(fingerprint="f", run="heir", ticket="t", created=datetime(2026, 11, 23, tzinfo=UTC))
+    handed_on.take_all(store, RUN, ["a"], key)
+    if confirmed:
+        assert handed_on.confirm(store, RUN, "heir")
+    known_later.record(store, RUN, {"a": Ending.DONE})
+    (found,) = settled.sendable(store, RUN, [Item.of("a", Outcome.of(NotTaken("Nothing is there.")))])
+    assert found.outcome is (Ending.FAILED if confirmed else Ending.DONE)
