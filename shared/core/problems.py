@@ -288,7 +288,7 @@ class SettledOtherwise(Refused):
     """An unknown item was settled the other way, or a check has shown how it ended."""
 
     slug, status, title = "settled-otherwise", 409, "The item was settled the other way"
-    next_step = "Read the run that settled it, or GET items/{target}/{id}; what is settled stays."
+    next_step = "Nothing: what somebody settled, or a check has shown, stays; GET items/{target}/{id} has who said so."
 
 
 class MayStillHappen(Refused):
