@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from shared.core.problems import Mistake, NotValid
@@ -38,7 +38,8 @@ def instant(call: Call, name: str) -> datetime | None:
         raise wrong_parameter(name, "must have a zone, such as Z")
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise wrong_parameter(name, f"must be between {_FIRST_YEAR} and {_LAST_YEAR}")
-    return found
+    # The keys of records are in UTC.
+    return found.astimezone(UTC)
 
 
 def choice(call: Call, name: str, allowed: Iterable[str]) -> str | None:

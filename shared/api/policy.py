@@ -79,10 +79,22 @@ async def change_policy(call: Call) -> Response:
 def _put_policy(store: Store, call: Call, rules: Rules, reason: str) -> PolicyDocument:
     version, who = _version(call), call.caller.actor
     before = document.current_policy(store.read)
+    after = PolicyDocument(version=version + 1, rules=rules, reason=reason, actor=who.id, actorName=who.name)
+    # The store keeps the newest policy alone: what is changed is written down before it is.
+    if _is_repeat(before, after):
+        recorded.policy_changed(store, call, after, recorded.policy_intended(store, call, before, after))
+        return before
+    document.refuse_other_version(before, version)
+    change = recorded.policy_intended(store, call, before, after)
     after = document.put_policy(store, rules, version, reason, who.id, who.name)
-    # If another call came in between, the entry says so: it tells what both versions changed.
-    recorded.policy_changed(store, call, before, after)
+    recorded.policy_changed(store, call, after, change)
     return after
+
+
+def _is_repeat(present: PolicyDocument, after: PolicyDocument) -> bool:
+    """Return whether an earlier delivery of the same change has made it; it may have failed to write the trail."""
+    same = {"actorName": after.actorName, "changed": None}
+    return present.model_copy(update=same) == after
 
 
 async def stop_sending(call: Call) -> Response:

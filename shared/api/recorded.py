@@ -1,5 +1,6 @@
 """What a call that starts no run leaves in the audit trail."""
 
+import hashlib
 import secrets
 
 from shared.audit import trail
@@ -19,9 +20,16 @@ def switched(store: Store, call: Call, kind: Kind, target: str | None, reason: s
     _record(store, call, kind, _new(), reason, target=target)
 
 
-def policy_changed(store: Store, call: Call, before: PolicyDocument, after: PolicyDocument) -> None:
+def policy_intended(store: Store, call: Call, before: PolicyDocument, after: PolicyDocument) -> PolicyChange:
+    """Record what a new version of the policy will change, before it does, and return it; a repeat finds it again."""
+    whole = after.model_copy(update={"changed": None, "actorName": None})
+    label = f"v{after.version}.{hashlib.sha256(whole.data()).hexdigest()[:16]}"
+    found = _record(store, call, "intent", label, after.reason, change=change_of(before, after))
+    return found.change or change_of(before, after)
+
+
+def policy_changed(store: Store, call: Call, after: PolicyDocument, change: PolicyChange) -> None:
     """Record a new version of the policy, and what it changed."""
-    change = change_of(before, after)
     _record(store, call, "policy", f"v{after.version}", after.reason, change=change)
 
 
@@ -65,7 +73,7 @@ def _record(  # noqa: PLR0913 - each is a member of the entry
     run: str | None = None,
     change: PolicyChange | None = None,
     items: list[AuditItem] | None = None,
-) -> None:
+) -> AuditEntry:
     actor = call.caller.actor
     origin = "flow" if idempotency.is_flow(call) else "http"
     entry = AuditEntry(
@@ -85,4 +93,4 @@ def _record(  # noqa: PLR0913 - each is a member of the entry
         change=change,
         items=items or [],
     )
-    trail.record(audit_store(store), entry, by_item=bool(items))
+    return trail.record(audit_store(store), entry, by_item=bool(items))

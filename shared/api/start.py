@@ -11,7 +11,6 @@ from shared.core.settings import Settings, app_settings
 from shared.durable import open_runs
 from shared.durable.engine import Engine, Phase
 from shared.durable.open_runs import OpenRunState
-from shared.execution import auditing
 from shared.reports import responses
 from shared.runs import creation, idempotency, records
 from shared.runs.creation import StartedRun, create_or_join, items_with_cap, spec_of_call
@@ -49,8 +48,6 @@ async def answer(call: Call, started: StartedRun, engine: Engine) -> Response:
 
 async def start(started: StartedRun, engine: Engine) -> None:
     """Start a run, unless the call that recorded it has started it."""
-    if started.spec.plan or started.spec.override:
-        await asyncio.to_thread(auditing.started, app_store(), started.spec)
     if started.joined:
         await open_runs.ensure_alive(started.spec, engine, at_once=True)
     else:

@@ -17,6 +17,7 @@ from shared.core import clock, log
 from shared.core.model import Stored
 from shared.core.problems import Exists
 from shared.durable.engine import BATCH, ORCHESTRATOR, Engine, Phase
+from shared.execution import auditing
 from shared.policy.switches import How
 from shared.runs import handed_on, records
 from shared.runs.report import State
@@ -106,10 +107,17 @@ def needed(view: RunView) -> Need:
 
 
 async def start_recorded(spec: RunSpec, engine: Engine) -> None:
-    """Start a recorded run; one that lost the items that it took is closed instead, and has sent nothing."""
+    """Start a recorded run; one that lost the items that it took is closed instead, and has sent nothing.
+
+    Raises:
+        NotReady: the audit trail can't say what the run applies or overrides, or the engine doesn't answer.
+    """
     if spec.taken_from and not await asyncio.to_thread(handed_on.confirm, app_store(), spec.taken_from, spec.run):
         await engine.close(spec.run, "never started")
         return
+    if spec.plan or spec.override:
+        # Whoever starts it: the call that recorded it may have died before.
+        await asyncio.to_thread(auditing.started, app_store(), spec)
     await engine.start(spec.run, BATCH if spec.is_batch else ORCHESTRATOR)
 
 

@@ -48,8 +48,7 @@ def put_policy(
     """
     found = store.read(_POLICY)
     present = current_policy(lambda _: found)
-    if present.version != version:
-        raise PolicyChanged(f"The policy has version {present.version}; the change is for version {version}.")
+    refuse_other_version(present, version)
     who = {"actor": actor, "actorName": name}
     new = PolicyDocument(version=version + 1, rules=rules, reason=reason, changed=clock.now(), **who)
     data = new.data()
@@ -61,6 +60,16 @@ def put_policy(
     except (Exists, Changed):
         raise PolicyChanged("The policy was changed by another call at the same time.") from None
     return new
+
+
+def refuse_other_version(present: PolicyDocument, version: int) -> None:
+    """Refuse a change that is for another version.
+
+    Raises:
+        PolicyChanged: the policy is at another version.
+    """
+    if present.version != version:
+        raise PolicyChanged(f"The policy has version {present.version}; the change is for version {version}.")
 
 
 def _first_policy() -> PolicyDocument:

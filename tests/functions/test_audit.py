@@ -5,7 +5,7 @@ import io
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -291,3 +291,74 @@ def test_an_item_that_nobody_touched_is_unknown(caller: Caller) -> None:
     problem(asked(caller, "items/fo/nobody"), 404, "unknown-item")
     problem(asked(caller, "items/nowhere/1"), 404, "unknown-item")
     problem(asked(caller, "items/fo/1", None, outcome="done"), 422, "not-valid")
+
+
+def test_a_run_that_another_call_starts_has_its_entries_as_well(ruling: Caller) -> None:
+    caller = ruling
+    allow_all(caller)
+    job = caller.failed_job()
+    plan = run_of(many(caller, REQUEUE, {"batchJobIds": [job], **PLAN}))
+    before = open_runs(caller)
+    with refusing(caller, "apply"):
+        problem(caller.post(f"runs/{plan}/apply", {"reason": "Go", "override": True}), 503, "not-ready")
+    (run,) = open_runs(caller) - before
+    caller.machine.clock.advance(90)
+    # The call has recorded it, and could not start it: whoever reads it does.
+    wait_for(lambda: bool(get(caller, f"runs/{run}")["items"]), 30)
+    assert caller.actions(job) == 1
+    assert sorted(kinds(audited(caller, run=run))) == ["apply", "intent", "outcome", "override"]
+
+
+def open_runs(caller: Caller) -> set[str]:
+    return {key.removeprefix("open/") for key in SqliteStore(caller.machine.store_path).list("open/").keys}
+
+
+def test_a_policy_that_is_changed_while_the_trail_is_away_is_in_it_after_the_repeat(ruling: Caller) -> None:
+    caller, rules = ruling, [{"name": "none", "action": "deny"}]
+    allow_all(caller)
+    since, version = caller.machine.clock.now().isoformat(), get(caller, "policy")["version"]
+    with refusing(caller, "intent"):
+        problem(put_version(caller, version, rules), 503, "not-ready")
+        assert get(caller, "policy")["version"] == version
+    with refusing(caller, "policy"):
+        problem(put_version(caller, version, rules), 503, "not-ready")
+        assert get(caller, "policy")["version"] == version + 1
+    (intent,) = audited(caller, **{"from": since})
+    assert (intent["kind"], intent["function"], intent["reason"]) == ("intent", "put_policy", "Enough")
+    problem(put_version(caller, version, rules, reason="Another one"), 412, "policy-changed")
+    assert put_version(caller, version, rules).json()["version"] == version + 1
+    (changed, _) = audited(caller, **{"from": since})
+    assert (changed["kind"], changed["change"]) == ("policy", intent["change"])
+    assert [[one["name"] for one in changed["change"][name]] for name in ("added", "removed")] == [["none"], ["all"]]
+
+
+def put_version(
+    caller: Caller, version: int, rules: list[dict[str, Any]], reason: str = "Enough"
+) -> requests.Response:
+    key = {"x-functions-key": caller.machine.host.function_key, "If-Match": f'"{version}"'}
+    body = {"rules": rules, "reason": reason}
+    return requests.put(f"{caller.url}/policy", json=body, headers=key, timeout=60)
+
+
+def test_a_run_that_is_cancelled_while_the_trail_is_away_is_in_it_after_the_repeat(ruling: Caller) -> None:
+    caller = ruling
+    allow_all(caller)
+    job = caller.failed_job(outcomes=["stuck"])
+    watched = caller.post(REQUEUE, {"batchJobId": job, "followUp": True})
+    with refusing(caller, "cancel"):
+        problem(caller.post(f"runs/{run_of(watched)}/cancel", {"reason": "Not today"}), 503, "not-ready")
+    wait_for(lambda: caller.run(watched)["state"] != "watching", 30)
+    assert "cancel" not in kinds(audited(caller, run=run_of(watched)))
+    problem(caller.post(f"runs/{run_of(watched)}/cancel", {"reason": "As before"}), 409, "run-ended")
+    (entry,) = (one for one in audited(caller, run=run_of(watched)) if one["kind"] == "cancel")
+    assert entry["reason"] == "Not today"
+
+
+def test_an_offset_does_not_change_what_is_found(caller: Caller) -> None:
+    job, now = caller.failed_job(), caller.machine.clock.now()
+    run = run_of(caller.requeue(job))
+    later = (now + timedelta(hours=1)).astimezone(timezone(timedelta(hours=-12))).isoformat()
+    earlier = (now - timedelta(hours=1)).astimezone(timezone(timedelta(hours=14))).isoformat()
+    for asked_for in ({"from": earlier}, {"until": later}, {"from": earlier, "until": later}):
+        found = audited(caller, target="fo", item=str(job), **asked_for)
+        assert [one["run"] for one in found] == [run, run], asked_for
