@@ -39,8 +39,8 @@ class AuditItem(Plain):
     rule: str | None = Field(default=None, description="The policy rule that decided, with the policy's version.")
     detail: str | None = Field(
         default=None,
-        description="The reason of the outcome. Null if a system refused: its words may quote what was sent, so "
-        "they are in the run's report only.",
+        description="The reason of the outcome. Null if a system refused, or if the outcome is unknown: the system's "
+        "words may quote what was sent, so they are in the run's report only.",
     )
     attempt: int = Field(default=0, description="Attempt number for this failure, from 1; 0 if nothing was sent.")
     upstreamStatus: int | None = Field(default=None, description="The system's HTTP status.")  # noqa: N815 - as callers see it

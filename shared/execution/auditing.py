@@ -20,6 +20,8 @@ from shared.systems.registry import fan_out_of
 
 _BY_ITEM: frozenset[Kind] = frozenset({"outcome", "plan", "check", "settle"})
 """The entries that show what came of an item."""
+_START = "0-start"
+"""The label of what comes before all parts of a run."""
 
 
 class Intent:
@@ -77,9 +79,9 @@ def reported(store: Store, spec: RunSpec, kind: Kind, items: Sequence[Item], at:
 def started(store: Store, spec: RunSpec) -> None:
     """Write that a person applied a plan, or overrode the policy, before the run starts; repeats write nothing."""
     if spec.plan and spec.parent is None:
-        _write(store, spec, "apply", "start", [])
+        _write(store, spec, "apply", _START, [])
     if spec.override:
-        _write(store, spec, "override", "start", [])
+        _write(store, spec, "override", _START, [])
 
 
 def intended(run_items: Iterable[RunItem]) -> Iterable[AuditItem]:
@@ -129,7 +131,8 @@ def _write(
     target = audit_store(store)
     for page in range(max(-(-len(items) // trail.PAGE), 1)):
         some = [one for one in items[page * trail.PAGE :][: trail.PAGE] if one.id]
-        name = f"{label}-{page}" if page else label
+        # `~` comes after the dot of the kind: the store's order is that of the pages.
+        name = f"{label}~{page:03}" if page else label
         if some or kind in ("apply", "override", "cancel"):
             trail.record(target, _entry(spec, kind, name, some, at or clock.now()), by_item=by_item)
 
@@ -163,8 +166,12 @@ def _named(item: str, about: Mapping[str, str], episode: str | None = None) -> A
 
 
 def _detail(ending: Ending, reason: str, status: int | None) -> str | None:
-    """Return the reason of an outcome, unless it may quote the system, and the system what it was sent."""
-    return reason if status is None or ending is Ending.DONE else None
+    """Return the reason of an outcome, unless it may quote the system, and the system what it was sent.
+
+    That of an unknown outcome has the words of the last check, also if they came without a status.
+    """
+    quotes = ending is Ending.UNKNOWN or (status is not None and ending is not Ending.DONE)
+    return None if quotes else reason
 
 
 def _name(about: Mapping[str, str]) -> str | None:

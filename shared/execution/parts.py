@@ -84,7 +84,6 @@ def execute(context: PartContext, items: str, number: int, tries: int) -> PartRe
     """Send the items of a part, and store how they ended; `RetryLater` means that it must be called again."""
     done = records.read_part(context.store, context.spec.run, number)
     if done:
-        # The delivery that stored it may have died before it wrote the trail.
         _audit(context, number, done)
         return done
     run_items = context.run_items(items, number)
@@ -117,7 +116,10 @@ def _keep(context: PartContext, number: int, part: PartResult) -> PartResult:
 
 
 def _audit(context: PartContext, number: int, part: PartResult) -> None:
-    """Write how the items of a part ended into the audit trail; a plan is written as a whole, by its report."""
+    """Write how the items of a part ended into the audit trail; a plan is written as a whole, by its report.
+
+    Also for a part that is stored: the delivery that stored it may have died before it wrote the trail.
+    """
     if context.spec.mode == "perform":
         auditing.ended(context.store, context.spec, number, part)
 
@@ -210,7 +212,9 @@ def break_off(context: PartContext, items: str, number: int, ends: BrokenOffOutc
     Returns:
         When the calls in progress are over, if there are any: call again then. Otherwise None.
     """
-    if records.read_part(context.store, context.spec.run, number):
+    done = records.read_part(context.store, context.spec.run, number)
+    if done:
+        _audit(context, number, done)
         return None
     call = bulk_calls.read(context.store, bulk_calls.key_of(context.spec.run, number))
     ended: list[ItemResult] = []

@@ -69,7 +69,10 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> 
 
 def break_off(store: Store, spec: RunSpec, chunk: int, ends: BrokenOffOutcomes) -> datetime | None:
     """End a chunk of a batch that is being ended; if a try is in progress, return when to call again instead."""
-    if records.read_part(store, spec.run, chunk):
+    done = records.read_part(store, spec.run, chunk)
+    if done:
+        # The delivery that stored it may have died before it wrote the audit trail.
+        auditing.ended(store, spec, chunk, done)
         return None
     until = batch_records.sent_until(store, spec.run, chunk)
     if until is None:

@@ -332,9 +332,7 @@ def test_a_policy_that_is_changed_while_the_trail_is_away_is_in_it_after_the_rep
     assert [[one["name"] for one in changed["change"][name]] for name in ("added", "removed")] == [["none"], ["all"]]
 
 
-def put_version(
-    caller: Caller, version: int, rules: list[dict[str, Any]], reason: str = "Enough"
-) -> requests.Response:
+def put_version(caller: Caller, version: int, rules: list[dict[str, Any]], reason: str = "Enough") -> requests.Response:
     key = {"x-functions-key": caller.machine.host.function_key, "If-Match": f'"{version}"'}
     body = {"rules": rules, "reason": reason}
     return requests.put(f"{caller.url}/policy", json=body, headers=key, timeout=60)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.audit import trail
+from shared.audit.trail import Position, Question
 from shared.core.outcome import Ending, Outcome
 from shared.execution import bulk_calls
 from shared.execution.bulk_calls import BulkCall, BulkItem
@@ -125,3 +127,12 @@ def test_a_part_that_has_ended_stays_as_it_is(store: SqliteStore) -> None:
     switches.halt(store, RUN, "lost")
     assert break_off(context(store), "items", 0, BrokenOffOutcomes(sent=SENT, rest=SENT)) is None
     assert ended(store) == before
+
+
+def test_a_part_that_was_stored_by_a_worker_that_died_is_in_the_trail(store: SqliteStore) -> None:
+    assert broken_off(store)
+    for key in store.list("audit/").keys:
+        store.delete(key)
+    assert broken_off(store)
+    (entry,), _ = trail.answer(store, Question(run=RUN), 10, Position())
+    assert (entry.kind, [one.id for one in entry.items]) == ("outcome", ["0", "1", "2"])
