@@ -125,7 +125,7 @@ def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, numb
     checked = _check(context, history, due) if due else None
     if isinstance(checked, RetryLater):
         return checked
-    if going:
+    if going and not history.sent:
         auditing.intend(context.store, context.spec, context.chunk, payload.operations)
     ends = clock.now() + (context.sender.hold if going else timedelta())
     sent = Sent(until=ends, places=[one.place for one in going])

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.audit import trail
+from shared.audit.trail import Position, Question
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome, broken_outcome
 from shared.core.problems import (
@@ -323,6 +325,25 @@ def test_otherwise_what_fails_stops_only_what_depends_on_it(turned: TurnedClock,
     assert found["4"].problem == "dependency-failed"
 
 
+def test_the_intent_of_a_chunk_is_written_once_and_before_the_first_try(
+    turned: TurnedClock, store: SqliteStore
+) -> None:
+    class Counting(SqliteStore):
+        asked: ClassVar[list[str]] = []
+
+        def create(self, key: str, data: bytes) -> str:
+            self.asked.append(key)
+            return super().create(key, data)
+
+    server = Server(["unreachable", "busy", "killed", "lost-before", "busy"])
+    counting = Counting(store._path)  # noqa: SLF001 - the same file
+    World(turned, counting, server, batch(), safe="read").run(4)
+    intents = [number for number, key in enumerate(counting.asked) if key.endswith("/00000.intent")]
+    tries = [number for number, key in enumerate(counting.asked) if "/tries/" in key or key.endswith("/sent")]
+    assert (len(server.sent) > 3, len(intents)) == (True, 1), counting.asked
+    assert intents[0] < tries[0]
+
+
 def test_only_what_was_throttled_is_sent_again(turned: TurnedClock, store: SqliteStore) -> None:
     server = Server(["busy"])
     began = turned.now()
@@ -517,6 +538,12 @@ def test_a_try_that_is_under_way_is_waited_for(turned: TurnedClock, store: Sqlit
     assert records.read_part(store, RUN, 0) is None
     turned.turn(600)
     assert batch_report.break_off(store, world.context().spec, 0, ends) is None
+    # As if the worker had died before it wrote the trail.
+    for key in store.list("audit/").keys:
+        store.delete(key)
+    assert batch_report.break_off(store, world.context().spec, 0, ends) is None
+    (entry,), _ = trail.answer(store, Question(run=RUN), 10, Position())
+    assert (entry.kind, [one.outcome for one in entry.items]) == ("outcome", [Ending.UNKNOWN])
 
 
 def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
