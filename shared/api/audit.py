@@ -13,6 +13,7 @@ from shared.audit.table import csv_of
 from shared.audit.trail import Position, Question
 from shared.core.model import Plain
 from shared.core.response import Response
+from shared.core.targets import is_name
 from shared.storage.app import app_store, audit_store
 from shared.validation.request import Call
 
@@ -58,20 +59,30 @@ async def get_audit(call: Call) -> Response:
 def _question(call: Call) -> Question:
     """Return what is asked; a filter that needs another one says so."""
     target, item, run = (call.params.get(name) for name in ("target", "item", "run"))
+    target = target.lower() if target is not None else None
     if item is not None and target is None:
         raise wrong_parameter("item", "needs the parameter target: an id is that of a target")
+    # A target that is no longer in the settings has entries, too.
+    if target is not None and not is_name(target):
+        raise wrong_parameter("target", "must be the name of a target")
+    for name in ("item", "actor"):
+        if call.params.get(name) == "":
+            raise wrong_parameter(name, "must not be empty")
     if run is not None and not _RUN.fullmatch(run):
         raise wrong_parameter("run", "must be the id of a run")
     kind = choice(call, "kind", get_args(Kind))
+    since, until = instant(call, "from"), instant(call, "until")
+    if since and until and since > until:
+        raise wrong_parameter("until", "must not be before the parameter from")
     return Question(
-        # A target that is no longer in the settings has entries, too.
-        target=target.lower() if target is not None else None,
+        target=target,
         item=item,
         actor=call.params.get("actor"),
         run=run,
         kind=next((one for one in get_args(Kind) if one == kind), None),
-        since=instant(call, "from"),
-        until=instant(call, "until"),
+        since=since,
+        until=until,
+        intents=item is not None,
     )
 
 

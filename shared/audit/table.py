@@ -10,6 +10,7 @@ _OF_ENTRY = (
     "at",
     "kind",
     "actor",
+    "actorName",
     "proven",
     "origin",
     "function",

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from shared.audit import keys
@@ -19,6 +19,7 @@ PAGE = 200
 _MOST_PAGES = 30
 """How many pages of keys one question reads; it may get fewer entries than it wants, and a position."""
 _MOST_READ = 1000
+_FIRST_YEAR, _LAST_YEAR = 2000, 2199
 
 
 def record(store: Store, entry: AuditEntry, *, by_item: bool = False) -> AuditEntry:
@@ -65,16 +66,26 @@ def _create(store: Store, key: str, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class Position:
-    """A place in an answer: after the key, in the page of the store that begins at `token`, of the prefix `number`."""
+    """A place in an answer: after the key, in the page of the store that begins at `token`, of the prefix `number`.
+
+    Attributes:
+        number: The number of the prefix, of those of the day on which the first page was read.
+        token: The page of the store.
+        key: The last key that was shown.
+        shown: How many entries of that key were shown, if others are left.
+        day: That day.
+    """
 
     number: int = 0
     token: str | None = None
     key: str = ""
+    shown: int = 0
+    day: date | None = None
 
     @property
     def text(self) -> str:
         """The position as a query parameter."""
-        whole = f"{self.number}\n{self.token or ''}\n{self.key}"
+        whole = f"{self.number}\n{self.token or ''}\n{self.key}\n{self.shown}\n{self.day or ''}"
         return base64.urlsafe_b64encode(whole.encode()).decode().rstrip("=")
 
     @classmethod
@@ -88,12 +99,19 @@ class Position:
             return cls()
         try:
             whole = base64.b64decode(text + "=" * (-len(text) % 4), "-_", validate=True).decode()
-            number, token, key = whole.split("\n")
+            number, token, key, shown, day = whole.split("\n")
+            first = date.fromisoformat(day) if day else None
         except (binascii.Error, UnicodeDecodeError, ValueError):
             raise ValueError("not a position") from None
-        if not (number.isascii() and number.isdigit()) or (key and not key.startswith(keys.ROOT)):
+        numbers = all(one.isascii() and one.isdigit() for one in (number, shown))
+        near = first is None or _FIRST_YEAR <= first.year <= _LAST_YEAR
+        if not (numbers and near) or (key and not key.startswith(keys.ROOT)):
             raise ValueError("not a position")
-        return cls(int(number), token or None, key)
+        return cls(int(number), token or None, key, int(shown), first)
+
+    def is_open(self, key: str) -> bool:
+        """Return whether something of a key is still to be shown."""
+        return key > self.key or (key == self.key and self.shown > 0)
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,8 @@ class Question:
     kind: Kind | None = None
     since: datetime | None = None
     until: datetime | None = None
+    intents: bool = False
+    """Of an item, also the intent before each outcome."""
 
     @property
     def base(self) -> str:
@@ -117,21 +137,20 @@ class Question:
             return keys.of_run(self.run)
         return keys.of_actor(self.actor) if self.actor is not None else keys.of_time()
 
-    @property
-    def prefixes(self) -> list[str]:
-        """The prefixes of the keys, in the order of the answer."""
+    def prefixes(self, today: date) -> list[str]:
+        """Return the prefixes of the keys, in the order of the answer."""
         if self.base == keys.of_run(self.run or ""):
             return [self.base]
         # The last instant that is wanted may be the day before.
         last = (self.until - timedelta(milliseconds=1)).date() if self.until else None
         first: date | None = self.since.date() if self.since else None
-        return [self.base + one for one in keys.prefixes(first, last, clock.now().date())]
+        return [self.base + one for one in keys.prefixes(first, last, today)]
 
     def place(self, key: str) -> Place | None:
         """Return the place of a key, unless the key itself shows that its entry is not wanted."""
         one = Place.of_entry(key) if self.base == keys.of_run(self.run or "") else Place.read(key)
         # The intents of an item are found by its outcomes.
-        kinds = (one.kind, "intent") if self.item is not None else (one.kind,)
+        kinds = (one.kind, "intent") if self.intents else (one.kind,)
         wrong = (self.kind and self.kind not in kinds) or (self.run and one.run != self.run)
         wrong = wrong or (self.target and one.target and one.target != self.target)
         # The key has only milliseconds.
@@ -149,24 +168,30 @@ class Question:
 def answer(store: Store, asked: Question, limit: int, position: Position) -> tuple[list[AuditEntry], Position | None]:
     """Return the entries that are wanted, from a position on, and the position of the rest; None: there is none.
 
-    The newest come first; those of a run in the order of its parts. An answer may be shorter than `limit`.
+    The newest come first; those of a run in the order of its parts. An answer may be shorter than `limit`, not longer.
     """
     found: list[AuditEntry] = []
-    prefixes, read = asked.prefixes, 0
+    # Tomorrow the same question has other prefixes.
+    position = position if position.day else replace(position, day=clock.now().date())
+    prefixes, read = asked.prefixes(position.day or clock.now().date()), 0
     for _ in range(_MOST_PAGES):
         if position.number >= len(prefixes):
             return found, None
         page = store.list(prefixes[position.number], position.token)
-        places = [one for key in page.keys if key > position.key and (one := asked.place(key))]
+        places = [one for key in page.keys if position.is_open(key) and (one := asked.place(key))]
         for some in _slices(places, limit):
             for place, entries in zip(some, each(lambda one: _entries(store, asked, one), some), strict=True):
-                found += [one for one in entries if asked.wants(one)]
+                wanted = [one for one in entries if asked.wants(one)]
+                found += wanted[position.shown if place.key == position.key else 0 :]
                 if len(found) >= limit:
-                    return found, Position(position.number, position.token, place.key)
+                    over = len(found) - limit
+                    shown = len(wanted) - over if over else 0
+                    return found[:limit], replace(position, key=place.key, shown=shown)
             read += len(some)
             if read >= _MOST_READ:
-                return found, Position(position.number, position.token, some[-1].key)
-        position = Position(position.number, page.after) if page.after else Position(position.number + 1)
+                return found, replace(position, key=some[-1].key, shown=0)
+        following = position.number if page.after else position.number + 1
+        position = Position(following, page.after, day=position.day)
     return found, position if position.number < len(prefixes) else None
 
 
@@ -175,11 +200,13 @@ def _slices(places: Sequence[Place], size: int) -> Iterator[Sequence[Place]]:
 
 
 def _entries(store: Store, asked: Question, place: Place) -> list[AuditEntry]:
-    """Return the entry of a place; for an item, also the intent before it, with this item alone."""
+    """Return the entry of a place; for an item, if asked, also the intent before it, with this item alone."""
     if asked.item is None or asked.target is None:
         return _read(store, place.entry)
     shown = _read(store, place.key)
-    intents = _read(store, keys.entry_key(place.run, place.label, "intent")) if place.kind == "outcome" else []
+    if place.kind != "outcome" or not asked.intents:
+        return shown
+    intents = _read(store, keys.entry_key(place.run, place.label, "intent"))
     alone = [one.model_copy(update={"items": [i for i in one.items if i.id == asked.item]}) for one in intents]
     return [*shown, *(one for one in alone if one.items)]
 
@@ -198,7 +225,7 @@ def forget_before(store: Store, day: date, budget: int) -> int:
     """
     done = 0
     asked = Question(until=datetime(day.year, day.month, day.day, tzinfo=clock.now().tzinfo))
-    for prefix in asked.prefixes:
+    for prefix in asked.prefixes(day):
         for key in store.list(prefix, None, max(budget - done, 1)).keys:
             if done >= budget or not _forgotten(store, Place.read(key)):
                 return done

@@ -31,6 +31,11 @@ _BUSINESS_CENTRAL = "api.businesscentral.dynamics.com"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 
 
+def is_name(text: str) -> bool:
+    """Return whether a target may have this name, in lower case."""
+    return _NAME.fullmatch(text) is not None
+
+
 class Target(CredentialSettings):
     """One connection: a system, its URL and a credential. A field's name is the last part of the setting's name."""
 
@@ -222,7 +227,7 @@ class Targets:
         self._off: dict[str, str] = {}
         self._off_systems: dict[str, str | None] = {}
         for name, fields in _grouped(environment).items():
-            if not _NAME.fullmatch(name):
+            if not is_name(name):
                 # It stands in keys of the store, and in URLs.
                 self._off[name] = f"{_PREFIX}{name.upper()}: a name has letters, digits, - and _ only, at most 64"
                 self._off_systems[name] = fields.get("system")

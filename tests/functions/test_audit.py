@@ -256,6 +256,7 @@ def test_the_trail_as_csv_is_a_table_that_can_be_followed(caller: Caller) -> Non
     jobs = [caller.failed_job() for _ in range(2)]
     run = many(caller, REQUEUE, {"batchJobIds": jobs, "reason": '=HYPERLINK("https://evil.example")'})
     by_header = asked(caller, "audit", {"Accept": "text/csv"}, run=run_of(run), actor="key", limit="1")
+    assert "actor,actorName,proven" in by_header.text
     assert by_header.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(by_header.content.decode("utf-8-sig"), newline="")))
     assert [one["itemId"] for one in rows] == [str(job) for job in jobs]
@@ -274,6 +275,17 @@ def test_the_trail_as_csv_is_a_table_that_can_be_followed(caller: Caller) -> Non
         ({"item": "1"}, "item"),
         ({"kind": "x"}, "kind"),
         ({"run": "../x"}, "run"),
+        ({"target": ""}, "target"),
+        ({"target": "", "item": "1"}, "target"),
+        ({"target": "a\0b"}, "target"),
+        ({"target": "fo~"}, "target"),
+        ({"target": "f" * 65}, "target"),
+        ({"target": "fo", "item": ""}, "item"),
+        ({"actor": ""}, "actor"),
+        ({"run": ""}, "run"),
+        ({"kind": ""}, "kind"),
+        ({"from": ""}, "from"),
+        ({"from": "2026-01-02T00:00:00Z", "until": "2026-01-02T00:30:00+01:00"}, "until"),
         ({"from": "yesterday"}, "from"),
         ({"until": "2026-01-01T00:00:00"}, "until"),
         ({"limit": "0"}, "limit"),

@@ -72,6 +72,7 @@ def _instant(what: str, name: str) -> Parameter:
 
 _FORMS = ("application/json", MULTIPART)
 _DATE = {"type": "string", "format": "date"}
+_TEXT = {"type": "string", "minLength": 1}
 _ETAG = Parameter("If-Match", "The version that is replaced, from the ETag of `policy`.", place="header", required=True)
 _KNOWN_VERSION = Parameter(
     "If-None-Match", "The ETag of a document that is known; then the answer is 304.", place="header"
@@ -196,16 +197,16 @@ OWN: Mapping[str, Described] = {
     "audit": Described(
         tag=_STATE,
         parameters=(
-            Parameter("actor", "Who did it: the id of a signed-in caller, or `key`."),
+            Parameter("actor", "Who did it: the id of a signed-in caller, or `key`.", _TEXT),
             Parameter("after", "Continues a page; it comes from `nextLink`."),
             Parameter("format", "`csv` for a table; so does `Accept: text/csv`.", _one_of(("csv", "json"))),
             _instant("Entries from this instant on, with a zone.", "from"),
-            Parameter("item", "The id of an item; needs `target`."),
+            Parameter("item", "The id of an item; needs `target`.", _TEXT),
             Parameter("kind", "What was done.", _one_of(get_args(Kind))),
             Parameter("limit", "How many entries are listed at most.", _number(100)),
             Parameter("run", "The id of a run."),
-            Parameter("target", "The name of the target."),
-            _instant("Entries before this instant, with a zone.", "until"),
+            Parameter("target", "The name of the target.", _TEXT),
+            _instant("Entries before this instant, with a zone; not before `from`.", "until"),
         ),
         answers=(
             Answer("A page of the audit trail, the newest entry first.", AuditPage),

@@ -1,17 +1,19 @@
 """The audit trail: its keys, its table, what is found and what is forgotten."""
 
+import base64
 import csv
 import io
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.audit import keys, table, trail
-from shared.audit.entry import AuditEntry, AuditItem, is_proven
+from shared.audit.entry import AuditEntry, AuditItem, Kind, is_proven
 from shared.audit.keys import Place
 from shared.audit.trail import Position, Question
 from shared.core.outcome import Ending
@@ -109,7 +111,24 @@ def test_only_a_sign_in_proves_who_it_was(actor: str, origin: str, *, proven: bo
     assert is_proven(actor, origin) is proven
 
 
-@pytest.mark.parametrize("text", ["?", "MAo", "eAoKYXVkaXQv", "MAoKcnVucy94"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "?",
+        "MAo",
+        *(
+            base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+            for text in (
+                "x\n\naudit/x\n0\n2026-11-23",
+                "0\n\nruns/x\n0\n2026-11-23",
+                "0\n\naudit/x\n-1\n2026-11-23",
+                "0\n\naudit/x\n0\n2026-11",
+                "0\n\naudit/x\n0\n9999-12-31",
+                "0\n\naudit/x",
+            )
+        ),
+    ],
+)
 def test_a_position_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a position"):
         Position.read(text)
@@ -169,6 +188,40 @@ def test_each_question_finds_its_entries_page_by_page(store: SqliteStore, turned
             some, position = trail.answer(store, asked, 3, Position.read(position.text))
             found += ids(some)
         assert found == expected, asked
+
+
+def test_a_later_page_shows_nothing_twice_after_midnight(store: SqliteStore, turned: TurnedClock) -> None:
+    whole = filled(store, turned, 40)
+    asked = Question(since=turned.now() - timedelta(days=39))
+    for days in (0, 1, 9, 40):
+        found, position = trail.answer(store, asked, 2, Position())
+        read = ids(found)
+        turned.turn(days * 86_400)
+        while position is not None:
+            found, position = trail.answer(store, asked, 2, Position.read(position.text))
+            read += ids(found)
+        assert read == whole
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+def test_an_answer_about_an_item_is_no_longer_than_its_limit(
+    store: SqliteStore, turned: TurnedClock, limit: int
+) -> None:
+    whole = filled(store, turned, 5)
+    for number in range(5):
+        about = {"id": whole[number].replace("outcome", "intent"), "kind": "intent"}
+        trail.record(store, entry_of(turned.now(), "item", "other", run=f"run-{number:02}", **about))
+    both = [name for one in whole for name in (one, one.replace("outcome", "intent"))]
+    for kind, expected in ((None, both), ("intent", both[1::2]), ("outcome", whole)):
+        asked = Question(target="fo", item="item", intents=True, kind=cast("Kind | None", kind))
+        read: list[str] = []
+        position: Position | None = Position()
+        while position is not None:
+            found, position = trail.answer(store, asked, limit, Position.read(position.text))
+            assert len(found) <= limit
+            read += ids(found)
+        assert read == expected
+    assert ids(trail.answer(store, Question(target="fo", item="item"), 100, Position())[0]) == whole
 
 
 def test_what_is_past_its_retention_is_forgotten_in_pieces(store: SqliteStore, turned: TurnedClock) -> None:
