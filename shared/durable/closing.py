@@ -15,7 +15,7 @@ from shared.core.durations import CLOSING
 from shared.core.outcome import Outcome, broken_outcome
 from shared.core.problems import OutcomeUnknown, RunClosed
 from shared.core.settings import app_settings
-from shared.execution import bookmarks, discovery, parts
+from shared.execution import auditing, bookmarks, discovery, parts
 from shared.execution.bindings import action_for
 from shared.execution.parts import BrokenOffOutcomes, PartContext
 from shared.execution.waiting import RetryLater
@@ -88,19 +88,21 @@ def _broken_off(store: Store, spec: RunSpec, halt: Halt, ends: BrokenOffOutcomes
     if clock.now() < known:
         return RetryLater((known - clock.now()).total_seconds())
     chunks = range(len(batch_records.read_plan(store, spec.run).chunks))
-    return _wait(batch_report.break_off(store, spec, number, ends) for number in chunks)
+    audited = auditing.written(store, spec)
+    return _wait(batch_report.break_off(store, spec, number, ends, audited) for number in chunks)
 
 
 def _items(store: Store, spec: RunSpec, ends: BrokenOffOutcomes) -> Iterator[datetime | None]:
     """End the items part by part, and yield until when each part must wait, if it must."""
     found = records.read_manifest(store, spec.run) or discovery.nothing_found(store, spec, ends.rest)
-    context = PartContext(store, app_reader(), spec, action_for)
+    context, audited = PartContext(store, app_reader(), spec, action_for), auditing.written(store, spec)
     if spec.is_careful:
         for wave in watch.break_off(store, spec, ends.rest).sent:
             at = replace(context, wave=wave)
-            yield from (parts.break_off(at, wave.items, number, ends) for number in wave.parts)
+            yield from (parts.break_off(at, wave.items, number, ends, audited) for number in wave.parts)
     elif not spec.is_decided:
-        yield from (parts.break_off(context, found.items, number, ends) for number in records.parts_in(spec, found))
+        numbers = records.parts_in(spec, found)
+        yield from (parts.break_off(context, found.items, number, ends, audited) for number in numbers)
 
 
 def _wait(untils: Iterable[datetime | None]) -> RetryLater | None:

@@ -6,14 +6,14 @@ from threading import Lock
 
 from shared.audit import trail
 from shared.audit.entry import AuditEntry, AuditItem, Kind, is_proven
-from shared.audit.keys import entry_id
+from shared.audit.keys import Place, entry_id, of_run
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome
 from shared.runs.records import PartResult, RunItem
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.app import audit_store
-from shared.storage.base import Store
+from shared.storage.base import Store, keys
 from shared.systems.contract import Snapshot
 from shared.systems.operations import BatchOperation
 from shared.systems.registry import fan_out_of
@@ -69,6 +69,18 @@ def ended(store: Store, spec: RunSpec, number: int, part: PartResult) -> None:
     kind: Kind = "plan" if spec.mode == "plan" else "outcome"
     items = [of_outcome(one.id, one.outcome, one.about, one.episode) for one in part.ended]
     _write(store, spec, kind, f"{number:05}", items)
+
+
+def written(store: Store, spec: RunSpec) -> frozenset[str]:
+    """Return the labels of the outcomes of a run that are in the trail."""
+    found = (Place.of_entry(key) for key in keys(audit_store(store), of_run(spec.run)))
+    return frozenset(one.label for one in found if one.kind == "outcome")
+
+
+def ended_before(store: Store, spec: RunSpec, number: int, part: PartResult, known: frozenset[str]) -> None:
+    """Write how a part ended whose worker may have died before it did, unless its last page is known to be there."""
+    if _page(f"{number:05}", _pages(part.ended) - 1) not in known:
+        ended(store, spec, number, part)
 
 
 def reported(store: Store, spec: RunSpec, kind: Kind, items: Sequence[Item], at: datetime | None = None) -> None:
@@ -129,12 +141,20 @@ def _write(
     # Operations of a batch have no identity beyond their run.
     by_item = kind in _BY_ITEM and not spec.is_batch
     target = audit_store(store)
-    for page in range(max(-(-len(items) // trail.PAGE), 1)):
+    for page in range(_pages(items)):
         some = [one for one in items[page * trail.PAGE :][: trail.PAGE] if one.id]
-        # `~` comes after the dot of the kind: the store's order is that of the pages.
-        name = f"{label}~{page:03}" if page else label
+        name = _page(label, page)
         if some or kind in ("apply", "override", "cancel"):
             trail.record(target, _entry(spec, kind, name, some, at or clock.now()), by_item=by_item)
+
+
+def _pages(items: Sequence[object]) -> int:
+    return max(-(-len(items) // trail.PAGE), 1)
+
+
+def _page(label: str, page: int) -> str:
+    """Return the label of a page; `~` comes after the dot of the kind, so the store's order is that of the pages."""
+    return f"{label}~{page:03}" if page else label
 
 
 def _entry(spec: RunSpec, kind: Kind, label: str, items: Sequence[AuditItem], at: datetime) -> AuditEntry:

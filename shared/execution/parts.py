@@ -204,17 +204,21 @@ class BrokenOffOutcomes:
     rest: Outcome
 
 
-def break_off(context: PartContext, items: str, number: int, ends: BrokenOffOutcomes) -> datetime | None:
+def break_off(
+    context: PartContext, items: str, number: int, ends: BrokenOffOutcomes, known: frozenset[str] = frozenset()
+) -> datetime | None:
     """End the items of a part whose run is being ended.
 
-    Items that were not sent can't be sent from now on, because their claims are closed.
+    Items that were not sent can't be sent from now on, because their claims are closed. `known` are the outcomes that
+    are in the audit trail.
 
     Returns:
         When the calls in progress are over, if there are any: call again then. Otherwise None.
     """
     done = records.read_part(context.store, context.spec.run, number)
     if done:
-        _audit(context, number, done)
+        if context.spec.mode == "perform":
+            auditing.ended_before(context.store, context.spec, number, done, known)
         return None
     call = bulk_calls.read(context.store, bulk_calls.key_of(context.spec.run, number))
     ended: list[ItemResult] = []

@@ -67,12 +67,16 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> 
     return head
 
 
-def break_off(store: Store, spec: RunSpec, chunk: int, ends: BrokenOffOutcomes) -> datetime | None:
-    """End a chunk of a batch that is being ended; if a try is in progress, return when to call again instead."""
+def break_off(
+    store: Store, spec: RunSpec, chunk: int, ends: BrokenOffOutcomes, known: frozenset[str] = frozenset()
+) -> datetime | None:
+    """End a chunk of a batch that is being ended; if a try is in progress, return when to call again instead.
+
+    `known` are the outcomes that are in the audit trail.
+    """
     done = records.read_part(store, spec.run, chunk)
     if done:
-        # The delivery that stored it may have died before it wrote the audit trail.
-        auditing.ended(store, spec, chunk, done)
+        auditing.ended_before(store, spec, chunk, done, known)
         return None
     until = batch_records.sent_until(store, spec.run, chunk)
     if until is None:

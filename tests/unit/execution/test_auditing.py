@@ -65,3 +65,17 @@ def test_what_a_system_said_stays_in_the_report(ending: Ending, status: int | No
     shown = [auditing.of_outcome("1", outcome, {}, None), auditing.of_item(Item.of("1", outcome, {}))]
     quotes = ending is Ending.UNKNOWN or (status is not None and ending is not Ending.DONE)
     assert [one.detail for one in shown] == [None if quotes else outcome.reason] * 2
+
+
+def test_only_what_is_missing_of_the_parts_is_written_again(store: SqliteStore, spec: RunSpec) -> None:
+    auditing.ended(store, spec, 0, ended(trail.PAGE + 1))
+    auditing.ended(store, spec, 1, ended(1))
+    known = auditing.written(store, spec)
+    assert known == {"00000", "00000~001", "00001"}
+    for key in store.list("audit/").keys:
+        store.delete(key)
+    for number, count in ((0, trail.PAGE + 1), (1, 1), (2, 1)):
+        auditing.ended_before(store, spec, number, ended(count), known)
+    assert auditing.written(store, spec) == {"00002"}
+    auditing.ended_before(store, spec, 0, ended(trail.PAGE + 1), known - {"00000~001"})
+    assert auditing.written(store, spec) == known - {"00001"} | {"00002"}
