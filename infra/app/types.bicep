@@ -84,7 +84,7 @@ type appSettings = {
   @maxValue(10000)
   selection_cap: int?
 
-  @description('When the card of a night is posted, such as `06:30` (in SWEEP_TIME_ZONE). Empty: as soon as the night is over.')
+  @description('When the card of a night is posted, such as `06:30` (in SWEEP_TIME_ZONE): the first such time after its last window has ended. Empty: as soon as the night is over.')
   report_at: string?
 }
 

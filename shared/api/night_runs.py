@@ -23,10 +23,9 @@ from shared.reports.night import (
     planned_causes,
     reasons_of,
     summed,
+    switched_off,
 )
 from shared.runs import records
-from shared.runs.needs import book
-from shared.runs.needs.need import Need
 from shared.runs.nights import NIGHT_FUNCTIONS, indexed, runs_of_night
 from shared.runs.report import Item, Links, Run, State
 from shared.runs.spec import RunSpec
@@ -138,9 +137,8 @@ def _without_run(here: Here, window: Night, ran: set[tuple[str, str]]) -> list[N
 def _why_not(here: Here, target: Target, window: Night) -> tuple[NotRun, str]:
     """Return the state of a target that has no run in a window, and the reason."""
     sweeps = definition_of(target.system).failures is not None
-    setting = "SWEEP_MODE" if sweeps else "BATCH_RETRY"
     if (here.settings.sweep_mode if sweeps else here.settings.batch_retry) == "off":
-        return "did not run", f"{setting} is off."
+        return "did not run", switched_off("SWEEP_MODE" if sweeps else "BATCH_RETRY")
     if here.now < window.start:
         return "to come", f"The window begins at {window.start:%Y-%m-%d %H:%M} UTC."
     if not sweeps and timers.recorded(here.store, _RETRIES, target.name, window):
@@ -213,9 +211,3 @@ def _of_events(here: Here, begin: datetime, until: datetime) -> tuple[list[RunSp
     seen = (spec for spec in specs if spec and begin <= spec.created < until and here.shows(spec))
     found = list(islice(seen, _MOST_EVENTS + 1))
     return found[:_MOST_EVENTS], len(found) <= _MOST_EVENTS and len(listed) <= _MOST_READ
-
-
-def needs_of(store: Store, targets: Sequence[NightTarget], people: Sequence[NightPerson]) -> list[Need]:
-    """Return what needs a person because of a night: what names a run of it, or one by hand that belongs to it."""
-    runs = {one.run for one in targets if one.run} | {one.run for one in people}
-    return [need for need in book.current(store) if need.run in runs]

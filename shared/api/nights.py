@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from shared.api.night_runs import Here, events_of, needs_of, people_of, targets_of
+from shared.api.needs_look import needs_now
+from shared.api.night_runs import Here, events_of, people_of, targets_of
 from shared.api.paging import next_link, number, wrong_parameter
 from shared.core import clock
 from shared.core.problems import UnknownNight
@@ -13,8 +14,10 @@ from shared.core.schedule import Night, Schedule
 from shared.core.settings import app_settings
 from shared.durable.engine import Engine
 from shared.reports.night import NightAnswer, NightLine, NightLink, NightList, state_of, totals_of
+from shared.reports.night_needs import needs_of
 from shared.reports.night_words import line, sentences
 from shared.runs import creation
+from shared.runs.needs.need import Need
 from shared.runs.nights import first_day, runs_of_night
 from shared.storage.app import app_store
 from shared.validation.request import Call
@@ -37,7 +40,8 @@ async def list_nights(call: Call, engine: Engine) -> Response:
     first = await asyncio.to_thread(_first, here, last)
     start = min(last, _read_date(after, "after") - _DAY) if after is not None else last
     shown = [start - past * _DAY for past in range(limit) if start - past * _DAY >= first]
-    value = [await _line(here, night) for night in shown]
+    needs = await asyncio.to_thread(needs_now, here.store)
+    value = [await _line(here, night, needs) for night in shown]
     following = bool(shown) and shown[-1] > first
     answer = NightList(value=value, nextLink=next_link(call, f"{shown[-1]}") if following else None)
     return Response(200, answer.model_dump_json().encode())
@@ -52,12 +56,12 @@ async def get_night(call: Call, engine: Engine) -> Response:
     """
     night, here = _read_date(call.route_params.get("date", ""), "date"), _here(call, engine)
     await _refuse_unknown(here, night)
-    told = await night_answer(here, night)
+    told = await night_answer(here, night, await asyncio.to_thread(needs_now, here.store))
     return Response(200, told.model_dump_json().encode())
 
 
-async def night_answer(here: Here, night: date) -> NightAnswer:
-    """Return one night over all targets that the caller may see."""
+async def night_answer(here: Here, night: date, needs: Sequence[Need]) -> NightAnswer:
+    """Return one night over all targets that the caller may see; `needs` is what needs a person now."""
     windows = here.settings.schedule.nights_of(night)
     begin, until = _span(windows)
     targets = await targets_of(here, night, windows)
@@ -67,7 +71,7 @@ async def night_answer(here: Here, night: date) -> NightAnswer:
         begin=begin,
         until=until,
         state=state_of(begin, until, targets, here.now),
-        needsPerson=len(await asyncio.to_thread(needs_of, here.store, targets, people)),
+        needsPerson=len(needs_of(needs, targets, people, begin, until)),
         totals=totals_of(targets),
         targets=targets,
         events=await events_of(here, begin, until),
@@ -82,12 +86,12 @@ def last_begun(schedule: Schedule, now: datetime) -> date:
     return today if schedule.nights_of(today)[0].start <= now else today - _DAY
 
 
-async def _line(here: Here, night: date) -> NightLine:
+async def _line(here: Here, night: date, needs: Sequence[Need]) -> NightLine:
     windows = here.settings.schedule.nights_of(night)
     begin, until = _span(windows)
     targets = await targets_of(here, night, windows, items=False)
     state, totals = state_of(begin, until, targets, here.now), totals_of(targets)
-    count = len(await asyncio.to_thread(needs_of, here.store, targets, []))
+    count = len(needs_of(needs, targets, [], begin, until))
     return NightLine(
         night=f"{night}",
         begin=begin,

@@ -6,17 +6,18 @@ have arrived is not repeated.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from shared.access.caller import APP
-from shared.api.night_runs import Here, needs_of
-from shared.api.nights import last_begun, night_answer
+from shared.api.night_runs import Here
+from shared.api.nights import night_answer
 from shared.core import clock, log
 from shared.core.schedule import clock_time
 from shared.core.settings import Settings, app_settings
 from shared.durable.engine import Engine
 from shared.reports import card
+from shared.reports.card_time import due_cards
 from shared.reports.night import NightAnswer
+from shared.reports.night_needs import needs_of
 from shared.runs import cards
 from shared.runs.needs import book, raising
 from shared.runs.needs.need import Kind, Need
@@ -25,8 +26,6 @@ from shared.storage.app import app_store
 from shared.storage.base import Store
 from shared.transport import webhook
 
-_PATIENCE = timedelta(hours=18)
-"""How long after its end a night is still worth a card."""
 _DAILY: frozenset[Kind] = frozenset({"plan-waits", "denied-and-failing"})
 """What the card of the night tells early enough."""
 _OWN: Kind = "notify-failed"
@@ -42,7 +41,7 @@ async def notify(engine: Engine, needs: Sequence[Need]) -> None:
     if settings.notify_url.get_secret_value():
         here = Here(app_store(), engine, settings, settings.public_url, clock.now(), APP)
         await asyncio.to_thread(_tell_needs, here.store, settings, needs)
-        await _tell_night(here)
+        await _tell_nights(here, needs)
 
 
 def _tell_needs(store: Store, settings: Settings, needs: Sequence[Need]) -> None:
@@ -58,33 +57,24 @@ def _is_urgent(need: Need) -> bool:
     return need.acknowledged is None and need.kind not in _DAILY and need.kind != _OWN
 
 
-async def _tell_night(here: Here) -> None:
-    night = last_begun(here.settings.schedule, here.now)
-    windows = here.settings.schedule.nights_of(night)
-    is_due = _is_time(here.settings, max(one.end for one in windows), here.now)
-    if not is_due or await asyncio.to_thread(cards.is_told, here.store, f"night-{night}", f"{night}"):
-        return
-    answer = await night_answer(here, night)
-    # With REPORT_AT, people are told at that time what is known then.
-    if answer.state == "over" or (here.settings.report_at and here.now >= answer.begin):
-        await asyncio.to_thread(_post_night, here, answer)
+async def _tell_nights(here: Here, needs: Sequence[Need]) -> None:
+    settings = here.settings
+    report_at = clock_time(settings.report_at) if settings.report_at else None
+    for card_time in due_cards(settings.schedule, report_at, here.now):
+        night = card_time.night
+        if await asyncio.to_thread(cards.is_told, here.store, f"night-{night}", f"{night}"):
+            continue
+        answer = await night_answer(here, night, needs)
+        if answer.state == "over" or here.now >= card_time.anyway:
+            await asyncio.to_thread(_post_night, here, answer, needs)
 
 
-def _is_time(settings: Settings, end: datetime, now: datetime) -> bool:
-    """Return whether the card of a night that ends at `end` may be posted now."""
-    if not settings.report_at:
-        return now < end + _PATIENCE
-    zone, at = settings.schedule.zone, clock_time(settings.report_at)
-    due = datetime.combine(end.astimezone(zone).date(), at, zone)
-    return due <= now < due + _PATIENCE
-
-
-def _post_night(here: Here, answer: NightAnswer) -> None:
+def _post_night(here: Here, answer: NightAnswer, needs: Sequence[Need]) -> None:
     name = f"night-{answer.night}"
     found = cards.begin(here.store, name, [answer.night], here.now)
     if found:
-        needs = [one for one in needs_of(here.store, answer.targets, answer.people) if one.acknowledged is None]
-        shown = [NeedsPerson.of(need, here.base) for need in needs]
+        found_out = needs_of(needs, answer.targets, answer.people, answer.begin, answer.until)
+        shown = [NeedsPerson.of(need, here.base) for need in found_out]
         _post(here.store, here.settings, name, found, card.night_card(answer, shown, here.base))
 
 

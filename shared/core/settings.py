@@ -155,8 +155,8 @@ class Settings(BaseModel):
     )
     report_at: str = Field(
         default="",
-        description="When the card of a night is posted, such as `06:30` (in SWEEP_TIME_ZONE). Empty: as soon as the "
-        "night is over.",
+        description="When the card of a night is posted, such as `06:30` (in SWEEP_TIME_ZONE): the first such time "
+        "after its last window has ended. Empty: as soon as the night is over.",
     )
 
     @field_validator("public_url")

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.core.outcome import Ending, Recovery
-from shared.reports.night import NightAnswer, NightTarget
+from shared.reports.night import NightAnswer, NightTarget, is_missing
+from shared.reports.night_words import is_bad
 from shared.runs.needs.shown import NeedsPerson
 
 MOST_BYTES = 20_000
@@ -22,7 +23,7 @@ Element = Mapping[str, Any]
 def night_card(night: NightAnswer, needs: Sequence[NeedsPerson], base: str) -> bytes:
     """Return the message about a night: what ran, what recovered, and what needs a person; `base` is the app's URL."""
     body = [
-        _title(f"Nightshift: the night of {night.night}", "Attention" if needs else "Good"),
+        _title(f"Nightshift: the night of {night.night}", _color(night, needs)),
         *(_text(one) for one in night.summary[:_MOST_SENTENCES]),
         *_facts(night.targets),
         *_needs(needs),
@@ -37,6 +38,14 @@ def needs_card(needs: Sequence[NeedsPerson], base: str) -> bytes:
     title = f"Nightshift: {count} {'thing needs' if count == 1 else 'things need'} a person"
     links = {"What needs a person": f"{base}/api/needs-person"}
     return _message(title, [_title(title, "Attention"), *_needs(needs)], links if base else {})
+
+
+def _color(night: NightAnswer, needs: Sequence[NeedsPerson]) -> str:
+    """Return the colour of a night: green only if all ran that should, all is well, and nobody is needed."""
+    if needs:
+        return "Attention"
+    counts = [night.totals.counts, night.events.counts, *(one.counts for one in night.people)]
+    return "Warning" if any(map(is_bad, counts)) or any(map(is_missing, night.targets)) else "Good"
 
 
 def _needs(needs: Sequence[NeedsPerson]) -> Iterable[Element]:

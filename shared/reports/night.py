@@ -138,6 +138,17 @@ def state_of(begin: datetime, until: datetime, targets: Iterable[NightTarget], n
     return "going on" if is_open else "over"
 
 
+def switched_off(setting: Literal["SWEEP_MODE", "BATCH_RETRY"]) -> str:
+    """Return why a target did not run whose nights nobody wants."""
+    return f"{setting} is off."
+
+
+def is_missing(one: NightTarget) -> bool:
+    """Return whether a target did not run although it should have."""
+    wanted = one.reason not in (switched_off("SWEEP_MODE"), switched_off("BATCH_RETRY"))
+    return one.state == "did not run" and wanted
+
+
 def totals_of(targets: Sequence[NightTarget]) -> NightTotals:
     """Return the sums over all targets."""
     runs = [one for one in targets if one.run]

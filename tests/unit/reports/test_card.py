@@ -79,6 +79,24 @@ def test_a_night_says_what_ran_what_recovered_and_what_needs_a_person() -> None:
     assert [one["url"] for one in found["actions"]] == [f"{BASE}/api/nights/2026-11-28", f"{BASE}/api/needs-person"]
 
 
+def color(found: NightAnswer, needs: list[NeedsPerson]) -> str:
+    [title] = content(card.night_card(found, needs, BASE))["body"][0]["inlines"]
+    return str(title["color"])
+
+
+def test_a_card_is_green_only_if_all_is_well() -> None:
+    well, off = target(counts=counts(1, recovered=1)), target("bc", state="did not run", run=None)
+    assert color(night([well], []), []) == "Good"
+    assert color(night([well], []), [need()]) == "Attention"
+    assert color(night([well, off.model_copy(update={"reason": "BATCH_RETRY is off."})], []), []) == "Good"
+    assert color(night([well, off.model_copy(update={"reason": "It is off: no URL."})], []), []) == "Warning"
+    for bad in (counts(1, failed_again=1), Counts.so_far([Ending.REJECTED], {}, 1)):
+        totals = NightTotals(targets=1, ran=1, runs=1, counts=bad)
+        assert color(night([target(counts=bad)], []).model_copy(update={"totals": totals}), []) == "Warning"
+        events = NightEvents(runs=1, counts=bad, complete=True)
+        assert color(night([well], []).model_copy(update={"events": events}), []) == "Warning"
+
+
 def test_a_card_without_an_address_has_no_links() -> None:
     assert content(card.needs_card([need()], ""))["actions"] == []
 
