@@ -99,7 +99,7 @@ async def _line(here: Here, night: date, needs: Sequence[Need]) -> NightLine:
         state=state,
         needsPerson=count,
         totals=totals,
-        summary=line(state, totals, count),
+        summary=line(state, targets, count),
         links=NightLink(own=f"{here.base}/api/nights/{night}"),
     )
 

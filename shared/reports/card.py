@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.core.outcome import Ending, Recovery
 from shared.reports.night import NightAnswer, NightTarget, is_missing
-from shared.reports.night_words import is_bad
+from shared.reports.night_words import is_bad, sentences
 from shared.runs.needs.shown import NeedsPerson
 
 MOST_BYTES = 20_000
@@ -21,10 +21,13 @@ Element = Mapping[str, Any]
 
 
 def night_card(night: NightAnswer, needs: Sequence[NeedsPerson], base: str) -> bytes:
-    """Return the message about a night: what ran, what recovered, and what needs a person; `base` is the app's URL."""
+    """Return the message about a night: what ran, what recovered, and what needs a person; `base` is the app's URL.
+
+    Its sentences have no text of a system, which may quote what was sent.
+    """
     body = [
         _title(f"Nightshift: the night of {night.night}", _color(night, needs)),
-        *(_text(one) for one in night.summary[:_MOST_SENTENCES]),
+        *(_text(one) for one in sentences(night, quoted=False)[:_MOST_SENTENCES]),
         *_facts(night.targets),
         *_needs(needs),
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from shared.core.outcome import Ending, Recovery
+from shared.core.problems import catalogue
 from shared.reports.night import (
     BAD,
     NightAnswer,
@@ -11,6 +12,7 @@ from shared.reports.night import (
     NightTarget,
     NightTotals,
     Reason,
+    totals_of,
 )
 from shared.runs.report import Counts, State
 
@@ -32,8 +34,11 @@ _DID = {"apply": "applied the plan", "retry": "retried what was left", "check": 
 _MOST_REASONS = 3
 
 
-def sentences(night: NightAnswer) -> list[str]:
-    """Return a night as a person would tell it: what ran, what recovered, what failed, and what needs a person."""
+def sentences(night: NightAnswer, *, quoted: bool = True) -> list[str]:
+    """Return a night as a person would tell it: what ran, what recovered, what failed, and what needs a person.
+
+    Without `quoted`, no sentence has what a system said, because that may quote what was sent.
+    """
     if night.state == "to come":
         return [f"The night has not begun; it begins at {night.begin:%Y-%m-%d %H:%M} UTC.", *_not_run(night.targets)]
     ran = [one for one in night.targets if one.run]
@@ -42,8 +47,9 @@ def sentences(night: NightAnswer) -> list[str]:
         _what_ran(ran, night.totals),
         *_plans(ran),
         *_sent(night.totals.counts, ran),
-        *_failed(ran, [night.events.counts, *(one.counts for one in night.people)], night.state),
+        *_failed(ran, [night.events.counts, *(one.counts for one in night.people)], night.state, quoted=quoted),
         *_waits(ran),
+        *_unlisted(ran),
         *_not_run(night.targets),
         *_events(night.events.runs, night.events.counts, complete=night.events.complete),
         *(_by_hand(one) for one in night.people),
@@ -51,14 +57,18 @@ def sentences(night: NightAnswer) -> list[str]:
     ]
 
 
-def line(state: NightState, totals: NightTotals, needs_person: int) -> str:
+def line(state: NightState, targets: Sequence[NightTarget], needs_person: int) -> str:
     """Return a night in one sentence."""
     if state == "to come":
         return "It has not begun."
+    totals, begun = totals_of(targets), [one for one in targets if _is_unlisted(one)]
     counts = totals.counts
     parts = [f"{totals.ran} of {_number(totals.targets, 'target')} ran"]
-    parts += [f"{count} {word}" for count, word in _told(counts)] or (["nothing was found"] if totals.ran else [])
-    if totals.ran and not is_bad(counts) and not counts.outcome[Ending.PLANNED]:
+    parts += [f"{count} {word}" for count, word in _told(counts)] or (
+        ["nothing was found"] if totals.ran and not begun else []
+    )
+    parts += [f"{one.target} {_has_begun(one)}" for one in begun]
+    if totals.ran and not begun and not is_bad(counts) and not counts.outcome[Ending.PLANNED]:
         parts.append("nothing has failed so far" if state == "going on" else "nothing failed")
     if needs_person:
         parts.append(f"{_number(needs_person, 'thing')} {'needs' if needs_person == 1 else 'need'} a person")
@@ -124,31 +134,35 @@ def _sent(counts: Counts, ran: Sequence[NightTarget]) -> Iterator[str]:
         yield f"{_number(left_alone, 'item')} {_were(left_alone)} left alone, by the policy or by their state."
 
 
-def _failed(ran: Sequence[NightTarget], others: Iterable[Counts], state: NightState) -> Iterator[str]:
+def _failed(ran: Sequence[NightTarget], others: Iterable[Counts], state: NightState, *, quoted: bool) -> Iterator[str]:
     """Yield what is not well in each target; `others` are the counts of runs of events and people.
 
-    A plan sends nothing, and its items are failures: of plans alone it is not said that nothing failed.
+    A plan sends nothing, and its items are failures: of plans alone it is not said that nothing failed. Nor is it as
+    long as a run does not know its items.
     """
     bad = [one for one in ran if is_bad(one.counts)]
-    if any(one.mode == "apply" for one in ran) and not bad and not any(map(is_bad, others)):
+    known = any(one.mode == "apply" for one in ran) and not any(map(_is_unlisted, ran))
+    if known and not bad and not any(map(is_bad, others)):
         yield "Nothing has failed so far." if state == "going on" else "Nothing failed."
     for one in bad:
-        yield f"{one.target}: {_why(one)}"
+        yield f"{one.target}: {_why(one, quoted=quoted)}"
 
 
-def _why(one: NightTarget) -> str:
+def _why(one: NightTarget, *, quoted: bool) -> str:
     """Return what is not well in a target, and why: by its items, or by the counts while they are not there yet."""
     if not one.failed:
         again = (one.counts.recovery[Recovery.FAILED_AGAIN], _BECAME[Recovery.FAILED_AGAIN])
         pairs = [*((one.counts.outcome[ending], word) for ending, word in _ENDED.items()), again]
         return f"{', '.join(f'{count} {word}' for count, word in _present(pairs))}."
-    told = [_reason(reason) for reason in one.failed[:_MOST_REASONS]]
+    told = [_reason(reason, quoted=quoted) for reason in one.failed[:_MOST_REASONS]]
     more = sum(reason.count for reason in one.failed[_MOST_REASONS:])
     return " ".join([*told, *([f"And {more} more."] if more else [])])
 
 
-def _reason(reason: Reason) -> str:
+def _reason(reason: Reason, *, quoted: bool) -> str:
     word = _BECAME[reason.recovery] if reason.recovery else _ENDED.get(reason.outcome, str(reason.outcome))
+    if not quoted:
+        return f"{reason.count} {word}{f' ({catalogue()[reason.type].title})' if reason.type else ''}."
     # The reason is that of one item; for several it stands for the others.
     such = "" if reason.count == 1 else "such as: "
     return f"{reason.count} {word} ({such}{reason.reason.rstrip('.')})."
@@ -159,6 +173,19 @@ def _waits(ran: Iterable[NightTarget]) -> Iterator[str]:
         if one.waits:
             until = f" Until {one.waits.until:%Y-%m-%d %H:%M} UTC." if one.waits.until else ""
             yield f"{one.target} waits: {_ended(one.waits.reason)}{until}"
+
+
+def _unlisted(ran: Iterable[NightTarget]) -> Iterator[str]:
+    return (f"{one.target} {_has_begun(one)}." for one in ran if _is_unlisted(one) and not one.waits)
+
+
+def _is_unlisted(one: NightTarget) -> bool:
+    """Return whether a run goes on that does not know its items yet."""
+    return bool(one.run) and one.state in (State.RUNNING, State.WAITING) and not one.counts.items
+
+
+def _has_begun(one: NightTarget) -> str:
+    return f"waits: {one.waits.reason.rstrip('.')}" if one.waits else "has not listed its failures yet"
 
 
 def _not_run(targets: Iterable[NightTarget]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.outcome import Ending, Recovery
+from shared.core.problems import catalogue
 from shared.reports.night import (
     NightAnswer,
     NightEvents,
@@ -29,7 +30,7 @@ NOTHING = "Nothing needs a person."
 def counts(**numbers: int) -> Counts:
     """Return counts by the names of outcomes and recoveries."""
     outcome = {one: numbers.get(one, 0) for one in Ending}
-    return Counts(outcome=outcome, recovery={one: numbers.get(one, 0) for one in Recovery})
+    return Counts(items=sum(outcome.values()), outcome=outcome, recovery={one: numbers.get(one, 0) for one in Recovery})
 
 
 def target(name: str = "fo", state: str = "ended", told: Counts | None = None, **more: Any) -> NightTarget:  # noqa: ANN401 - the members of a target
@@ -105,6 +106,41 @@ def test_a_plan_waits_for_a_person() -> None:
     assert told(empty)[1] == "fo: the plan has nothing to apply."
     # What can't be read is no empty plan.
     assert "nothing to apply" not in " ".join(told(target(state=State.PLANNED, mode="plan", told=counts(failed=1))))
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.WAITING])
+def test_a_run_that_does_not_know_its_items_yet_is_not_called_well(state: State) -> None:
+    begun = target(state=state)
+    assert told(begun, state="going on") == [
+        "The night is going on.",
+        "fo ran.",
+        "Nothing was sent.",
+        "fo has not listed its failures yet.",
+        NOTHING,
+    ]
+    assert line("going on", [begun], 0) == "1 of 1 target ran; fo has not listed its failures yet."
+    waits = target(state=state, waits=Wait(reason="The target can't be reached.", until=UNTIL))
+    assert line("going on", [waits], 0) == "1 of 1 target ran; fo waits: The target can't be reached."
+    assert [one for one in told(waits, state="going on") if "fo waits" in one or "fail" in one] == [
+        "fo waits: The target can't be reached. Until 2026-11-27 06:00 UTC."
+    ]
+    listed = target("camunda", told=counts(done=1, recovered=1))
+    both = line("going on", [begun, listed], 0)
+    assert both == "2 of 2 targets ran; 1 done; 1 recovered; fo has not listed its failures yet."
+
+
+def test_without_quotes_no_sentence_has_what_a_system_said() -> None:
+    why = [
+        Reason(outcome=Ending.REJECTED, type="refused-by-system", reason="It says: IBAN DE02 is wrong", count=2),
+        Reason(outcome=Ending.DONE, recovery=Recovery.FAILED_AGAIN, type=None, reason="IBAN DE02", count=1),
+    ]
+    bad = target(told=counts(done=1, failed_again=1, rejected=2), failed=why)
+    known = {"targets": [bad], "totals": totals_of([bad]), "people": [], "needsPerson": 0}
+    events = NightEvents(runs=0, counts=counts(), complete=True)
+    night = NightAnswer(night="n", begin=BEGIN, until=UNTIL, state="over", events=events, **known)
+    assert "IBAN" in " ".join(sentences(night))
+    title = catalogue()["refused-by-system"].title
+    assert f"fo: 2 rejected ({title}). 1 failed again." in sentences(night, quoted=False)
 
 
 def test_a_night_that_goes_on_says_what_it_waits_for() -> None:
@@ -196,7 +232,7 @@ TARGETS = st.lists(
 @given(TARGETS, st.sampled_from(["to come", "going on", "over"]), st.integers(0, 3))
 def test_each_night_can_be_told(targets: list[NightTarget], state: NightState, persons: int) -> None:
     some = told(*targets, state=state, needsPerson=persons)
-    short = line(state, totals_of(targets), persons)
+    short = line(state, targets, persons)
     assert all(one[-1] == "." and "  " not in one and ".." not in one for one in [*some, short])
     bad = any(is_bad(one.counts) for one in targets if one.run)
     well = any(one.startswith(("Nothing fail", "Nothing has failed")) for one in some)
@@ -232,10 +268,8 @@ def test_a_night_goes_on_as_long_as_a_window_or_a_run_is_open(hour: int, state: 
 
 def test_the_line_of_a_night() -> None:
     some = [target(told=counts(done=3, recovered=2, failed_again=1)), target("bc", "did not run", reason="off")]
-    assert line("over", totals_of(some), 2) == (
-        "1 of 2 targets ran; 3 done; 2 recovered; 1 failed again; 2 things need a person."
-    )
-    assert line("over", totals_of([target()]), 0) == "1 of 1 target ran; nothing was found; nothing failed."
-    assert line("over", totals_of(some[1:]), 0) == "0 of 1 target ran."
+    assert line("over", some, 2) == ("1 of 2 targets ran; 3 done; 2 recovered; 1 failed again; 2 things need a person.")
+    assert line("over", [target()], 0) == "1 of 1 target ran; nothing was found; nothing failed."
+    assert line("over", some[1:], 0) == "0 of 1 target ran."
     plan = target(state=State.PLANNED, mode="plan", told=counts(planned=3))
-    assert line("over", totals_of([plan]), 1) == "1 of 1 target ran; 3 planned; 1 thing needs a person."
+    assert line("over", [plan], 1) == "1 of 1 target ran; 3 planned; 1 thing needs a person."
