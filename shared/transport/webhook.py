@@ -12,6 +12,7 @@ from shared.core.urls import checked_url
 from shared.transport.lost_calls import never_sent, root_name
 from shared.transport.session import USER_AGENT, new_session
 
+State = Literal["delivered", "not_delivered", "lost"]
 _TIMEOUT = (10.0, 30.0)
 """Seconds for the connection, and for the response."""
 
@@ -25,7 +26,7 @@ class Delivery:
         reason: Why it was not delivered, without the URL.
     """
 
-    state: Literal["delivered", "not_delivered", "lost"]
+    state: State
     reason: str = ""
 
 
@@ -46,7 +47,14 @@ def post(url: str, content: bytes) -> Delivery:
         return Delivery("lost", f"The webhook did not answer ({root_name(error)}).")
     if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         return Delivery("delivered")
-    return Delivery("not_delivered", f"The webhook answered {response.status_code}.")
+    state: State = "lost" if _may_have_arrived(response.status_code) else "not_delivered"
+    return Delivery(state, f"The webhook answered {response.status_code}.")
+
+
+def _may_have_arrived(status: int) -> bool:
+    """Return whether a status leaves open if the flow got the message: a gateway may have stopped waiting for it."""
+    is_of_server = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE
+    return is_of_server or status == HTTPStatus.REQUEST_TIMEOUT
 
 
 def _mistake_of(url: str) -> str | None:

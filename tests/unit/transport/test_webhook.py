@@ -50,11 +50,20 @@ def test_a_message_is_delivered(webhook: tuple[str, list[tuple[str, bytes]]], st
     assert posted == [(f"/workflows/{status}?{SIGNATURE}", b"{}")]
 
 
-@pytest.mark.parametrize("status", [302, 401, 404, 413, 429, 500, 503])
+@pytest.mark.parametrize("status", [302, 401, 404, 413, 429, 503])
 def test_a_message_that_is_refused_is_posted_once(webhook: tuple[str, list[tuple[str, bytes]]], status: int) -> None:
     url, posted = webhook
     told = post(f"{url}/{status}?{SIGNATURE}", b"{}")
     assert told == Delivery("not_delivered", f"The webhook answered {status}.")
+    assert len(posted) == 1
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 504, 524])
+def test_a_message_that_a_gateway_may_have_passed_on_is_not_repeated(
+    webhook: tuple[str, list[tuple[str, bytes]]], status: int
+) -> None:
+    url, posted = webhook
+    assert post(f"{url}/{status}?{SIGNATURE}", b"{}") == Delivery("lost", f"The webhook answered {status}.")
     assert len(posted) == 1
 
 
