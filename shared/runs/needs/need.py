@@ -71,7 +71,7 @@ def id_of(target: str | None, kind: Kind, about: str) -> str:
 
 
 def happened(old: Need, new: Need, mark: str, *, again: bool) -> Need:
-    """Return a need after another occurrence; one that was counted already changes nothing.
+    """Return a need after another occurrence; one that was counted already changes its text only.
 
     Args:
         old: The need as it is.
@@ -80,7 +80,8 @@ def happened(old: Need, new: Need, mark: str, *, again: bool) -> Need:
         again: It needs a person again, even if somebody has acknowledged what happened before.
     """
     if mark in old.marks:
-        return old
+        # It goes on; what is the matter may be told otherwise by now.
+        return old if new.text == old.text else old.model_copy(update={"text": new.text})
     # What is counted anew each night replaces the number of the last one.
     count = new.count if old.kind == "denied-and-failing" else old.count + new.count
     return new.model_copy(

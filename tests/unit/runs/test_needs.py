@@ -143,6 +143,16 @@ def test_an_occurrence_counts_once_and_brings_back_what_was_acknowledged(
     assert (need.count, need.acknowledged is not None, need.since) == (len(seen), noted, NOW)
 
 
+def test_what_is_known_is_told_as_it_is_now(store: Store) -> None:
+    raising.off(store, {"fo": "TARGETS__FO__URL is missing"})
+    (first,) = book.of_target(store, "fo")
+    book.acknowledge(store, first.id, "known", KEY)
+    raising.off(store, {"fo": "TARGETS__FO__URL is no URL"})
+    (second,) = book.of_target(store, "fo")
+    assert second.text == "The target is off: TARGETS__FO__URL is no URL. Correct its settings."
+    assert (second.count, second.acknowledged is not None, second.since) == (1, True, first.since)
+
+
 def test_an_id_is_stable_short_and_fits_into_a_url() -> None:
     one = needs.id_of("fo", "attempts-used-up", "ein Job / 5?")
     assert one == needs.id_of("fo", "attempts-used-up", "ein Job / 5?")
