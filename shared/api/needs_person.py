@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -11,6 +12,7 @@ from shared.api.paging import PAGE, choice, next_link, number
 from shared.core.problems import UnknownNeed
 from shared.core.response import Response
 from shared.core.settings import app_settings
+from shared.core.targets import app_targets
 from shared.runs import creation
 from shared.runs.needs import book
 from shared.runs.needs.need import KINDS, Need
@@ -34,19 +36,41 @@ async def list_needs(call: Call) -> Response:
 
     Raises:
         NotValid: a parameter can't be read.
+        UnknownTarget: there is no target with the name that the call gives.
+        RoleMissing: the caller may not see this target.
     """
     acknowledged = choice(call, "acknowledged", ("true", "false")) == "true"
-    kind, target = choice(call, "kind", KINDS), call.params.get("target", "").lower()
+    kind, needs = choice(call, "kind", KINDS), await asyncio.to_thread(needs_now, app_store())
+    target = _target(call, needs)
     skip, limit = number(call, "after", 0), number(call, "limit", PAGE, most=1000)
     found = [
         need
-        for need in await asyncio.to_thread(needs_now, app_store())
-        if (need.acknowledged is not None) is acknowledged and kind in (None, need.kind) and target in ("", need.target)
+        for need in needs
+        if (need.acknowledged is not None) is acknowledged
+        and kind in (None, need.kind)
+        and target in (None, need.target)
         if call.caller.sees(need.target, need.system)
     ]
     following = next_link(call, str(skip + limit)) if len(found) > skip + limit else None
     shown = [_shown(call, need) for need in found[skip : skip + limit]]
     return Response(200, NeedsPersonPage(value=shown, nextLink=following).model_dump_json().encode())
+
+
+def _target(call: Call, needs: Sequence[Need]) -> str | None:
+    """Return the name of the target that a call asks for; one that is gone from the settings may still have needs.
+
+    Raises:
+        UnknownTarget: there is none, and no need has it.
+        RoleMissing: the caller may not see it.
+    """
+    name = call.params.get("target", "").lower()
+    if not name:
+        return None
+    of_target = [need for need in needs if need.target == name]
+    call.caller.require(name, next((need.system for need in of_target if need.system), None))
+    if not of_target and name not in app_targets().off:
+        app_targets().named(name)
+    return name
 
 
 async def acknowledge_need(call: Call) -> Response:

@@ -89,7 +89,7 @@ async def get_systems(call: Call, engine: Engine) -> Response:
     answer = SystemsAnswer(
         systems=[*on, *off],
         stopped=shown_stops(call, stops),
-        needsPerson=sum(need.acknowledged is None and sees(need.target) for need in needs),
+        needsPerson=sum(need.acknowledged is None and sees(need.target, need.system) for need in needs),
         openRuns=await _open_runs(engine),
     )
     return Response.of(200, answer)

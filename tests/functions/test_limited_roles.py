@@ -67,6 +67,14 @@ def test_a_role_for_a_target_is_for_no_other_one(guarded: Caller) -> None:
     problem(requeued(guarded, "operator.wrong", "reader"), 403, "role-missing")
 
 
+def test_what_needs_a_person_is_refused_for_a_target_that_the_caller_may_not_see(guarded: Caller) -> None:
+    assert call(guarded, "GET", "needs-person?target=fo", "reader.fo").status_code == 200
+    for name in ("wrong", "nobody"):
+        told = problem(call(guarded, "GET", f"needs-person?target={name}", "reader.fo"), 403, "role-missing")
+        assert f"reader.{name}" in told["detail"]
+    problem(call(guarded, "GET", "needs-person?target=nobody", "reader"), 404, "unknown-target")
+
+
 @pytest.mark.parametrize(
     ("method", "action", "role"),
     [

@@ -54,6 +54,9 @@ def test_targets_that_cannot_be_used_need_a_person_once_until_somebody_takes_not
     # It is still off, but that is known: only another night, or another failure after it has worked, brings it back.
     assert get(caller, "systems")["needsPerson"] == told["needsPerson"] - 1
     assert needs(caller, target="OFF") == []
+    key = {"x-functions-key": caller.machine.host.function_key}
+    typo = requests.get(f"{caller.url}/needs-person", headers=key, params={"target": "of"}, timeout=30)
+    problem(typo, 404, "unknown-target")
     (noted,) = needs(caller, target="off", acknowledged="true")
     assert (noted["acknowledged"]["reason"], noted["id"]) == ("not used any more", found["off"]["id"])
 

@@ -40,6 +40,7 @@ from shared.core.problems import (
     UnknownNeed,
     UnknownNight,
     UnknownRun,
+    UnknownTarget,
     VersionRequired,
 )
 from shared.core.targets import System
@@ -254,6 +255,7 @@ OWN: Mapping[str, Described] = {
             Parameter("target", "The name of the target."),
         ),
         answers=(Answer("A page of what needs a person, the most urgent first.", NeedsPersonPage),),
+        problems=(UnknownTarget,),
     ),
     "acknowledge": Described(
         tag=_STATE,
