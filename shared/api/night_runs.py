@@ -16,6 +16,7 @@ from shared.core.targets import Target, app_targets
 from shared.durable.engine import Engine
 from shared.policy import switches
 from shared.reports.night import (
+    Did,
     NightEvents,
     NightPerson,
     NightTarget,
@@ -36,7 +37,7 @@ _DAY = timedelta(days=1)
 _MOST_EVENTS = 200
 _MOST_READ = 1000
 """How many runs of some days are looked at, to find those by hand that name a run of the night, or those of events."""
-_BY_HAND = ("apply", "check", *NIGHT_FUNCTIONS)
+_BY_HAND = ("apply", "check", "settle", *NIGHT_FUNCTIONS)
 """The functions of runs that name a run of a night; a retry has the function of the run that it retries."""
 _RETRIES = "nightly_batch"
 
@@ -185,7 +186,7 @@ def _by_hand(store: Store, first: date, last: date) -> list[RunSpec]:
 def _person(here: Here, spec: RunSpec, of: str, head: Run) -> NightPerson:
     return NightPerson(
         run=spec.run,
-        function="check" if spec.function == "check" else "retry" if spec.parent else "apply",
+        function=_did(spec),
         target=spec.target,
         actor=spec.actor,
         reason=spec.reason,
@@ -195,6 +196,16 @@ def _person(here: Here, spec: RunSpec, of: str, head: Run) -> NightPerson:
         created=spec.created,
         links=_links(here, head),
     )
+
+
+def _did(spec: RunSpec) -> Did:
+    """Return what a person did by a run; a retry has the function of the run that it retries."""
+    match spec.function:
+        case "check":
+            return "check"
+        case "settle":
+            return "settle"
+    return "retry" if spec.parent else "apply"
 
 
 async def events_of(here: Here, begin: datetime, until: datetime) -> NightEvents:

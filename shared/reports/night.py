@@ -14,6 +14,8 @@ from shared.runs.report import Cause, CauseStatus, Counts, Item, Links, Note, St
 NightState = Literal["to come", "going on", "over"]
 NotRun = Literal["to come", "did not run", "nothing to do"]
 """The state of a target that has no run."""
+Did = Literal["apply", "retry", "check", "settle"]
+"""What a person did with a run of a night."""
 OPEN = (State.RUNNING, State.WAITING, State.WATCHING)
 BAD = (Ending.FAILED, Ending.REJECTED, Ending.UNKNOWN, Ending.ROLLED_BACK, Ending.NOT_ATTEMPTED)
 _MOST_REASONS = 5
@@ -63,14 +65,14 @@ class NightEvents(Plain):
 
 
 class NightPerson(Plain):
-    """A run by hand that applies, retries or checks a run of the night, or another one of these."""
+    """A run by hand that applies, retries, checks or settles a run of the night, or another one of these."""
 
     run: str
-    function: Literal["apply", "retry", "check"]
+    function: Did
     target: str
     actor: str = Field(description="Who started it: the signed-in principal's id, or `key` (a function key).")
     reason: str | None
-    of: str = Field(description="The run that it applies, retries or checks.")
+    of: str = Field(description="The run that it applies, retries, checks or settles.")
     state: State
     counts: Counts
     created: datetime

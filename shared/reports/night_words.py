@@ -6,6 +6,7 @@ from shared.core.outcome import Ending, Recovery
 from shared.core.problems import catalogue
 from shared.reports.night import (
     BAD,
+    Did,
     NightAnswer,
     NightPerson,
     NightState,
@@ -30,7 +31,12 @@ _ENDED = {
     Ending.ROLLED_BACK: "rolled back",
     Ending.NOT_ATTEMPTED: "not attempted",
 }
-_DID = {"apply": "applied the plan", "retry": "retried what was left", "check": "checked what was unknown"}
+_DID: dict[Did, str] = {
+    "apply": "applied the plan",
+    "retry": "retried what was left",
+    "check": "checked what was unknown",
+    "settle": "settled what was unknown",
+}
 _MOST_REASONS = 3
 
 

@@ -189,6 +189,14 @@ def test_a_night_is_not_called_well_when_what_a_person_or_an_event_started_faile
     assert "Nothing failed." not in told(target(told=well), events=NightEvents(runs=2, counts=again, complete=True))
 
 
+def test_what_a_person_settled_is_told() -> None:
+    person = NightPerson(
+        run="r2", function="settle", target="fo", actor="ann", reason="It is there", of="run-fo", state=State.ENDED,
+        counts=counts(done=1, not_watched=1), created=UNTIL, links=Links(),
+    )  # fmt: skip
+    assert "ann settled what was unknown of fo: 1 done, 1 not watched." in told(target(), people=[person])
+
+
 def test_people_and_events_are_told() -> None:
     person = NightPerson(
         run="r2",
