@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.core import clock
 from shared.core.problems import ItemProblem
+from shared.core.settings import app_settings
 from shared.core.targets import Target
 from shared.execution.bookmarks import last_sweep
 from shared.execution.discovery import LONGEST_LOOK_BACK, look_back
@@ -23,6 +25,8 @@ from shared.systems.registry import definition_of, fan_out_of
 from shared.systems.requests import ItemRef
 from shared.transport.connection import connection
 
+_LONGEST_RUN = timedelta(days=7)
+"""A run is kept from its end; it was created at most so long before."""
 _BY_HAND = "No night retries it; retry it by hand."
 _STOPPED = "It stopped at an operation that a person has to mend; no night retries the rest."
 _NO_CONTENT = "Its operations are past their retention; send them again."
@@ -51,6 +55,13 @@ class Look:
         found = self.since or look_back(self.until, last_sweep(self.store, target.name))
         # The last sweep may have been after `until`.
         return found if self.since or found < self.until else self.until - LONGEST_LOOK_BACK
+
+    def kept(self) -> tuple[datetime, datetime]:
+        """Return between which instants batches are looked for: each day costs calls, and older ones are not kept."""
+        now, days = clock.now(), app_settings().run_retention_days
+        first = now - timedelta(days=days) - _LONGEST_RUN
+        until = min(self.until, now) + timedelta(microseconds=1)
+        return min(max(self.since or self.until - LONGEST_LOOK_BACK, first), until), until
 
 
 @dataclass(frozen=True)
@@ -134,8 +145,7 @@ def _shown(target: Target, source: FailureSource, ref: ItemRef, decision: Decisi
 
 def _of_batches(look: Look, target: Target) -> Callable[[int, int], Page]:
     def page(skip: int, top: int) -> Page:
-        since = look.since or look.until - LONGEST_LOOK_BACK
-        found, cut = unfinished(look.store, target.name, since, look.until + timedelta(microseconds=1))
+        found, cut = unfinished(look.store, target.name, *look.kept())
         return Page([_batch(look, target, one) for one in found[skip : skip + top]], len(found) > skip + top, cut)
 
     return page

@@ -25,8 +25,9 @@ FAILURES_PARAMETERS = ("after", "by", "limit", "since", "system", "target", "unt
 MOST_GROUPED = 2000
 """How many failures of one list are read for groups."""
 _GROUPED_PAGE = 500
-_LONGEST_READ = 60.0
-"""Seconds after which no further page of a list is read for groups."""
+_LONGEST_READ = 30.0
+"""Seconds after which no further page of a list is read for groups. It is less than `PATIENCE`: a list that is too
+long is told in part, and not left out."""
 _OFF = "Correct the settings of this target."
 _THREADS = 8
 PATIENCE = 45.0
@@ -106,7 +107,7 @@ async def _groups(
     call: Call, sources: Sequence[Source], off: list[Unreadable], by: str, limit: int, version: int
 ) -> FailureGroups:
     skip = number(call, "after", 0)
-    read = await all_read([(source, 0) for source in sources], lambda source, _: _whole(source))
+    read = await all_read([(source, 0) for source in sources], lambda source, _: whole(source))
     chosen: By = next(one for one in get_args(By) if one == by)
     groups = grouped((failure for one in read for failure in one.found), chosen)
     partly = sorted({source.target.name for source, one in zip(sources, read, strict=True) if one.more or one.cut})
@@ -173,7 +174,7 @@ async def all_read(
     return [future.result() if future.done() and not future.cancelled() else slow for future in futures]
 
 
-def _whole(source: Source) -> Page:
+def whole(source: Source) -> Page:
     """Read a list page after page, as far as it may be read for groups."""
     found: list[Failure] = []
     until, skip, page = clock.now().timestamp() + _LONGEST_READ, 0, Page(more=True)
