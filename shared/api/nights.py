@@ -111,7 +111,7 @@ def _here(call: Call, engine: Engine) -> Here:
 
 def _first(here: Here, last: date) -> date:
     """Return the date of the first night of which something is known; `last` is that of the night that began last."""
-    first = first_day(here.store, here.now.date())
+    first = first_day(here.store, here.now.date(), here.settings.run_retention_days)
     if first is None:
         return last
     # The first run may be that of a night which began on the evening before.

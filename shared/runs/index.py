@@ -13,7 +13,7 @@ small, and a list reads it together with one dimension (`index_page.py`).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
@@ -66,6 +66,12 @@ class IndexedRun(NamedTuple):
     def date(self) -> date:
         """The day on which the run was created, in UTC."""
         return datetime.strptime(f"{_LAST_DAY - int(self.day):08}", "%Y%m%d").replace(tzinfo=UTC).date()
+
+    @property
+    def created(self) -> datetime:
+        """When the run was created, to the millisecond."""
+        moment = int(self.place.partition("/")[2].partition("~")[0])
+        return datetime.combine(self.date, time(), UTC) + timedelta(milliseconds=_DAY - moment)
 
     @property
     def facts(self) -> str:

@@ -10,8 +10,8 @@ from shared.storage.base import Store, keys
 
 NIGHT_FUNCTIONS = ("nightly_requeue", "nightly_retries", "nightly_tasks", "nightly_objects", "nightly_batch")
 _DAY = timedelta(days=1)
-_MONTHS = 4
-"""How many calendar months back the first run is looked for."""
+_LONGEST_RUN = timedelta(days=31)
+"""A run is kept from its end; it was created at most so long before."""
 
 
 def runs_of_night(store: Store, night: date) -> list[RunSpec]:
@@ -28,14 +28,36 @@ def indexed(store: Store, first: date, last: date, functions: Collection[str]) -
                 yield one
 
 
-def first_day(store: Store, today: date) -> date | None:
-    """Return the day, in UTC, of the first run of the last four months that is kept; None if there is none."""
-    this = 12 * today.year + today.month - 1
-    for number in range(this - _MONTHS + 1, this + 1):
-        month = index.day_of(f"{number // 12:04}-{number % 12 + 1:02}-01")[:-2]
-        # Days count down, so that the first day of a month is the last key of its prefix.
-        found = (max(keys(store, f"{prefix}{month}"), default=None) for prefix in (index.NEW, index.ALL))
-        days = [index.read(key).date for key in found if key]
-        if days:
-            return min(days)
+def first_day(store: Store, today: date, days: int) -> date | None:
+    """Return the day, in UTC, of the first run that is kept; None if there is none.
+
+    Args:
+        store: The store.
+        today: The present day.
+        days: How long a run is kept after its end.
+    """
+    since = today - timedelta(days=days) - _LONGEST_RUN
+    for year in range(since.year, today.year + 1):
+        if _any_key(store, f"{year:04}"):
+            months = range(since.month if year == since.year else 1, 13)
+            found = (_first_of(store, f"{year:04}-{month:02}") for month in months)
+            first = next((day for day in found if day), None)
+            if first:
+                return first
     return None
+
+
+def _any_key(store: Store, year: str) -> bool:
+    return any(store.list(prefix, limit=1).keys for prefix in _prefixes(f"{year}-01-01", 4))
+
+
+def _first_of(store: Store, month: str) -> date | None:
+    # Days count down, so that the first day of a month is the last key of its prefix.
+    found = (max(keys(store, prefix), default=None) for prefix in _prefixes(f"{month}-01", 6))
+    return min((index.read(key).date for key in found if key), default=None)
+
+
+def _prefixes(day: str, digits: int) -> tuple[str, str]:
+    """Return the prefixes of the runs of a year (4 digits of a day) or of a month (6 digits)."""
+    part = index.day_of(day)[:digits]
+    return f"{index.NEW}{part}", f"{index.ALL}{part}"

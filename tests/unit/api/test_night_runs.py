@@ -40,6 +40,17 @@ def test_a_run_by_hand_that_was_never_recorded_hides_no_night(tmp_path: Path) ->
     assert night_runs._by_hand(store, NOW.date(), NOW.date()) == [spec]  # noqa: SLF001 - its callers ask the engine
 
 
+def test_the_events_of_a_night_are_all_counted_on_a_day_that_has_many_more(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "store.db"))
+    spec = recorded(store, "batch_job_event", "event")
+    for number in range(1010):
+        later = {"run": f"20261127-{number}", "created": NOW + timedelta(hours=9)}
+        index.add(store, spec.model_copy(update=later))
+    here = Here(store, UNUSED, Settings(), "", NOW, ALL)
+    found = night_runs._of_events(here, NOW - timedelta(hours=1), NOW + timedelta(hours=1))  # noqa: SLF001 - as above
+    assert found == ([spec], True)
+
+
 def test_a_run_of_an_event_that_was_never_recorded_hides_no_night(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path / "store.db"))
     spec = recorded(store, "batch_job_event", "event")

@@ -1,6 +1,6 @@
 """The runs of a night, and the first day of which a run is kept."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,8 @@ def test_a_night_has_the_runs_of_its_own_date_also_after_midnight(store: SqliteS
         (["2026-11-01", "2026-11-30"], "2026-11-30", "2026-11-01"),
         (["2025-12-31", "2026-01-01"], "2026-01-02", "2025-12-31"),
         (["2026-10-31", "2026-11-01"], "2026-11-02", "2026-10-31"),
-        (["2026-01-31", "2026-11-01"], "2026-11-02", "2026-11-01"),
+        (["2026-01-31", "2026-11-01"], "2026-11-02", "2026-01-31"),
+        (["2025-01-31", "2026-11-01"], "2026-11-02", "2026-11-01"),
     ],
 )
 def test_the_first_day_of_a_run_is_found_by_month(
@@ -62,4 +63,13 @@ def test_the_first_day_of_a_run_is_found_by_month(
 ) -> None:
     for day in days:
         run(store, datetime.fromisoformat(f"{day}T12:00:00Z"))
-    assert first_day(store, date.fromisoformat(today)) == (date.fromisoformat(first) if first else None)
+    assert first_day(store, date.fromisoformat(today), 365) == (date.fromisoformat(first) if first else None)
+
+
+@pytest.mark.parametrize("days", [90, 365, 3650])
+def test_the_first_day_is_found_as_long_as_runs_are_kept(store: SqliteStore, days: int) -> None:
+    today = date(2026, 11, 28)
+    first = today - timedelta(days=days)
+    for day in (first, date(2026, 11, 1)):
+        run(store, datetime.combine(day, time(12), UTC))
+    assert first_day(store, today, days) == first
