@@ -60,6 +60,9 @@ def test_a_night_in_which_nothing_ran_says_why_for_each_target(caller: Caller) -
     assert found["bc"]["reason"] == "BATCH_RETRY is off."
     assert found["off"]["reason"].startswith("It is off: TARGETS__OFF__URL")
     assert told["totals"]["ran"] == 0
+    # No run names it, but a target that is off needs a person.
+    assert told["needsPerson"] >= 1
+    assert last["needsPerson"] == told["needsPerson"]
     assert last["links"]["self"].endswith(f"/api/nights/{last['night']}")
     if told["state"] == "over":
         assert "Nothing ran." in told["summary"]

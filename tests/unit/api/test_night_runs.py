@@ -45,7 +45,7 @@ def test_the_events_of_a_night_are_all_counted_on_a_day_that_has_many_more(tmp_p
     spec = recorded(store, "batch_job_event", "event")
     for number in range(1010):
         later = {"run": f"20261127-{number}", "created": NOW + timedelta(hours=9)}
-        index.add(store, spec.model_copy(update=later))
+        records.write_spec(store, spec.model_copy(update=later), [])
     here = Here(store, UNUSED, Settings(), "", NOW, ALL)
     found = night_runs._of_events(here, NOW - timedelta(hours=1), NOW + timedelta(hours=1))  # noqa: SLF001 - as above
     assert found == ([spec], True)
