@@ -13,7 +13,7 @@ from local.host.task_hub import DurableFunction, Response
 
 _ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _CALL_SECONDS = 30.0
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _AGAIN_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 

@@ -19,6 +19,15 @@ Did = Literal["apply", "retry", "check", "settle"]
 OPEN = (State.RUNNING, State.WAITING, State.WATCHING)
 BAD = (Ending.FAILED, Ending.REJECTED, Ending.UNKNOWN, Ending.ROLLED_BACK, Ending.NOT_ATTEMPTED)
 _MOST_REASONS = 5
+_MOST_NAMED = 3
+
+
+class BadItem(Plain):
+    """An item that is not well."""
+
+    id: str
+    name: str | None = Field(description="What people call it.")
+    cause: str | None = Field(description="Why it fails, in the system's words; null where the system tells none.")
 
 
 class Reason(Plain):
@@ -29,6 +38,7 @@ class Reason(Plain):
     type: str | None = Field(description="The slug of the problem type (docs/problems.md); null if they failed again.")
     reason: str = Field(description="That of the first of them.")
     count: int
+    items: list[BadItem] = Field(default=[], description="The first of them, at most 3.")
 
 
 class NightTarget(Plain):
@@ -174,21 +184,35 @@ def summed(counts: Iterable[Counts]) -> Counts:
 
 def reasons_of(items: Iterable[Item]) -> list[Reason]:
     """Return why items are not well, the most frequent reason first; skipped items are well."""
-    first: dict[tuple[Ending, str | None], Item] = {}
-    counted: Counter[tuple[Ending, str | None]] = Counter()
+    found: dict[tuple[Ending, str | None], list[Item]] = {}
     for item in items:
         if item.outcome in BAD or item.recovery is Recovery.FAILED_AGAIN:
-            key = (item.outcome, item.type)
-            first.setdefault(key, item)
-            counted[key] += 1
-    return [_reason(first[key], count) for key, count in counted.most_common(_MOST_REASONS)]
+            found.setdefault((item.outcome, item.type), []).append(item)
+    most = sorted(found.values(), key=len, reverse=True)
+    return [_reason(some) for some in most[:_MOST_REASONS]]
 
 
-def _reason(item: Item, count: int) -> Reason:
+def _reason(items: Sequence[Item]) -> Reason:
+    item = items[0]
     again = item.recovery is Recovery.FAILED_AGAIN
-    text = (item.recoveryReason or item.reason) if again else item.reason
-    recovery = item.recovery if again else None
-    return Reason(outcome=item.outcome, recovery=recovery, type=item.type, reason=text, count=count)
+    return Reason(
+        outcome=item.outcome,
+        recovery=item.recovery if again else None,
+        type=item.type,
+        reason=(item.recoveryReason or item.reason) if again else item.reason,
+        count=len(items),
+        items=[_bad(one) for one in items[:_MOST_NAMED]],
+    )
+
+
+def _path(operation: str | None) -> str | None:
+    """Return an operation without its query, which may hold values."""
+    return operation.partition("?")[0] if operation else None
+
+
+def _bad(item: Item) -> BadItem:
+    about = item.about
+    return BadItem(id=item.id, name=about.job or about.process or _path(about.operation), cause=about.cause)
 
 
 def planned_causes(causes: Iterable[str]) -> list[Cause]:

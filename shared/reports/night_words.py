@@ -59,6 +59,7 @@ def sentences(night: NightAnswer, *, quoted: bool = True) -> list[str]:
         *_not_run(night.targets),
         *_events(night.events.runs, night.events.counts, complete=night.events.complete),
         *(_by_hand(one) for one in night.people),
+        *_again(night),
         _persons(night.needsPerson),
     ]
 
@@ -137,7 +138,8 @@ def _sent(counts: Counts, ran: Sequence[NightTarget]) -> Iterator[str]:
     elif any(one.mode == "apply" for one in ran):
         yield "Nothing was sent."
     if left_alone:
-        yield f"{_number(left_alone, 'item')} {_were(left_alone)} left alone, by the policy or by their state."
+        whose = "its" if left_alone == 1 else "their"
+        yield f"{_number(left_alone, 'item')} {_were(left_alone)} left alone, by the policy or by {whose} state."
 
 
 def _failed(ran: Sequence[NightTarget], others: Iterable[Counts], state: NightState, *, quoted: bool) -> Iterator[str]:
@@ -167,11 +169,25 @@ def _why(one: NightTarget, *, quoted: bool) -> str:
 
 def _reason(reason: Reason, *, quoted: bool) -> str:
     word = _BECAME[reason.recovery] if reason.recovery else _ENDED.get(reason.outcome, str(reason.outcome))
+    told = f"{reason.count} {word}{_names(reason)}"
     if not quoted:
-        return f"{reason.count} {word}{f' ({catalogue()[reason.type].title})' if reason.type else ''}."
-    # The reason is that of one item; for several it stands for the others.
+        return f"{told}{f' ({catalogue()[reason.type].title})' if reason.type else ''}."
+    # The text is that of one item; for several it stands for the others.
     such = "" if reason.count == 1 else "such as: "
-    return f"{reason.count} {word} ({such}{reason.reason.rstrip('.')})."
+    return f"{told} ({such}{_cause(reason).rstrip('.')})."
+
+
+def _names(reason: Reason) -> str:
+    """Return the names of the first items; a night that could not list its items has only the target's."""
+    names = [f"{one.name} ({one.id})" for one in reason.items if one.name]
+    more = f" and {reason.count - len(names)} more" if len(names) < reason.count else ""
+    return f": {', '.join(names)}{more}" if names else ""
+
+
+def _cause(reason: Reason) -> str:
+    """Return why an item is not well: the cause that the system tells, of one that failed again."""
+    causes = [one.cause for one in reason.items if one.cause]
+    return causes[0] if reason.recovery and causes else reason.reason
 
 
 def _waits(ran: Iterable[NightTarget]) -> Iterator[str]:
@@ -215,6 +231,12 @@ def _events(runs: int, counts: Counts, *, complete: bool) -> Iterator[str]:
 def _by_hand(one: NightPerson) -> str:
     became = ", ".join(f"{count} {word}" for count, word in _told(one.counts)) or "no result yet"
     return f"{one.actor} {_DID[one.function]} of {one.target}: {became}."
+
+
+def _again(night: NightAnswer) -> Iterator[str]:
+    """Yield what becomes of jobs that failed again: nobody is needed as long as nights may try them."""
+    if night.state == "over" and night.totals.counts.recovery[Recovery.FAILED_AGAIN]:
+        yield "The next night tries again what failed again; once its attempts are used up, it needs a person."
 
 
 def _persons(count: int) -> str:

@@ -66,18 +66,19 @@ def test_a_night_says_what_ran_what_recovered_and_what_needs_a_person() -> None:
         target("bc", state="did not run", reason="BATCH_RETRY is off.", run=None),
     ]
     found = content(card.night_card(night(targets), [need()], BASE))
-    assert texts(found)[:8] == [
+    assert texts(found)[:9] == [
         "Nightshift: the night of 2026-11-28",
         "1 of 2 targets ran: fo.",
         "12 items were sent: 11 recovered, 1 failed again.",
         "fo: 1 failed again.",
         "bc did not run: BATCH_RETRY is off.",
+        "The next night tries again what failed again; once its attempts are used up, it needs a person.",
         "1 thing needs a person; see GET needs-person.",
         "fo: ended; 12 done, 11 recovered, 1 failed again.",
         "bc: did not run. BATCH_RETRY is off.",
     ]
-    assert texts(found)[8] == "fo: Its items failed again."
-    assert "POST runs/r1/retry" in texts(found)[9]
+    assert texts(found)[9] == "fo: Its items failed again."
+    assert "POST runs/r1/retry" in texts(found)[10]
     assert [one["url"] for one in found["actions"]] == [f"{BASE}/api/nights/2026-11-28", f"{BASE}/api/needs-person"]
 
 

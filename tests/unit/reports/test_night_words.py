@@ -16,14 +16,16 @@ from shared.reports.night import (
     NightState,
     NightTarget,
     Reason,
+    reasons_of,
     state_of,
     summed,
     totals_of,
 )
 from shared.reports.night_words import is_bad, line, sentences
-from shared.runs.report import Counts, Links, State, Wait
+from shared.runs.report import About, Counts, Item, Links, State, Wait
 
 BEGIN, UNTIL = datetime(2026, 11, 27, 2, tzinfo=UTC), datetime(2026, 11, 27, 6, tzinfo=UTC)
+AGAIN = "The next night tries again what failed again; once its attempts are used up, it needs a person."
 NOTHING = "Nothing needs a person."
 
 
@@ -65,7 +67,7 @@ def test_one_item_is_told_as_one() -> None:
     assert told(target(told=counts(failed_again=1)))[1] == "1 item was sent: 1 failed again."
     assert told(target(told=counts(skipped=1)))[1:3] == [
         "Nothing was sent.",
-        "1 item was left alone, by the policy or by their state.",
+        "1 item was left alone, by the policy or by its state.",
     ]
 
 
@@ -79,8 +81,27 @@ def test_what_failed_is_told_with_its_reason_for_each_target() -> None:
         "All 2 targets ran: camunda, fo.",
         "4 items were sent: 2 recovered, 2 failed again.",
         "fo: 2 failed again (such as: It failed again at 3). 1 not attempted (The cause stopped).",
+        AGAIN,
         NOTHING,
     ]
+
+
+def test_what_failed_is_told_by_name_and_with_the_cause_that_the_system_tells() -> None:
+    items = [
+        Item(id=f"{number}", outcome=Ending.DONE, recovery=Recovery.FAILED_AGAIN, reason="Sent.", about=about)
+        for number, about in enumerate([About(job="Invoices", cause="SMTP is away"), *[About(job="Closing")] * 3])
+    ]
+    said = told(target(told=counts(done=4, failed_again=4), failed=reasons_of(items)))
+    assert said[2] == "fo: 4 failed again: Invoices (0), Closing (1), Closing (2) and 1 more (such as: SMTP is away)."
+    without = reasons_of([items[1].model_copy(update={"recoveryReason": "It failed again at 3."})])
+    assert told(target(told=counts(done=1, failed_again=1), failed=without))[2] == (
+        "fo: 1 failed again: Closing (1) (It failed again at 3)."
+    )
+
+
+def test_an_operation_is_named_without_its_query() -> None:
+    item = Item(id="1", outcome=Ending.FAILED, reason="Down.", about=About(operation="GET items?$filter=a eq 1"))
+    assert reasons_of([item])[0].items[0].name == "GET items"
 
 
 def test_without_items_what_failed_is_told_by_its_counts() -> None:
