@@ -1,18 +1,20 @@
 """`housekeeping`: keep the open runs going, then remove what is past its time, in pieces.
 
 A tick works for about a minute. Each step has a share of it, touches some hundred records at most, and goes on next
-time where it stopped. Nothing that is open is removed.
+time where it stopped. A step that fails is logged, and the others are done. Nothing that is open is removed.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import batched
 
 from pydantic import ValidationError
 
-from shared.core import clock, log
+from shared.core import clock, guard, log
+from shared.core.problems import NotReady
 from shared.core.settings import app_settings
 from shared.durable.engine import Engine, instances_of
 from shared.durable.open_runs import check_open_runs
@@ -31,6 +33,8 @@ _MOST = 1000
 """How many records a step may touch in a tick."""
 _MOST_RUNS = 100
 """How many runs of each step of the agenda are looked at in a tick."""
+_AT_ONCE = 16
+"""How many instances of a run the engine is asked for at the same time."""
 
 type Work = Callable[[Store, Budget], bool]
 """A step: it removes what the budget allows, and returns whether it came to the end."""
@@ -47,24 +51,33 @@ WORK: Mapping[str, Work] = {
 
 
 async def keep_house(engine: Engine) -> None:
-    """Check the open runs, then remove what is past its time.
-
-    Raises:
-        NotReady: the engine or the store doesn't answer.
-    """
-    await check_open_runs(engine)
+    """Check the open runs, then remove what is past its time; what a step leaves of its share, the next ones have."""
     removed: Counter[str] = Counter()
-    store, share = app_store(), _TIME / (len(WORK) + len(Step))
-    await asyncio.to_thread(tidying.sort_in_runs, store, Budget(clock.now() + _SORTING, _MOST, removed))
-    for work in WORK.values():
-        budget = Budget(clock.now() + share, _MOST, removed)
-        await asyncio.to_thread(work, store, budget)
-    for step in Step:
-        await _do_due(store, engine, step, Budget(clock.now() + share, _MOST, removed))
+    store = app_store()
+    with guard.going_on("check-open-runs", always=True):
+        await check_open_runs(engine)
+    with guard.going_on("sort-in-runs", always=True):
+        budget = Budget(clock.now() + _SORTING, _MOST, removed)
+        await asyncio.to_thread(tidying.sort_in_runs, store, budget)
+    end, steps = clock.now() + _TIME, _steps(store, engine)
+    for place, (name, work) in enumerate(steps.items()):
+        share = max((end - clock.now()) / (len(steps) - place), _TIME / len(steps))
+        with guard.going_on(f"remove-{name}", always=True):
+            await work(Budget(clock.now() + share, _MOST, removed))
     # Without the kinds of which there were none.
     found = +removed
     if found:
         log.info("records-removed", **dict(sorted(found.items())))
+
+
+def _steps(store: Store, engine: Engine) -> dict[str, Callable[[Budget], Awaitable[object]]]:
+    """Return the steps that remove, by name."""
+
+    def threaded(work: Work) -> Callable[[Budget], Awaitable[object]]:
+        return lambda budget: asyncio.to_thread(work, store, budget)
+
+    own = {name: threaded(work) for name, work in WORK.items()}
+    return {**own, **{str(step): partial(_do_due, store, engine, step) for step in Step}}
 
 
 async def _do_due(store: Store, engine: Engine, step: Step, budget: Budget) -> None:
@@ -74,31 +87,56 @@ async def _do_due(store: Store, engine: Engine, step: Step, budget: Budget) -> N
         if budget.is_spent:
             return
         budget.spend()
+        # The others must not wait for one that can't go.
         try:
-            goes = await _may_go(store, engine, one, budget)
-            if goes:
-                await asyncio.to_thread(removal.carry_out, store, one, budget)
+            goes = await _do(store, engine, one, budget)
         except ValidationError:
             log.error("records-unreadable", key=one.key)
             goes = False
+        except NotReady:
+            await asyncio.to_thread(removal.postpone, store, one, app_settings())
+            raise
         if not goes:
-            # The others must not wait for it.
             await asyncio.to_thread(removal.postpone, store, one, app_settings())
 
 
-async def _may_go(store: Store, engine: Engine, one: DueStep, budget: Budget) -> bool:
-    """Return whether nothing stands against a step; its history in the engine is purged with its operations."""
-    if one.step is Step.ANSWER:
-        return True
-    if not await asyncio.to_thread(removal.may_go, store, one):
-        return False
-    for instance in await asyncio.to_thread(lambda: list(_instances(store, one.run))):
-        purged = await engine.purge(instance)
-        if purged is None:
-            # Somebody has restarted it in the engine, or it is being closed.
+async def _do(store: Store, engine: Engine, one: DueStep, budget: Budget) -> bool:
+    """Do a step of a run as far as the budget allows; return whether nothing stood against it."""
+    if one.step is not Step.ANSWER:
+        if not await asyncio.to_thread(removal.may_go, store, one):
             return False
-        budget.removed["instances"] += purged
+        # From now on, nobody sends anything of it again.
+        await asyncio.to_thread(removal.forget, store, one.run)
+        purged = await _purge(store, engine, one.run, budget)
+        if not purged:
+            # None: somebody has restarted it in the engine, or it is being closed.
+            return purged is False
+    await asyncio.to_thread(removal.carry_out, store, one, budget)
     return True
+
+
+async def _purge(store: Store, engine: Engine, run: str, budget: Budget) -> bool | None:
+    """Purge the instances of a run, some in each tick.
+
+    Returns:
+        Whether all are purged; None if one of them has not ended.
+    """
+    groups = await asyncio.to_thread(lambda: _groups(list(_instances(store, run))))
+    begin = await asyncio.to_thread(removal.purged_of, store, run)
+    for number, group in enumerate(groups[begin:], begin + 1):
+        found = await asyncio.gather(*(engine.purge(one) for one in group))
+        budget.removed["instances"] += sum(one or 0 for one in found)
+        if None in found:
+            return None
+        if budget.is_spent and number < len(groups):
+            await asyncio.to_thread(removal.remember_purged, store, run, number)
+            return False
+    return True
+
+
+def _groups(instances: Sequence[str]) -> list[Sequence[str]]:
+    """Return the instances that are purged at the same time; that which closes a run, and its own, come last."""
+    return [*batched(instances[:-2], _AT_ONCE, strict=False), *((one,) for one in instances[-2:])]
 
 
 def _instances(store: Store, run: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from shared.core import clock
 from shared.core.model import Stored
@@ -24,6 +25,8 @@ _KEPT = frozenset(
     {"begun", "body", "final", "forgotten", "halt", "handed-on", "known-later", "report", "response", "settled", "spec"}
 )
 """The records of a run that are left when its items and operations are removed."""
+_FEWEST = 20
+"""So many records of a run are deleted in a tick, however long it took to find out that it may go."""
 NEVER_RECORDED = timedelta(days=1)
 """After this time, records of a run whose spec was never stored are removed: the call that wrote them died."""
 
@@ -32,6 +35,12 @@ class Forgotten(Stored):
     """The mark of a run whose items and operations are no longer stored."""
 
     at: datetime
+
+
+class Purged(Stored):
+    """How far the instances of a run are purged that has so many that one tick is too short."""
+
+    groups: int
 
 
 @dataclass
@@ -102,9 +111,27 @@ def remove_operations(store: Store, run: str, budget: Budget) -> bool:
     """Remove the items and operations of a run; return whether all are removed."""
     if store.read(f"runs/{run}/spec") is None:
         return True
-    # First of all: from now on, nobody sends anything of it again.
-    records.create(store, _forgotten_key(run), Forgotten(at=clock.now()))
+    forget(store, run)
     return _delete(store, (key for key in keys(store, f"runs/{run}/") if key.split("/")[2] not in _KEPT), budget)
+
+
+def forget(store: Store, run: str) -> None:
+    """Mark a run that is still recorded: from now on, its items and operations can't be sent again."""
+    if store.read(f"runs/{run}/spec"):
+        records.create(store, _forgotten_key(run), Forgotten(at=clock.now()))
+
+
+def purged_of(store: Store, run: str) -> int:
+    """Return how many groups of a run's instances an earlier tick has purged."""
+    found = store.read(_purged_key(run))
+    return Purged.read(found.data).groups if found else 0
+
+
+def remember_purged(store: Store, run: str, groups: int) -> None:
+    """Record how many groups of a run's instances are purged; it goes with the operations."""
+    # The last writer wins: two ticks at once do no harm.
+    store.delete(_purged_key(run))
+    records.create(store, _purged_key(run), Purged(groups=groups))
 
 
 def may_go(store: Store, one: DueStep) -> bool:
@@ -182,13 +209,17 @@ def carry_out(store: Store, one: DueStep, budget: Budget) -> None:
 
 
 def _delete(store: Store, some: Iterable[str], budget: Budget) -> bool:
-    """Delete records as far as the budget allows; return whether all are deleted."""
-    for key in list(some):
-        if budget.is_spent:
+    """Delete records as far as the budget allows, some even if its time is over; return whether all are deleted."""
+    for number, key in enumerate(list(islice(some, max(budget.left, 0) + 1))):
+        if budget.left <= 0 or (number >= _FEWEST and budget.is_spent):
             return False
         store.delete(key)
         budget.spend()
     return True
+
+
+def _purged_key(run: str) -> str:
+    return f"runs/{run}/purged"
 
 
 def _forgotten_key(run: str) -> str:

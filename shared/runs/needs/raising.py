@@ -56,8 +56,8 @@ def _guarded[**Args](raises: Callable[Args, None]) -> Callable[Args, None]:
     @wraps(raises)
     def guarded(*args: Args.args, **more: Args.kwargs) -> None:
         spec = next((one for one in args if isinstance(one, RunSpec)), None)
-        about = {"target": spec.target, "run": spec.run} if spec else {}
-        with guard.going_on(raises.__name__, **about):
+        target, run = (spec.target, spec.run) if spec else (None, None)
+        with guard.going_on(raises.__name__, target=target, run=run):
             raises(*args, **more)
 
     return guarded
