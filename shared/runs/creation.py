@@ -269,7 +269,9 @@ def take_over(
                 kept = records.read_response(store, known.run)
                 # As a key is free again when its run ended and had sent nothing.
                 return StartedRun(known, joined=True) if kept is None or kept.sent else Follow(found.handing)
-            # The first call died before it stored the spec. This call repeats its request, so it continues.
+            # The first call died before it stored the spec. This call repeats its request, so it continues,
+            # maybe days later: what housekeeping removes of dead calls must not be what this one writes.
+            records.mark_open(store, found.handing.run)
             return _heir(store, wanted, found.handing.key, prepare(frozenset(found.handing.items)))
         elif records.known_spec(store, found.handing.run):
             return found

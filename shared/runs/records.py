@@ -19,13 +19,15 @@
     runs/{run}/settled            what a person said of its unknown items (`settled.py`)
     runs/{run}/handed-on          which runs send its items again (`handed_on.py`)
     runs/{run}/known-later        what became known later of its unknown items (`known_later.py`)
+    runs/{run}/purged             how far its instances in the engine are removed (`removal.py`)
     runs/{run}/forgotten          its items and operations are no longer stored (`removal.py`)
     open/{run}                    the run has not ended
     index/...                     the run in the list of runs (`index.py`)
     due/{step}/{when}~{run}       what housekeeping will remove of it (`retention.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress`, `waiting`, `pause`, `halt`, `handed-on`, `settled` and `known-later` are changed, by compare-and-set.
+`progress`, `waiting`, `pause`, `halt`, `handed-on`, `settled` and `known-later` are changed, by compare-and-set; of
+`purged`, the last writer wins.
 `fanout/batch_records.py` lists the records of a batch.
 """
 
@@ -175,14 +177,20 @@ def parts_in(spec: RunSpec, manifest: "Manifest | None") -> range:
 def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None) -> None:
     """Store the spec of a run, its items if they are known, and its index records; existing records are kept.
 
-    The spec comes last: a run that has one is open, or has ended, and is in the list.
+    The spec comes last: a run that has one is open, or has ended, and is in the list. Its mark in `open/` comes first:
+    housekeeping leaves what has one alone.
     """
+    mark_open(store, spec.run)
     if run_items is not None:
         write_items(store, spec.run, "items", run_items)
         create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=len(run_items)))
-    create(store, f"{OPEN}{spec.run}", OpenRun(at=clock.now()))
     index.add(store, spec)
     create(store, f"runs/{spec.run}/spec", spec)
+
+
+def mark_open(store: Store, run: str) -> None:
+    """Mark a run as open; the mark of one that is never recorded goes after an hour."""
+    create(store, f"{OPEN}{run}", OpenRun(at=clock.now()))
 
 
 def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]) -> None:

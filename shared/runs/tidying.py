@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from shared.core import clock, log
 from shared.core.model import Stored
-from shared.core.problems import Changed
+from shared.core.problems import Changed, NotReady
 from shared.core.settings import Settings
 from shared.runs import cards, claims, index, records, removal
 from shared.runs.idempotency import KeyRecord
@@ -62,6 +62,9 @@ def _visit(key: str, visit: Callable[[str], None]) -> None:
     except ValueError:
         # Its record, or the key itself, is not as this app writes it; the others are not kept for it.
         log.error("records-unreadable", key=key)
+    except NotReady:
+        # A later release wrote it, or the store is away: the next round comes to it again.
+        log.error("step-failed", step="housekeeping", key=key)
 
 
 def sort_in_runs(store: Store, budget: Budget) -> bool:
@@ -72,7 +75,7 @@ def sort_in_runs(store: Store, budget: Budget) -> bool:
         one = index.read(key)
         if entered := removal.enter(store, one):
             ended.append(entered)
-        elif is_older(one.run, NEVER_RECORDED) and records.known_spec(store, one.run) is None:
+        elif _is_stray(store, one.run):
             for place in index.keys_of(one):
                 store.delete(place)
             budget.count("strays")
@@ -137,17 +140,27 @@ def remove_claims(store: Store, budget: Budget) -> bool:
 
 def remove_strays(store: Store, budget: Budget) -> bool:
     """Remove records of runs without a spec: the call that wrote them has died, or the spec was removed first."""
-    known: dict[str, bool] = {}
+    known: set[str] = set()
 
     def visit(key: str) -> None:
         run = key.split("/")[1]
-        if run not in known:
-            known[run] = not is_older(run, NEVER_RECORDED) or records.known_spec(store, run) is not None
-        if not known[run]:
+        if run in known:
+            return
+        # A stray is looked at before each of its records: a call that was repeated may record it meanwhile.
+        if _is_stray(store, run):
             store.delete(key)
             budget.count("strays")
+        else:
+            known.add(run)
 
     return walk(store, "strays", "runs/", _MANY, budget, visit)
+
+
+def _is_stray(store: Store, run: str) -> bool:
+    """Return whether the call that began a run is dead, and no repetition of it is recording the run now."""
+    if not is_older(run, NEVER_RECORDED) or store.read(f"{records.OPEN}{run}"):
+        return False
+    return records.known_spec(store, run) is None
 
 
 def is_older(run: str, age: timedelta) -> bool:

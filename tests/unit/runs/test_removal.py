@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,10 @@ def tick(store: Store, most: int = 10_000) -> dict[str, int]:
     tidying.remove_events(store, budget())
     tidying.remove_strays(store, budget())
     return dict(removed)
+
+
+def housekeep(store: Store) -> None:
+    tick(store)
 
 
 def all_keys(store: Store) -> list[str]:
@@ -301,10 +306,6 @@ def assert_lists(store: Store, spec: RunSpec, *, there: bool) -> None:
 
 def dies(store: Store, at: int, work: Callable[[Store], object]) -> bool:
     """Do some work that dies before its n-th step; return whether it had so many."""
-
-    def die() -> None:
-        raise Killed
-
     try:
         work(SteppedStore(store, Steps(at=at, do=die)))
     except Killed:
@@ -382,6 +383,39 @@ def test_what_a_dead_call_wrote_before_its_spec_goes_after_two_days(store: Store
     assert left_of(store, spec) == set()
     assert left_of(store, alive) == before
     assert spec.run not in set(listed(store))
+
+
+@pytest.mark.parametrize("at", range(1, 30))
+def test_a_retry_that_is_repeated_after_days_records_all_of_its_run(store: Store, turned: TurnedClock, at: int) -> None:
+    source = begin(store, "source")
+    end(store, source)
+    dies_at, wanted = Steps(), creation.Wanted(source.run, ["1"], named=True)
+
+    def prepare(some: Store) -> Callable[[frozenset[str]], creation.Make]:
+        return lambda _: lambda record: made(some, record)
+
+    def made(some: Store, record: KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
+        records.create(some, f"runs/{record.run}/payload/0", batch_records.Payload(operations=[]))
+        dies_at.step()
+        return run_of("a", run=record.run), [RunItem(id="1", operation={})]
+
+    def retry(some: Store) -> RunSpec:
+        found = creation.take_over(some, "keys/a", "f", wanted, prepare(some))
+        assert isinstance(found, creation.StartedRun)
+        return found.spec
+
+    dies_at.at, dies_at.do = 1, die
+    with pytest.raises(Killed):
+        retry(store)
+    turned.turn(4 * DAY)
+    # A tick comes at any moment while the call is repeated.
+    spec = retry(SteppedStore(store, Steps(at=at, do=partial(housekeep, store))))
+    assert left_of(store, spec) == {"payload", "items", "manifest", "spec"}
+    assert spec.run in set(listed(store))
+
+
+def die() -> None:
+    raise Killed
 
 
 def test_events_go_after_an_hour_and_keys_with_their_run(store: Store, turned: TurnedClock) -> None:
