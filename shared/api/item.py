@@ -217,7 +217,8 @@ _OLD = {
 }
 _AFTER = {
     Recovery.RECOVERED: "Nothing: it ended well.",
-    Recovery.FAILED_AGAIN: "Find out why it failed again, then requeue it.",
+    Recovery.FAILED_AGAIN: "Find out why it failed again. A night tries it again if the policy allows it, until its "
+    "attempts are used up; a requeue by hand tries it now.",
     Recovery.STILL_RUNNING: "Wait until it ends; its run watches it no more.",
     Recovery.GONE: "Look in the system why it is gone.",
     Recovery.NOT_WATCHED: "Look in the system whether it ended well; its run does not watch it.",

@@ -22,6 +22,8 @@ from shared.runs.nights import first_day, runs_of_night
 from shared.storage.app import app_store
 from shared.validation.request import Call
 
+LATEST = "latest"
+"""In place of a date: the night that began last."""
 NIGHTS_PARAMETERS = ("after", "limit")
 _DAY = timedelta(days=1)
 _PAGE, MOST_NIGHTS = 7, 31
@@ -54,7 +56,8 @@ async def get_night(call: Call, engine: Engine) -> Response:
         NotValid: the date is none.
         UnknownNight: the night is in the future, or before the first run that is kept.
     """
-    night, here = _read_date(call.route_params.get("date", ""), "date"), _here(call, engine)
+    here, text = _here(call, engine), call.route_params.get("date", "")
+    night = last_begun(here.settings.schedule, here.now) if text == LATEST else _read_date(text, "date")
     await _refuse_unknown(here, night)
     told = await night_answer(here, night, await asyncio.to_thread(needs_now, here.store))
     return Response(200, told.model_dump_json().encode())

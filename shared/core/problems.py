@@ -607,8 +607,8 @@ class AccessDenied(Failed):
 
     slug, status, title = "access-denied", 424, "The system denied access"
     next_step = (
-        "In Dynamics 365, register the app's client id for a user with the permission; in Camunda, check the target's "
-        "credential and the authorizations of its user. Then call again."
+        "Check the target's credential, and the rights of its user in the system: in Dynamics 365, the app's client id "
+        "must be registered for a user with the permission. Then call again."
     )
 
 

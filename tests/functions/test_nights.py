@@ -53,6 +53,7 @@ def test_wrong_parameters_are_named(caller: Caller, query: dict[str, str], name:
 def test_a_night_in_which_nothing_ran_says_why_for_each_target(caller: Caller) -> None:
     [last, *_] = get(caller, "nights", limit="1")["value"]
     told = get(caller, f"nights/{last['night']}")
+    assert get(caller, "nights/latest")["night"] == last["night"]
     assert told.keys() == MEMBERS
     found = by_target(told)
     assert {"fo", "bc", "off"} <= found.keys()

@@ -243,7 +243,7 @@ OWN: Mapping[str, Described] = {
         tag=_STATE,
         answers=(Answer("The night.", NightAnswer),),
         problems=(UnknownNight,),
-        path={"date": "The date on which the night began."},
+        path={"date": "The date on which the night began; `latest` for the night that began last."},
     ),
     "needs_person": Described(
         tag=_STATE,
