@@ -65,7 +65,7 @@ async def _tell_nights(here: Here, needs: Sequence[Need]) -> None:
         if await asyncio.to_thread(cards.is_told, here.store, f"night-{night}", f"{night}"):
             continue
         answer = await night_answer(here, night, needs)
-        if answer.state == "over" or here.now >= card_time.anyway:
+        if card.is_wanted(answer) and (answer.state == "over" or here.now >= card_time.anyway):
             await asyncio.to_thread(_post_night, here, answer, needs)
 
 

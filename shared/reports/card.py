@@ -20,6 +20,11 @@ _VERSION = "1.4"
 Element = Mapping[str, Any]
 
 
+def is_wanted(night: NightAnswer) -> bool:
+    """Return whether people get a card about a night: not if nothing ran and nobody is needed, as without nights."""
+    return bool(night.totals.runs or night.events.runs or night.needsPerson)
+
+
 def night_card(night: NightAnswer, needs: Sequence[NeedsPerson], base: str) -> bytes:
     """Return the message about a night: what ran, what recovered, and what needs a person; `base` is the app's URL.
 

@@ -99,6 +99,15 @@ def test_a_card_is_green_only_if_all_is_well() -> None:
         assert color(night([well]).model_copy(update={"events": events}), []) == "Warning"
 
 
+def test_a_night_in_which_nothing_ran_has_a_card_only_if_somebody_is_needed() -> None:
+    off = target("bc", state="did not run", reason="BATCH_RETRY is off.", run=None)
+    nothing = night([off]).model_copy(update={"needsPerson": 0})
+    assert not card.is_wanted(nothing)
+    assert card.is_wanted(nothing.model_copy(update={"needsPerson": 1}))
+    assert card.is_wanted(nothing.model_copy(update={"events": NightEvents(runs=1, counts=Counts(), complete=True)}))
+    assert card.is_wanted(night([target()]).model_copy(update={"needsPerson": 0}))
+
+
 def test_a_card_without_an_address_has_no_links() -> None:
     assert content(card.needs_card([need()], ""))["actions"] == []
 
