@@ -160,8 +160,9 @@ def _check_path(path: str) -> None:
         raise ValueError("has a segment . or ..")
     if any(segment.strip().lower() == "$batch" for segment in plain.split("/")):
         raise ValueError("is a nested batch")
-    if plain.startswith("$") and not path.startswith("$"):
-        raise ValueError("begins with an encoded $")
+    for first in ("$", "/"):
+        if plain.startswith(first) and not path.startswith(first):
+            raise ValueError(f"begins with an encoded {first}")
 
 
 def _decoded(path: str) -> str:

@@ -355,6 +355,8 @@ def test_no_other_url_is_taken(url: str) -> None:
 
 
 @example("1?" + BACK)
+@example("%2F")
+@example("%252f1")
 @given(st.text(alphabet="./%2eEfF5cC\\$batch1():#?'companies ;\n", max_size=30) | st.text(max_size=10))
 def test_whatever_is_taken_stays_under_the_root(url: str) -> None:
     try:
