@@ -162,14 +162,16 @@ def _why(one: NightTarget, *, quoted: bool) -> str:
         again = (one.counts.recovery[Recovery.FAILED_AGAIN], _BECAME[Recovery.FAILED_AGAIN])
         pairs = [*((one.counts.outcome[ending], word) for ending, word in _ENDED.items()), again]
         return f"{', '.join(f'{count} {word}' for count, word in _present(pairs))}."
-    told = [_reason(reason, quoted=quoted) for reason in one.failed[:_MOST_REASONS]]
+    told = [_reason(one.target, reason, quoted=quoted) for reason in one.failed[:_MOST_REASONS]]
     more = sum(reason.count for reason in one.failed[_MOST_REASONS:])
     return " ".join([*told, *([f"And {more} more."] if more else [])])
 
 
-def _reason(reason: Reason, *, quoted: bool) -> str:
+def _reason(target: str, reason: Reason, *, quoted: bool) -> str:
     word = _BECAME[reason.recovery] if reason.recovery else _ENDED.get(reason.outcome, str(reason.outcome))
-    told = f"{reason.count} {word}{_names(reason)}"
+    # A night that could not list its items has one: the target.
+    unlisted = [one.id for one in reason.items] == [target]
+    told = "its failures could not be listed" if unlisted else f"{reason.count} {word}{_names(reason)}"
     if not quoted:
         return f"{told}{f' ({catalogue()[reason.type].title})' if reason.type else ''}."
     # The text is that of one item; for several it stands for the others.
@@ -178,7 +180,7 @@ def _reason(reason: Reason, *, quoted: bool) -> str:
 
 
 def _names(reason: Reason) -> str:
-    """Return the names of the first items; a night that could not list its items has only the target's."""
+    """Return the names of the first items."""
     names = [f"{one.name} ({one.id})" for one in reason.items if one.name]
     more = f" and {reason.count - len(names)} more" if len(names) < reason.count else ""
     return f": {', '.join(names)}{more}" if names else ""
@@ -186,8 +188,10 @@ def _names(reason: Reason) -> str:
 
 def _cause(reason: Reason) -> str:
     """Return why an item is not well: the cause that the system tells, of one that failed again."""
+    if not reason.recovery:
+        return reason.reason
     causes = [one.cause for one in reason.items if one.cause]
-    return causes[0] if reason.recovery and causes else reason.reason
+    return causes[0] if causes else f"{reason.reason.rstrip('.')}; the system tells no cause"
 
 
 def _waits(ran: Iterable[NightTarget]) -> Iterator[str]:

@@ -115,7 +115,9 @@ def _of_batches(connection: Connection, jobs: Sequence[Job], run: str) -> list[s
     counted = Counter(job.batchId or owners.get(job.jobDefinitionId or "", "unknown") for job in jobs)
     named = ", ".join(f"{batch} ({count})" for batch, count in counted.most_common(_NAMED_BATCHES))
     more = f", and {len(counted) - _NAMED_BATCHES} more" if len(counted) > _NAMED_BATCHES else ""
-    text = f"{len(jobs)} failed jobs belong to batches, not to processes, and were left alone."
+    of_one = "1 failed job belongs to a batch, not to a process, and was left alone."
+    many = f"{len(jobs)} failed jobs belong to batches, not to processes, and were left alone."
+    text = of_one if len(jobs) == 1 else many
     return [f"{text} By batch: {named}{more}."]
 
 

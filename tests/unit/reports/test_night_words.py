@@ -25,6 +25,7 @@ from shared.reports.night_words import is_bad, line, sentences
 from shared.runs.report import About, Counts, Item, Links, State, Wait
 
 BEGIN, UNTIL = datetime(2026, 11, 27, 2, tzinfo=UTC), datetime(2026, 11, 27, 6, tzinfo=UTC)
+NO_CAUSE = "the system tells no cause"
 AGAIN = "The next night tries again what failed again; once its attempts are used up, it needs a person."
 NOTHING = "Nothing needs a person."
 
@@ -80,7 +81,7 @@ def test_what_failed_is_told_with_its_reason_for_each_target() -> None:
     assert told(bad, target("camunda", told=counts(done=1, recovered=1))) == [
         "All 2 targets ran: camunda, fo.",
         "4 items were sent: 2 recovered, 2 failed again.",
-        "fo: 2 failed again (such as: It failed again at 3). 1 not attempted (The cause stopped).",
+        f"fo: 2 failed again (such as: It failed again at 3; {NO_CAUSE}). 1 not attempted (The cause stopped).",
         AGAIN,
         NOTHING,
     ]
@@ -95,7 +96,14 @@ def test_what_failed_is_told_by_name_and_with_the_cause_that_the_system_tells() 
     assert said[2] == "fo: 4 failed again: Invoices (0), Closing (1), Closing (2) and 1 more (such as: SMTP is away)."
     without = reasons_of([items[1].model_copy(update={"recoveryReason": "It failed again at 3."})])
     assert told(target(told=counts(done=1, failed_again=1), failed=without))[2] == (
-        "fo: 1 failed again: Closing (1) (It failed again at 3)."
+        "fo: 1 failed again: Closing (1) (It failed again at 3; the system tells no cause)."
+    )
+
+
+def test_a_night_that_could_not_list_its_failures_says_so() -> None:
+    item = Item(id="fo", outcome=Ending.FAILED, reason="Target fo returned 401.")
+    assert told(target(told=counts(failed=1), failed=reasons_of([item])))[2] == (
+        "fo: its failures could not be listed (Target fo returned 401)."
     )
 
 
