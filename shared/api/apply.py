@@ -84,7 +84,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
             where = "/only" if body.only else "/except" if body.but else ""
             raise NotValid.of(*fanout_creation.mistakes_of(resent, where))
         again = fanout_creation.again(store, call, spec, resent, {}, options)
-        return _once(plan, lambda: creation.create_or_join(store, records.apply_key(plan.id), mark, again))
+        return _once(plan, lambda: creation.create_or_join(store, idempotency.apply_key(plan.id), mark, again))
     asked = request_of(body, spec.system, plan.target, item_refs(store, plan.id, chosen), "perform", spec.shape)
     request = replace(kept_options(asked, body, spec, body.waves), override=body.override or spec.override)
     chosen_target(call, request.system, request.target)
@@ -93,7 +93,7 @@ def _begin_apply(store: Store, call: Call, body: ApplyBody) -> StartedRun:
         made = creation.spec_of_call(call, request, settings, record)
         return made.model_copy(update=origin), creation.items_with_cap(request.items, request.cap)
 
-    return _once(plan, lambda: creation.create_or_join(store, records.apply_key(plan.id), mark, make))
+    return _once(plan, lambda: creation.create_or_join(store, idempotency.apply_key(plan.id), mark, make))
 
 
 def _once(plan: Run, begin: Callable[[], StartedRun]) -> StartedRun:
@@ -110,15 +110,10 @@ def _plan(store: Store, spec: RunSpec) -> Run:
     if spec.mode != "plan" or head is None or head.state is not State.PLANNED:
         raise NotAPlan("The run is not a plan, or it has not ended.", run=spec.run)
     # The call that applied the plan may be repeated after the plan has expired.
-    if head.expires and clock.now() >= head.expires and store.read(records.apply_key(spec.run)) is None:
+    if head.expires and clock.now() >= head.expires and not idempotency.is_applied(store, spec.run):
         raise PlanExpired(f"The plan expired at {head.expires:%Y-%m-%dT%H:%M:%SZ}.", run=spec.run)
     refuse_forgotten(store, spec.run)
     return head
-
-
-def is_applied(store: Store, plan: str) -> bool:
-    """Return whether a plan was applied."""
-    return store.read(records.apply_key(plan)) is not None
 
 
 def _applicable(store: Store, run: str) -> list[Item]:

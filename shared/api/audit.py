@@ -53,7 +53,7 @@ async def get_audit(call: Call) -> Response:
         link = {"Link": f'<{following}>; rel="next"'} if following else {}
         saved = {"Content-Disposition": 'attachment; filename="audit.csv"'}
         return Response(200, csv_of(found), "text/csv", {**saved, **link})
-    return Response(200, AuditPage(value=found, nextLink=following).model_dump_json().encode())
+    return Response.of(200, AuditPage(value=found, nextLink=following))
 
 
 def _question(call: Call) -> Question:

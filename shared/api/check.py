@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -12,10 +11,9 @@ from shared.core.outcome import Ending
 from shared.core.problems import Mistake, NotValid, RunOpen
 from shared.core.response import Response
 from shared.core.settings import app_settings
-from shared.execution import auditing
 from shared.fanout.recheck import recheck_operations
 from shared.recovery.recheck import recheck_items
-from shared.reports import finish, view
+from shared.reports import finish
 from shared.reports.run_log import log_answered
 from shared.runs import creation, known_later, records, settled
 from shared.runs.removal import refuse_forgotten
@@ -79,15 +77,7 @@ def _check(store: Store, call: Call, body: CheckBody) -> tuple[Response, RunSpec
     # A person may have settled it meanwhile, or an earlier check has shown it by other fields.
     shown |= {one: settled.SHOWN_DONE for one in shown if known.get(one) is Ending.DONE is not shown[one].ending}
     items = [Item.of(item.id, shown[item.id], item.about.texts, item.episode) for item in unknown]
-    records.write_spec(store, spec, [])
-    head = finish.report_of(store, spec, items)
-    records.write_report(store, head, items, "report")
-    content = view.run_json(view.with_page(head, items, more=False))
-    response = Response(200, content, headers={"Nightshift-Outcome": view.overall_outcome(head)})
-    retention = timedelta(hours=app_settings().result_retention_hours)
-    stored = finish.keep(store, spec.run, response, sent=False, retention=retention)
-    auditing.reported(store, spec, "check", items)
-    finish.close_run(store, head)
+    head, stored = finish.finish_at_once(store, spec, "check", items)
     return stored, spec, head, former.run
 
 

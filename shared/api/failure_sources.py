@@ -25,8 +25,8 @@ from shared.systems.registry import definition_of, fan_out_of
 from shared.systems.requests import ItemRef
 from shared.transport.connection import connection
 
-_LONGEST_RUN = timedelta(days=7)
-"""A run is kept from its end; it was created at most so long before."""
+_LONGEST_BATCH = timedelta(days=7)
+"""A batch is kept from its end; it was created at most so long before."""
 _BY_HAND = "No night retries it; retry it by hand."
 _STOPPED = "It stopped at an operation that a person has to mend; no night retries the rest."
 _NO_CONTENT = "Its operations are past their retention; send them again."
@@ -59,7 +59,7 @@ class Look:
     def kept(self) -> tuple[datetime, datetime]:
         """Return between which instants batches are looked for: each day costs calls, and older ones are not kept."""
         now, days = clock.now(), app_settings().run_retention_days
-        first = now - timedelta(days=days) - _LONGEST_RUN
+        first = now - timedelta(days=days) - _LONGEST_BATCH
         until = min(self.until, now) + timedelta(microseconds=1)
         return min(max(self.since or self.until - LONGEST_LOOK_BACK, first), until), until
 

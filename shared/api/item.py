@@ -100,7 +100,7 @@ async def get_item(call: Call) -> Response:
         raise wrong_parameter("after", "must be that of a nextLink") from None
     shown, rest = await asyncio.to_thread(_trail, app_store(), call, limit, position)
     shown = shown.model_copy(update={"nextLink": next_link(call, rest.text) if rest else None})
-    return Response(200, shown.model_dump_json().encode())
+    return Response.of(200, shown)
 
 
 def _trail(store: Store, call: Call, limit: int, position: Position) -> tuple[ItemTrail, Position | None]:

@@ -55,7 +55,7 @@ def _look_for_night(store: Store, settings: Settings, target: Target, function: 
     now, zone = clock.now(), settings.schedule.zone
     mark = f"{function} {settings.sweep_at} {settings.sweep_until} {settings.sweep_time_zone}"
     since, night = nights.expected_since(store, target.name, mark), settings.schedule.begun(now)
-    began = store.read(creation.night_key(function, target.name, night)) is not None
+    began = creation.has_begun(store, function, target.name, night)
     quiet = any(target.quiet_until(zone, at) for at in (now, now - nights.GRACE))
     if began:
         book.settle(store, target.name, "night-missing", target.name)

@@ -53,7 +53,7 @@ async def list_needs(call: Call) -> Response:
     ]
     following = next_link(call, str(skip + limit)) if len(found) > skip + limit else None
     shown = [_shown(call, need) for need in found[skip : skip + limit]]
-    return Response(200, NeedsPersonPage(value=shown, nextLink=following).model_dump_json().encode())
+    return Response.of(200, NeedsPersonPage(value=shown, nextLink=following))
 
 
 def _target(call: Call, needs: Sequence[Need]) -> str | None:
@@ -85,7 +85,7 @@ async def acknowledge_need(call: Call) -> Response:
     if not re.fullmatch(r"[a-z0-9-]{1,64}", need_id):
         raise UnknownNeed("This is not an id of needs-person.")
     need = await asyncio.to_thread(_acknowledged, call, need_id, body.reason)
-    return Response(200, _shown(call, need).model_dump_json().encode())
+    return Response.of(200, _shown(call, need))
 
 
 def _acknowledged(call: Call, need_id: str, reason: str) -> Need:

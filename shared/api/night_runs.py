@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 
 from shared.access.caller import Caller
-from shared.api import live, timers
-from shared.api.apply import is_applied
+from shared.api import live
+from shared.api.needs_look import RETRIES
 from shared.core.outcome import Ending
 from shared.core.schedule import Night
 from shared.core.settings import Settings
@@ -26,20 +26,18 @@ from shared.reports.night import (
     summed,
     switched_off,
 )
-from shared.runs import records
+from shared.runs import creation, idempotency, records
 from shared.runs.nights import NIGHT_FUNCTIONS, indexed, runs_of_night
 from shared.runs.report import Item, Links, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.registry import definition_of, failures_of
 
-_DAY = timedelta(days=1)
 _MOST_EVENTS = 200
 _MOST_READ = 1000
 """How many runs of some days are looked at, to find those by hand that name a run of the night."""
 _BY_HAND = ("apply", "check", "settle", *NIGHT_FUNCTIONS)
 """The functions of runs that name a run of a night; a retry has the function of the run that it retries."""
-_RETRIES = "nightly_batch"
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def _told(here: Here, spec: RunSpec, head: Run, items: Iterable[Item]) -> NightT
         begun=spec.created,
         ended=head.ended,
         expires=head.expires,
-        applied=spec.mode == "plan" and is_applied(here.store, spec.run),
+        applied=spec.mode == "plan" and idempotency.is_applied(here.store, spec.run),
         counts=head.counts,
         causes=head.causes or planned_causes(failures_of(spec.system).cause(about)[0] for about in planned),
         failed=reasons_of(shown),
@@ -142,7 +140,7 @@ def _why_not(here: Here, target: Target, window: Night) -> tuple[NotRun, str]:
         return "did not run", switched_off("SWEEP_MODE" if sweeps else "BATCH_RETRY")
     if here.now < window.start:
         return "to come", f"The window begins at {window.start:%Y-%m-%d %H:%M} UTC."
-    if not sweeps and timers.recorded(here.store, _RETRIES, target.name, window):
+    if not sweeps and creation.has_begun(here.store, RETRIES[target.system], target.name, window):
         return "nothing to do", "No batch of the day before left anything that a night may retry."
     if here.now < window.end:
         quiet = target.quiet_until(here.settings.schedule.zone, here.now)

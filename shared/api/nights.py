@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from shared.api.needs_look import needs_now
 from shared.api.night_runs import Here, events_of, people_of, targets_of
-from shared.api.paging import next_link, number, wrong_parameter
+from shared.api.paging import FIRST_YEAR, LAST_YEAR, day, next_link, number, wrong_parameter
 from shared.core import clock
 from shared.core.problems import UnknownNight
 from shared.core.response import Response
@@ -27,7 +27,6 @@ LATEST = "latest"
 NIGHTS_PARAMETERS = ("after", "limit")
 _DAY = timedelta(days=1)
 _PAGE, MOST_NIGHTS = 7, 31
-_FIRST_YEAR, _LAST_YEAR = 2000, 2199
 
 
 async def list_nights(call: Call, engine: Engine) -> Response:
@@ -46,7 +45,7 @@ async def list_nights(call: Call, engine: Engine) -> Response:
     value = [await _line(here, night, needs) for night in shown]
     following = bool(shown) and shown[-1] > first
     answer = NightList(value=value, nextLink=next_link(call, f"{shown[-1]}") if following else None)
-    return Response(200, answer.model_dump_json().encode())
+    return Response.of(200, answer)
 
 
 async def get_night(call: Call, engine: Engine) -> Response:
@@ -60,7 +59,7 @@ async def get_night(call: Call, engine: Engine) -> Response:
     night = last_begun(here.settings.schedule, here.now) if text == LATEST else _read_date(text, "date")
     await _refuse_unknown(here, night)
     told = await night_answer(here, night, await asyncio.to_thread(needs_now, here.store))
-    return Response(200, told.model_dump_json().encode())
+    return Response.of(200, told)
 
 
 async def night_answer(here: Here, night: date, needs: Sequence[Need]) -> NightAnswer:
@@ -136,10 +135,7 @@ def _span(windows: Sequence[Night]) -> tuple[datetime, datetime]:
 
 
 def _read_date(text: str, name: str) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.isoformat() != text or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+    found = day(text, name)
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise wrong_parameter(name, "must be a date as YYYY-MM-DD")
     return found

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 
 from shared.core.problems import Mistake, NotValid
@@ -11,7 +11,7 @@ from shared.runs import creation
 from shared.validation.request import Call
 
 PAGE = 100
-_FIRST_YEAR, _LAST_YEAR = 2000, 2199
+FIRST_YEAR, LAST_YEAR = 2000, 2199
 
 
 def number(call: Call, name: str, default: int, *, most: int = 2**31) -> int:
@@ -36,10 +36,21 @@ def instant(call: Call, name: str) -> datetime | None:
         raise wrong_parameter(name, "must be an ISO 8601 instant") from None
     if found.tzinfo is None:
         raise wrong_parameter(name, "must have a zone, such as Z")
-    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
-        raise wrong_parameter(name, f"must be between {_FIRST_YEAR} and {_LAST_YEAR}")
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise wrong_parameter(name, f"must be between {FIRST_YEAR} and {LAST_YEAR}")
     # The keys of records are in UTC.
     return found.astimezone(UTC)
+
+
+def day(text: str, name: str) -> date:
+    """Return a date, as YYYY-MM-DD; raise NotValid for another text of the parameter `name`."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.isoformat() != text:
+        raise wrong_parameter(name, "must be a date as YYYY-MM-DD")
+    return found
 
 
 def choice(call: Call, name: str, allowed: Iterable[str]) -> str | None:

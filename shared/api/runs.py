@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from itertools import islice
 from typing import get_args
 from urllib.parse import urlencode
@@ -12,7 +11,7 @@ from pydantic import Field
 
 from shared.access.caller import Caller
 from shared.api import live
-from shared.api.paging import PAGE, choice, next_link, number, wrong_parameter
+from shared.api.paging import PAGE, choice, day, next_link, number, wrong_parameter
 from shared.api.run_actions import run_named
 from shared.core.model import Plain
 from shared.core.outcome import Ending, Recovery
@@ -132,16 +131,7 @@ def _wrong_after() -> NotValid:
 
 def _date(call: Call, name: str) -> str | None:
     text = call.params.get(name)
-    if text is not None and not _is_date(text):
-        raise wrong_parameter(name, "must be a date as YYYY-MM-DD")
-    return text
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+    return day(text, name).isoformat() if text is not None else None
 
 
 def _with_page(spec: RunSpec, head: Run, items: Iterable[Item], call: Call) -> Run:

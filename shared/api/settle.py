@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from pydantic import Field
 
@@ -11,7 +10,6 @@ from shared.core.outcome import Ending, Outcome
 from shared.core.problems import Mistake, NotValid, RunOpen, SettledOtherwise
 from shared.core.response import Response
 from shared.core.settings import app_settings
-from shared.execution import auditing
 from shared.fanout.settling import refuse_in_doubt
 from shared.recovery.settling import settle_claims
 from shared.reports import finish, view
@@ -90,7 +88,7 @@ def _settle(store: Store, call: Call, body: SettleBody) -> tuple[Run, RunSpec, S
     spec = made if mine else _spec_of(store, last, made)
     some = [unknown[item] for item in wanted if by_item[item].run == spec.run]
     items = [_item(one, outcomes.get(one.id) or by_item[one.id].outcome) for one in some]
-    head = _report(store, spec, items)
+    head, _ = finish.finish_at_once(store, spec, "settle", items)
     return head, spec, list(records.all_items(store, spec.run)), source.run if mine else None
 
 
@@ -159,18 +157,3 @@ def _spec_of(store: Store, settling: Settling, made: RunSpec) -> RunSpec:
 
 def _item(item: Item, outcome: Outcome) -> Item:
     return Item.of(item.id, outcome, item.about.texts, item.episode)
-
-
-def _report(store: Store, spec: RunSpec, items: list[Item]) -> Run:
-    """Store the report of the run, as far as it is not stored, and return it."""
-    records.write_spec(store, spec, [])
-    head = finish.report_of(store, spec, items)
-    records.write_report(store, head, items, "report")
-    head = records.read_report(store, spec.run) or head
-    content = view.run_json(view.with_page(head, items[: records.PAGE], more=len(items) > records.PAGE))
-    answer = Response(200, content, headers={"Nightshift-Outcome": view.overall_outcome(head)})
-    retention = timedelta(hours=app_settings().result_retention_hours)
-    finish.keep(store, spec.run, answer, sent=False, retention=retention)
-    auditing.reported(store, spec, "settle", items)
-    finish.close_run(store, head)
-    return head

@@ -90,15 +90,10 @@ def _due_targets(settings: Settings, system: System) -> Iterator[tuple[Target, N
             yield target, night
 
 
-def recorded(store: Store, function: str, target: str, night: Night) -> bool:
-    """Return whether the retries of a target's night are recorded; there may be none."""
-    return store.read(creation.night_key(function, target, night)) is not None
-
-
 def _retries(store: Store, settings: Settings, function: str, target: Target, night: Night) -> list[StartedRun]:
     """Record the retries of a target's night, unless an earlier tick did."""
     started: list[StartedRun] = []
-    if recorded(store, function, target.name, night):
+    if creation.has_begun(store, function, target.name, night):
         return []
     for former in _last_batches(store, target, night):
         items = _retryable(store, former)

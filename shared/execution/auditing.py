@@ -104,18 +104,7 @@ def intended(run_items: Iterable[RunItem]) -> Iterable[AuditItem]:
 
 def of_outcome(item: str, outcome: Outcome, about: Mapping[str, str], episode: str | None) -> AuditItem:
     """Build an item of an entry from its outcome."""
-    return AuditItem(
-        id=item,
-        name=_name(about),
-        before=episode,
-        outcome=outcome.ending,
-        type=outcome.problem,
-        rule=outcome.rule,
-        detail=_detail(outcome.ending, outcome.reason, outcome.upstream_status),
-        attempt=outcome.attempt,
-        upstreamStatus=outcome.upstream_status,
-        upstreamCode=outcome.upstream_code,
-    )
+    return of_item(Item.of(item, outcome, about, episode))
 
 
 def of_item(item: Item) -> AuditItem:
@@ -144,7 +133,7 @@ def _write(
     for page in range(_pages(items)):
         some = [one for one in items[page * trail.PAGE :][: trail.PAGE] if one.id]
         name = _page(label, page)
-        if some or kind in ("apply", "override", "cancel"):
+        if some or kind in ("apply", "override"):
             trail.record(target, _entry(spec, kind, name, some, at or clock.now()), by_item=by_item)
 
 

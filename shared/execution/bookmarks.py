@@ -4,11 +4,11 @@ from datetime import datetime
 
 from shared.core.model import Stored
 from shared.core.outcome import Ending
-from shared.core.problems import Changed, Exists, OverCap, TooSoon
+from shared.core.problems import OverCap, TooSoon
 from shared.runs import records
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 
 class LastSweep(Stored):
@@ -38,15 +38,8 @@ def remember_sweep(store: Store, spec: RunSpec) -> None:
         found = store.read(_sweep_key(spec.target))
         if found and LastSweep.read(found.data).until >= until:
             return
-        data = LastSweep(until=until).data()
-        try:
-            if found:
-                store.replace(_sweep_key(spec.target), data, found.etag)
-            else:
-                store.create(_sweep_key(spec.target), data)
-        except (Exists, Changed):
-            continue
-        return
+        if put(store, _sweep_key(spec.target), LastSweep(until=until).data(), found.etag if found else ""):
+            return
 
 
 def _is_left_over(item: Item) -> bool:

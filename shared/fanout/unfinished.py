@@ -5,14 +5,15 @@ What another run took is not unfinished any more: that run leaves it, or not (`s
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 
 from shared.core.outcome import Ending
 from shared.core.problems import Cancelled, RunClosed, Stopped
 from shared.fanout import batch_records
 from shared.policy.rules import Decision, Facts, Initiator, Rules, decide
-from shared.runs import handed_on, index, records, settled
+from shared.runs import handed_on, records, settled
+from shared.runs.nights import indexed
 from shared.runs.report import Item, Run, State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -20,7 +21,6 @@ from shared.systems.operations import BatchOperation
 
 _LEFT = frozenset({Ending.FAILED, Ending.NOT_ATTEMPTED})
 _STOPPED_BY_PERSON = frozenset({Cancelled.slug, RunClosed.slug, Stopped.slug})
-_DAY = timedelta(days=1)
 _FUNCTIONS = frozenset({"apply", "batch", "nightly_batch", "send_objects"})
 """The functions whose runs may send operations; a retry has the function of the run that it retries."""
 MOST_BATCHES = 200
@@ -49,13 +49,12 @@ def batches_between(
 ) -> Iterator[RunSpec]:
     """Yield the runs of operations of a target that were created between two instants, by day, the newest first."""
     first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
-    for past in range((last - first).days + 1):
-        for one in index.of_day(store, f"{last - past * _DAY:%Y-%m-%d}"):
-            if one.target == target and one.function in functions:
-                # The call that recorded it may have died before its spec.
-                spec = records.known_spec(store, one.run)
-                if spec and spec.is_batch and spec.mode == "perform" and since <= spec.created < until:
-                    yield spec
+    for one in indexed(store, first, last, functions):
+        if one.target == target:
+            # The call that recorded it may have died before its spec.
+            spec = records.known_spec(store, one.run)
+            if spec and spec.is_batch and spec.mode == "perform" and since <= spec.created < until:
+                yield spec
 
 
 def left_of(store: Store, spec: RunSpec) -> UnfinishedBatch | None:

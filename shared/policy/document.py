@@ -6,9 +6,9 @@ from pathlib import Path
 
 from shared.core import clock
 from shared.core.model import Stored
-from shared.core.problems import Changed, Exists, NotReady, PolicyChanged, Problem
+from shared.core.problems import NotReady, PolicyChanged, Problem
 from shared.policy.rules import Rules
-from shared.storage.base import Record, Store
+from shared.storage.base import Record, Store, put
 from shared.validation.body import parse
 from shared.validation.models import checked
 
@@ -51,14 +51,8 @@ def put_policy(
     refuse_other_version(present, version)
     who = {"actor": actor, "actorName": name}
     new = PolicyDocument(version=version + 1, rules=rules, reason=reason, changed=clock.now(), **who)
-    data = new.data()
-    try:
-        if found:
-            store.replace(_POLICY, data, found.etag)
-        else:
-            store.create(_POLICY, data)
-    except (Exists, Changed):
-        raise PolicyChanged("The policy was changed by another call at the same time.") from None
+    if not put(store, _POLICY, new.data(), found.etag if found else ""):
+        raise PolicyChanged("The policy was changed by another call at the same time.")
     return new
 
 

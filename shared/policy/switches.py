@@ -8,8 +8,8 @@ from pydantic import Field
 
 from shared.core import clock
 from shared.core.model import Plain, Stored
-from shared.core.problems import Cancelled, Changed, Exists, RunClosed, Stopped
-from shared.storage.base import Record, Store
+from shared.core.problems import Cancelled, RunClosed, Stopped
+from shared.storage.base import Record, Store, put
 
 _EVERYTHING = "*"
 _STOP = "control/stop"
@@ -152,15 +152,8 @@ def _changed(store: Store, change: Callable[[dict[str, Switch]], dict[str, Switc
     while True:
         found = store.read(_STOP)
         new = Stops(stopped=change(_stops(found).stopped))
-        data = new.data()
-        try:
-            if found:
-                store.replace(_STOP, data, found.etag)
-            else:
-                store.create(_STOP, data)
-        except (Exists, Changed):
-            continue
-        return new
+        if put(store, _STOP, new.data(), found.etag if found else ""):
+            return new
 
 
 def _stops(found: Record | None) -> Stops:
@@ -175,14 +168,8 @@ def _halt(store: Store, run: str, change: Callable[[Halt], Halt]) -> Halt:
         new = change(halt)
         if new is halt:
             return halt
-        try:
-            if found:
-                store.replace(key, new.data(), found.etag)
-            else:
-                store.create(key, new.data())
-        except (Exists, Changed):
-            continue
-        return new
+        if put(store, key, new.data(), found.etag if found else ""):
+            return new
 
 
 def _halt_key(run: str) -> str:

@@ -12,11 +12,10 @@ from pydantic import Field
 
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Outcome, Recovery, RecoveryResult
-from shared.core.problems import Changed, Exists
 from shared.recovery.waves import Candidate, CauseState
 from shared.runs.records import Wave
 from shared.runs.report import Note
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 from shared.systems.contract import BulkState
 
 
@@ -140,14 +139,7 @@ def read(store: Store, run: str) -> tuple[Progress, str]:
 
 def save(store: Store, run: str, progress: Progress, etag: str) -> Progress:
     """Store the progress of a run, and return what is stored: another delivery of the same step may have been first."""
-    try:
-        if etag:
-            store.replace(_key(run), progress.data(), etag)
-        else:
-            store.create(_key(run), progress.data())
-    except (Exists, Changed):
-        return read(store, run)[0]
-    return progress
+    return progress if put(store, _key(run), progress.data(), etag) else read(store, run)[0]
 
 
 def _key(run: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
+from shared.audit.entry import Kind
 from shared.core import clock
 from shared.core.outcome import Ending, RecoveryResult, planned
 from shared.core.response import Response
@@ -16,7 +17,7 @@ from shared.recovery.watch import rest_of
 from shared.recovery.waves import Candidate
 from shared.reports.live import latest
 from shared.reports.responses import response
-from shared.reports.view import notes_of, run_of, with_recovery
+from shared.reports.view import notes_of, overall_outcome, run_json, run_of, with_page, with_recovery
 from shared.runs import records
 from shared.runs.records import ItemResult, RunItem, StoredResponse
 from shared.runs.report import Counts, Item, Note, Run, State
@@ -127,6 +128,24 @@ def report_of(store: Store, spec: RunSpec, items: list[Item], notes: Sequence[No
         state = State.CANCELLED if halt.cancelled else state
     expires = spec.created + timedelta(hours=app_settings().plan_ttl) if state is State.PLANNED else None
     return run_of(spec, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now, expires=expires)
+
+
+def finish_at_once(store: Store, spec: RunSpec, kind: Kind, items: list[Item]) -> tuple[Run, Response]:
+    """Write the spec, the report and the response of a run that sends nothing: a check, or a settle.
+
+    Existing records are kept.
+    """
+    records.write_spec(store, spec, [])
+    head = report_of(store, spec, items)
+    records.write_report(store, head, items, "report")
+    head = records.read_report(store, spec.run) or head
+    content = run_json(with_page(head, items[: records.PAGE], more=len(items) > records.PAGE))
+    answer = Response(200, content, headers={"Nightshift-Outcome": overall_outcome(head)})
+    retention = timedelta(hours=app_settings().result_retention_hours)
+    stored = keep(store, spec.run, answer, sent=False, retention=retention)
+    auditing.reported(store, spec, kind, items)
+    close_run(store, head)
+    return head, stored
 
 
 def keep(

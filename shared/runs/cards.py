@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from shared.core.model import Stored
-from shared.core.problems import Changed, Exists
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 PREFIX = "cards/"
 NIGHTS = f"{PREFIX}night-"
@@ -76,19 +75,10 @@ def begin(store: Store, name: str, wanted: Collection[str], now: datetime) -> tu
     card = begun(before, wanted, now)
     if card is None or card == before:
         return None
-    etag = _write(store, name, card, found.etag if found else "")
+    etag = put(store, f"{PREFIX}{name}", card.data(), found.etag if found else "")
     return (card, etag) if etag and card.posting else None
 
 
 def end(store: Store, name: str, card: Card, etag: str, *, arrived: bool, now: datetime) -> None:
     """Record how the post of a card ended."""
-    _write(store, name, ended(card, arrived=arrived, now=now), etag)
-
-
-def _write(store: Store, name: str, card: Card, etag: str) -> str:
-    """Write a card, and return its ETag; empty if another delivery was first."""
-    key, data = f"{PREFIX}{name}", card.data()
-    try:
-        return store.replace(key, data, etag) if etag else store.create(key, data)
-    except (Exists, Changed):
-        return ""
+    put(store, f"{PREFIX}{name}", ended(card, arrived=arrived, now=now).data(), etag)

@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 from shared.core import clock
 from shared.core.outcome import Ending, Outcome, RecoveryResult
-from shared.core.problems import Changed, Exists, ItemClaimed
+from shared.core.problems import Changed, ItemClaimed
 from shared.runs.claim_record import Attempt, ClaimRecord, Open, Settled, remembered, with_orphan
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 __all__ = ["Claim", "ClaimRecord", "Held", "InFlight", "Lost", "Settled", "remove_quiet", "run_of", "try_of"]
 
@@ -276,10 +276,8 @@ class Claim:
 
     def _write(self, record: ClaimRecord, etag: str) -> bool:
         """Write the record; return false if it has changed, and must be read again."""
-        data = record.data()
-        try:
-            new = self._store.replace(self._key, data, etag) if etag else self._store.create(self._key, data)
-        except (Exists, Changed):
+        new = put(self._store, self._key, record.data(), etag)
+        if not new:
             self._seen = None
             return False
         self._seen = record, new

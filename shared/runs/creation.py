@@ -94,6 +94,11 @@ def night_key(function: str, target: str, night: Night) -> str:
     return f"keys/night-{function}-{target}-{night.name}"
 
 
+def has_begun(store: Store, function: str, target: str, night: Night) -> bool:
+    """Return whether a night has begun for a target: its sweep, or its retries, are recorded; there may be none."""
+    return store.read(night_key(function, target, night)) is not None
+
+
 def night_run(
     store: Store, settings: Settings, function: str, target: Target, shape: Shape, night: Night
 ) -> StartedRun:

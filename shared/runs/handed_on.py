@@ -19,10 +19,10 @@ from pydantic import Field
 
 from shared.core import clock
 from shared.core.model import Plain, Stored
-from shared.core.problems import Changed, Exists, HandedOn, RunOpen
+from shared.core.problems import HandedOn, RunOpen
 from shared.runs import records
 from shared.runs.idempotency import KeyRecord
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 _CREATED_WITHIN = timedelta(minutes=15)
 """How long a call may take from taking the items to storing its run's spec: longer than any call lasts."""
@@ -194,11 +194,4 @@ def _read(store: Store, source: str) -> tuple[list[Handing], str]:
 
 def _write(store: Store, source: str, handings: Sequence[Handing], etag: str) -> bool:
     key, data = records.handed_on_key(source), HandedOnRecord(handings=list(handings)).data()
-    try:
-        if etag:
-            store.replace(key, data, etag)
-        else:
-            store.create(key, data)
-    except (Exists, Changed):
-        return False
-    return True
+    return bool(put(store, key, data, etag))

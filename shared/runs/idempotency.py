@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from shared.core import clock
 from shared.core.model import Stored
-from shared.core.problems import Changed, Exists, KeyReused
+from shared.core.problems import KeyReused
 from shared.runs import records
 from shared.runs.records import StoredResponse
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 from shared.validation.request import Call
 
 _FLOW_RUN = "x-ms-workflow-run-id"
@@ -63,6 +63,16 @@ def key_of(call: Call, scope: str) -> str | None:
     return f"keys/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 
+def apply_key(plan: str) -> str:
+    """Return the key of the record of the run that applies a plan."""
+    return f"keys/apply-{plan}"
+
+
+def is_applied(store: Store, plan: str) -> bool:
+    """Return whether a plan was applied."""
+    return store.read(apply_key(plan)) is not None
+
+
 def never(_: str) -> bool:
     """Say that no run frees its key."""
     return False
@@ -89,7 +99,7 @@ def claim_key(
     while True:
         found = store.read(key)
         if found is None:
-            if _succeeds(lambda: store.create(key, mine.data())):
+            if put(store, key, mine.data(), ""):
                 return mine, False
             continue
         theirs = KeyRecord.read(found.data)
@@ -99,8 +109,7 @@ def claim_key(
             _check(store, theirs, None if lasting else kept, mark)
             return theirs, True
         new = mine.model_copy(update={"instead_of": None if gone else theirs.run})
-        data, etag = new.data(), found.etag
-        if _succeeds(lambda data=data, etag=etag: store.replace(key, data, etag)):  # type: ignore[misc] # mypy types no lambda's default
+        if put(store, key, new.data(), found.etag):
             return new, False
 
 
@@ -112,14 +121,6 @@ def _is_gone(store: Store, theirs: KeyRecord) -> bool:
 def without_key(mark: str) -> KeyRecord:
     """Return a new record, with the id and the ticket of a new run; it is not stored."""
     return KeyRecord(run=records.new_id(), ticket=records.new_ticket(), fingerprint=mark, created=clock.now())
-
-
-def _succeeds(write: Callable[[], str]) -> bool:
-    try:
-        write()
-    except (Exists, Changed):
-        return False
-    return True
 
 
 def _check(store: Store, theirs: KeyRecord, kept: StoredResponse | None, mark: str) -> None:

@@ -20,10 +20,10 @@ from typing import NamedTuple
 from pydantic import Field
 
 from shared.core.model import Stored
-from shared.core.problems import Changed, Exists
+from shared.core.problems import Exists
 from shared.runs.report import State
 from shared.runs.spec import RunSpec
-from shared.storage.base import Store, keys
+from shared.storage.base import Store, keys, put
 
 PREFIX = "index/"
 NEW = f"{PREFIX}new/"
@@ -184,14 +184,7 @@ def count(store: Store, ended: Iterable[IndexedRun], number: int) -> None:
     counts = dict(IndexCounts.read(found.data).counts) if found else {}
     for place in (place for one in ended for place in sorted_keys(one)):
         counts[place] = max(counts.get(place, 0) + number, 0)
-    data = IndexCounts(counts=counts).data()
-    try:
-        if found:
-            store.replace(_COUNTS, data, found.etag)
-        else:
-            store.create(_COUNTS, data)
-    except (Exists, Changed):
-        return
+    put(store, _COUNTS, IndexCounts(counts=counts).data(), found.etag if found else "")
 
 
 def dimension_for(store: Store, wanted: RunFilter) -> str:

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from shared.core.model import Stored
 from shared.core.outcome import Ending
-from shared.core.problems import Changed, Exists
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 
 class KnownLater(Stored):
@@ -37,14 +36,8 @@ def record(store: Store, run: str, known: Mapping[str, Ending]) -> Mapping[str, 
         items = {**found.items, **new, **done}
         if items == found.items:
             return items
-        try:
-            if etag:
-                store.replace(_key(run), KnownLater(items=items).data(), etag)
-            else:
-                store.create(_key(run), KnownLater(items=items).data())
-        except (Exists, Changed):
-            continue
-        return items
+        if put(store, _key(run), KnownLater(items=items).data(), etag):
+            return items
 
 
 def _read(store: Store, run: str) -> tuple[KnownLater, str]:

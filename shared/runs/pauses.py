@@ -3,16 +3,14 @@
 It is written when a part has to wait, and counts until its time is over.
 """
 
-import contextlib
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from shared.core import clock, log
 from shared.core.model import Stored
-from shared.core.problems import Changed, Exists
 from shared.runs.report import Wait
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 _SHORTEST = 1.0
 """A shorter pause, in seconds, is not worth a record."""
@@ -31,12 +29,9 @@ def write(store: Store, run: str, seconds: float, reason: str) -> None:
     if not reason or seconds < _SHORTEST:
         return
     known, etag = _read(store, run)
-    # Another part may write at the same moment: either pause will do.
-    with contextlib.suppress(Exists, Changed):
-        if not etag:
-            store.create(_key(run), pause.data())
-        elif known is None or known.until < pause.until:
-            store.replace(_key(run), pause.data(), etag)
+    if known is None or known.until < pause.until:
+        # Another part may write at the same moment: either pause will do.
+        put(store, _key(run), pause.data(), etag)
 
 
 def current(store: Store, run: str) -> Wait | None:

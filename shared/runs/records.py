@@ -26,8 +26,8 @@
     due/{step}/{when}~{run}       what housekeeping will remove of it (`retention.py`)
 
 A record is created once and never changed, so a second delivery of the same work writes nothing. Only bulk calls,
-`progress`, `waiting`, `pause`, `halt`, `handed-on`, `settled` and `known-later` are changed, by compare-and-set; of
-`purged`, the last writer wins.
+`progress`, `waiting`, `pause`, `halt`, `handed-on`, `settled` and `known-later` are changed, by compare-and-set, and
+so is `response`, once, when its body is removed; of `purged`, the last writer wins.
 `fanout/batch_records.py` lists the records of a batch.
 """
 
@@ -266,11 +266,6 @@ def source_of(store: Store, spec: RunSpec) -> RunSpec:
 def handed_on_key(run: str) -> str:
     """Return the key of the record of the runs that send a run's items again."""
     return f"runs/{run}/handed-on"
-
-
-def apply_key(plan: str) -> str:
-    """Return the key of the record of the run that applies a plan."""
-    return f"keys/apply-{plan}"
 
 
 def known_spec(store: Store, run: str) -> RunSpec | None:

@@ -8,7 +8,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from shared.core import clock
@@ -27,8 +27,6 @@ _KEPT = frozenset(
 """The records of a run that are left when its items and operations are removed."""
 _FEWEST = 20
 """So many records of a run are deleted in a tick, however long it took to find out that it may go."""
-NEVER_RECORDED = timedelta(days=1)
-"""After this time, records of a run whose spec was never stored are removed: the call that wrote them died."""
 
 
 class Forgotten(Stored):

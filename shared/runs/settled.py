@@ -12,10 +12,10 @@ from pydantic import Field
 
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Ending, Outcome
-from shared.core.problems import Changed, Exists, NotTaken, SettledOtherwise
+from shared.core.problems import NotTaken, SettledOtherwise
 from shared.runs import handed_on, known_later
 from shared.runs.report import Item
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 SHOWN_DONE = Outcome(ending=Ending.DONE, reason="An earlier look has shown that it is done.", sent=True)
 """The outcome of an item that a later look does not show, or not yet."""
@@ -135,14 +135,7 @@ def _read(store: Store, run: str) -> tuple[list[Settling], str]:
 
 def _write(store: Store, run: str, known: Sequence[Settling], etag: str) -> bool:
     data = SettledRecord(settlings=list(known)).data()
-    try:
-        if etag:
-            store.replace(_key(run), data, etag)
-        else:
-            store.create(_key(run), data)
-    except (Exists, Changed):
-        return False
-    return True
+    return bool(put(store, _key(run), data, etag))
 
 
 def _key(run: str) -> str:

@@ -15,12 +15,14 @@ from shared.core.settings import Settings
 from shared.runs import cards, claims, index, records, removal
 from shared.runs.idempotency import KeyRecord
 from shared.runs.index import IndexedRun
-from shared.runs.removal import NEVER_RECORDED, Budget
+from shared.runs.removal import Budget
 from shared.storage.base import Store
 
 _EVENTS_KEPT = timedelta(hours=1)
 """Longer than the time in which events are counted."""
 _CARDS_KEPT = timedelta(days=30)
+_NEVER_RECORDED = timedelta(days=1)
+"""After this time, records of a run whose spec was never stored are removed: the call that wrote them died."""
 _FEW, _MANY = 100, 1000
 """How many keys a step looks at in a tick: few if it reads each record."""
 
@@ -158,12 +160,12 @@ def remove_strays(store: Store, budget: Budget) -> bool:
 
 def _is_stray(store: Store, run: str) -> bool:
     """Return whether the call that began a run is dead, and no repetition of it is recording the run now."""
-    if not is_older(run, NEVER_RECORDED) or store.read(f"{records.OPEN}{run}"):
+    if not _is_older(run, _NEVER_RECORDED) or store.read(f"{records.OPEN}{run}"):
         return False
     return records.known_spec(store, run) is None
 
 
-def is_older(run: str, age: timedelta) -> bool:
+def _is_older(run: str, age: timedelta) -> bool:
     """Return whether a run's id was made so long ago; ids begin with their day."""
     try:
         day = datetime.strptime(run.partition("-")[0], "%Y%m%d").replace(tzinfo=UTC)

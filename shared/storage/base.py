@@ -1,7 +1,9 @@
-"""The protocol of a store, and the keys with a prefix."""
+"""The protocol of a store, the keys with a prefix, and a write that loses to whoever was first."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
+
+from shared.core.problems import Changed, Exists
 
 
 class Record(NamedTuple):
@@ -64,6 +66,18 @@ class Containers(Protocol):
     def beside(self, container: str) -> Store:
         """Return the store in another container of the account."""
         ...
+
+
+def put(store: Store, key: str, data: bytes, etag: str) -> str:
+    """Replace the record that has this ETag, or create one if `etag` is empty.
+
+    Returns:
+        The new ETag; empty if another writer was first: nothing is written then.
+    """
+    try:
+        return store.replace(key, data, etag) if etag else store.create(key, data)
+    except (Exists, Changed):
+        return ""
 
 
 def keys(store: Store, prefix: str) -> Iterator[str]:

@@ -1,22 +1,21 @@
 """The needs in the store: `needs/{id}`, created once, and changed by compare-and-set."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pydantic import ValidationError
 
 from shared.access.caller import Actor
 from shared.core import clock, log
-from shared.core.problems import Changed, Exists, UnknownNeed
+from shared.core.problems import Changed, UnknownNeed
 from shared.policy.cached_reader import Read
 from shared.runs.needs import need as needs
 from shared.runs.needs.facts import count_left, facts_of
 from shared.runs.needs.need import KINDS, Kind, Need
-from shared.storage.base import Store, keys
+from shared.storage.base import Store, keys, put
+from shared.storage.parallel import each
 
 _PREFIX = "needs/"
-_THREADS = 8
 
 
 def raise_need(store: Store, need: Need, mark: str, *, again: bool = True) -> None:
@@ -74,8 +73,7 @@ def current(store: Store) -> list[Need]:
 
     What is settled is deleted.
     """
-    with ThreadPoolExecutor(_THREADS) as threads:
-        found = [need for need in threads.map(partial(_as_it_stands, store), keys(store, _PREFIX)) if need]
+    found = [need for need in each(partial(_as_it_stands, store), keys(store, _PREFIX)) if need]
     newest = sorted(found, key=lambda need: need.last, reverse=True)
     return sorted(newest, key=lambda need: KINDS.index(need.kind))
 
@@ -129,12 +127,4 @@ def _read(read: Read, need_id: str) -> tuple[Need | None, str]:
 
 
 def _write(store: Store, need: Need, etag: str) -> bool:
-    key = f"{_PREFIX}{need.id}"
-    try:
-        if etag:
-            store.replace(key, need.data(), etag)
-        else:
-            store.create(key, need.data())
-    except (Exists, Changed):
-        return False
-    return True
+    return bool(put(store, f"{_PREFIX}{need.id}", need.data(), etag))

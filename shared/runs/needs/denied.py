@@ -11,9 +11,8 @@ from typing import NamedTuple
 from pydantic import Field
 
 from shared.core.model import Plain, Stored
-from shared.core.problems import Changed, Exists
 from shared.runs.records import RunItem
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 NIGHTS = 3
 """After so many nights in a row a person is needed."""
@@ -84,14 +83,8 @@ def count(store: Store, target: str, night: str, skipped: Mapping[str, int]) -> 
         new = counted(known, night, skipped)
         if new == known:
             return known
-        try:
-            if etag:
-                store.replace(_key(target), new.data(), etag)
-            else:
-                store.create(_key(target), new.data())
-        except (Exists, Changed):
-            continue
-        return new
+        if put(store, _key(target), new.data(), etag):
+            return new
 
 
 def items_of(store: Store, target: str, job: str) -> int:

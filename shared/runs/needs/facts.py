@@ -20,7 +20,7 @@ from shared.core import clock
 from shared.core.outcome import Ending, Recovery
 from shared.core.problems import Cancelled, CauseStopped, Stopped, Throttled, WindowEnded
 from shared.core.targets import app_targets
-from shared.runs import handed_on, known_later, records
+from shared.runs import handed_on, idempotency, known_later, records
 from shared.runs.claims import record_of, run_of
 from shared.runs.needs import denied
 from shared.runs.needs.need import Need
@@ -120,7 +120,7 @@ def facts_of(store: Store, need: Need) -> Facts:
 
 def _waits(store: Store, run: str) -> bool:
     head = records.read_report(store, run)
-    return head is not None and head.state is State.PLANNED and store.read(records.apply_key(run)) is None
+    return head is not None and head.state is State.PLANNED and not idempotency.is_applied(store, run)
 
 
 def _facts_of_run(store: Store, need: Need, now: datetime) -> Facts:

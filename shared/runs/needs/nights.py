@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 
 from shared.core import clock
 from shared.core.model import Stored
-from shared.core.problems import Changed, Exists
 from shared.core.schedule import Night
-from shared.storage.base import Store
+from shared.storage.base import Store, put
 
 GRACE = timedelta(minutes=20)
 """Timers tick every 5 minutes; a night that has not begun after four of them is missing."""
@@ -38,13 +37,6 @@ def expected_since(store: Store, target: str, mark: str) -> datetime:
     known = Expected.read(found.data) if found else None
     if known and known.mark == mark:
         return known.since
-    new = Expected(mark=mark, since=now).data()
-    try:
-        if found:
-            store.replace(key, new, found.etag)
-        else:
-            store.create(key, new)
-    except (Exists, Changed):
-        # Another tick was first; the next one reads what it wrote.
-        pass
+    # If another tick was first, the next one reads what it wrote.
+    put(store, key, Expected(mark=mark, since=now).data(), found.etag if found else "")
     return now

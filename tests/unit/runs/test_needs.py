@@ -289,7 +289,7 @@ def test_a_plan_waits_until_it_is_applied_or_has_expired(store: Store, turned: T
         raising.after_answer(store, spec, ended(store, spec, [planned(), planned(), DONE], State.PLANNED))
     (one, _) = book.current(store)
     assert (one.kind, one.count, one.expires) == ("plan-waits", 2, NOW + timedelta(hours=24))
-    idempotency.claim_key(store, records.apply_key(run_of(1).run), "mark", frees=idempotency.never)
+    idempotency.claim_key(store, idempotency.apply_key(run_of(1).run), "mark", frees=idempotency.never)
     assert [need.run for need in book.current(store)] == [run_of(2).run]
     turned.turn(86_400)
     assert kinds(store) == []
