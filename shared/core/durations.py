@@ -39,12 +39,12 @@ LONGEST: Mapping[str, timedelta] = {
     "break_run": STORE,
     "prepare_batch": STORE,
     "read_segment": STORE,
-    "send_chunk": CALLING + STORE,
+    "send_chunks": CALLING + STORE,
     "end_closed_run": CLOSING + STORE,
     "finish_batch": STORE,
     "break_batch": STORE,
 }
 """Maximum duration of each activity, by its registered name."""
 
-LONGEST_CHUNK = LONGEST["send_chunk"]
+LONGEST_CHUNK = LONGEST["send_chunks"]
 """How long a chunk of a batch may hold its slot at the gate."""

@@ -1,33 +1,31 @@
-"""Durable functions of fanned-out batches: a batch is sent in segments of up to 100 chunks.
+"""Durable functions of fanned-out batches: a batch is sent in segments of up to 400 chunks.
 
-The history of a segment holds numbers only. A segment sends its chunks in lanes, one chunk at a time per lane. Every
-few chunks, a lane needs a slot of the target's gate, which all runs share.
+The history of a segment holds numbers only. A segment sends its chunks in lanes. A lane needs a slot of the target's
+gate, which all runs share; with a slot, it sends several chunks by one call of an activity, one after the other.
 """
 
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared.core import clock, log
-from shared.core.durations import LONGEST_CHUNK
-from shared.core.outcome import Ending, Outcome
 from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
 from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
-from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
-from shared.execution import auditing
+from shared.durable.run_orchestrator import Reference, Turns, call, patient, until_done
 from shared.execution.waiting import RetryLater
-from shared.fanout import batch_records, batch_report
-from shared.fanout import chunks as fanout_chunks
+from shared.fanout import arrivals, batch_records, batch_report, sending
 from shared.fanout.bindings import chunk_sender, slots_of
-from shared.fanout.chunks import ChunkContext
+from shared.fanout.deciding import ChunkContext
 from shared.fanout.gate import GateMessage
+from shared.fanout.schedule import Schedule, Taken
+from shared.fanout.sending import Turn, may_send
 from shared.policy import switches
 from shared.policy.cached_reader import app_reader
 from shared.reports.run_log import log_answered
@@ -115,6 +113,14 @@ class _Lane:
     until: str = ""
 
 
+class _Task(NamedTuple):
+    """What a task is for: a request of a slot, the wait in the queue for one, a pause of a chunk, or a send."""
+
+    kind: Literal["request", "queue", "pause", "send"]
+    lane: int
+    taken: Sequence[Taken] = ()
+
+
 class _Segment:
     """State of one segment."""
 
@@ -122,16 +128,14 @@ class _Segment:
         self._context = context
         self._work = work
         self._cancel_event = cancelled
-        after = {int(chunk): set(others) for chunk, others in layout["after"].items()}
-        chunks = range(layout["first"], layout["first"] + layout["chunks"])
-        self._ready = deque(chunk for chunk in chunks if chunk not in after)
-        self._blocked = after
+        after = {int(chunk): others for chunk, others in layout["after"].items()}
+        self._schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
         self._tries: dict[int, int] = {}
-        self._sent_cancelled: set[int] = set()
+        self._informed: set[int] = set()
         """Chunks whose last call knew that the run is cancelled; the pause that such a call returns is kept."""
         self._lanes = [_Lane() for _ in range(work["lanes"])]
         self._idle = deque(range(work["lanes"]))
-        self._tasks: dict[Task[Any], tuple[str, int, int]] = {}
+        self._tasks: dict[Task[Any], _Task] = {}
         self._requested_at = context.current_utc_datetime
         self._request_timer: Task[Any] | None = None
         """Fires when a request may be unanswered; one timer for all requests, because each timer costs history."""
@@ -146,13 +150,17 @@ class _Segment:
     def _cancelled(self) -> bool:
         return bool(self._work["cancelled"]) or self._cancel_event.is_complete
 
+    @property
+    def _may_begin(self) -> bool:
+        return self._schedule.is_ready and not self._ends
+
     def has_work(self) -> bool:
         """Return whether a task is in progress, or a chunk can be started."""
-        return bool(self._tasks) or (bool(self._ready) and not self._ends)
+        return bool(self._tasks) or self._may_begin
 
     def only_pauses(self) -> bool:
         """Return whether every task is a pause before the next try of a chunk."""
-        return bool(self._tasks) and all(kind == "pause" for kind, _, _ in self._tasks.values())
+        return bool(self._tasks) and all(one.kind == "pause" for one in self._tasks.values())
 
     def awaited(self) -> list[Task[Any]]:
         """Return the tasks to wait for."""
@@ -162,14 +170,15 @@ class _Segment:
     def start_lanes(self) -> None:
         """Start idle lanes: lanes with a slot send, one lane without requests a slot."""
         for lane in [lane for lane in self._idle if self._lanes[lane].chunks]:
-            if not may_send(self._context.current_utc_datetime.replace(tzinfo=UTC), self._lanes[lane].until):
+            until = datetime.fromisoformat(self._lanes[lane].until)
+            if not may_send(self._context.current_utc_datetime.replace(tzinfo=UTC), until):
                 self._give_back(lane)
-            elif self._ready and not self._ends:
+            elif self._may_begin:
                 self._idle.remove(lane)
-                self._send(lane, self._ready.popleft())
+                self._send(lane)
         # Only one lane waits for a slot: each request costs history.
-        requesting = any(kind in ("request", "queue") for kind, _, _ in self._tasks.values())
-        if self._ready and self._idle and not self._ends and not requesting:
+        requesting = any(one.kind in ("request", "queue") for one in self._tasks.values())
+        if self._may_begin and self._idle and not requesting:
             self._request_slot(self._idle.popleft())
 
     def handle(self, done: Task[Any]) -> None:
@@ -181,17 +190,17 @@ class _Segment:
         if done not in self._tasks:
             self._end_pauses()
             return
-        kind, lane, chunk = self._tasks.pop(done)
-        if kind == "request":
-            self._on_answer(lane, done)
-        elif kind == "queue":
-            self._idle.appendleft(lane)
+        task = self._tasks.pop(done)
+        if task.kind == "request":
+            self._on_answer(task.lane, done)
+        elif task.kind == "queue":
+            self._idle.appendleft(task.lane)
             if not self._ends:
                 self._request_slot(self._idle.popleft())
-        elif kind == "pause":
-            self._ready.append(chunk)
+        elif task.kind == "pause":
+            self._schedule.put_back(task.taken, first=False)
         else:
-            self._on_sent(lane, chunk, done)
+            self._on_sent(task.lane, task.taken, done)
 
     def _message(self, lane: int) -> GateMessage:
         return GateMessage(self._context.instance_id, lane, self._lanes[lane].turn)
@@ -200,22 +209,22 @@ class _Segment:
         self._lanes[lane].turn += 1
         places = self._work["places"]
         answer = gate_entity.ask(self._context, self._work["target"], self._message(lane), places=places, lease=_LEASE)
-        self._tasks[answer] = ("request", lane, -1)
+        self._tasks[answer] = _Task("request", lane)
         self._requested_at = self._context.current_utc_datetime
         if not self._request_timer:
             self._request_timer = self._context.create_timer(_UNANSWERED)
 
     def _repeat_unanswered(self) -> None:
         """Repeat a request without an answer; an answer that arrives later is ignored."""
-        for task, (kind, lane, _) in list(self._tasks.items()):
-            if kind != "request":
+        for task, one in list(self._tasks.items()):
+            if one.kind != "request":
                 continue
             left = self._requested_at + _UNANSWERED - self._context.current_utc_datetime
             if left > timedelta():
                 self._request_timer = self._context.create_timer(left)
                 continue
             del self._tasks[task]
-            self._idle.appendleft(lane)
+            self._idle.appendleft(one.lane)
             if not self._ends:
                 self._request_slot(self._idle.popleft())
 
@@ -227,48 +236,62 @@ class _Segment:
             return
         if "wait" in answer:
             timer = self._context.create_timer(timedelta(seconds=answer["wait"]))
-            self._tasks[timer] = ("queue", lane, -1)
+            self._tasks[timer] = _Task("queue", lane)
             return
         self._lanes[lane].chunks, self._lanes[lane].until = answer["chunks"], answer["until"]
         self._idle.appendleft(lane)
-        if not self._ready or self._ends:
+        if not self._may_begin:
             self._give_back(lane)
 
-    def _send(self, lane: int, chunk: int) -> None:
-        self._lanes[lane].chunks -= 1
-        payload = {"run": self._work["run"], "chunk": chunk, "try": self._tries.get(chunk, 0)}
-        payload |= {"cancelled": self._cancelled, "until": self._lanes[lane].until}
+    def _send(self, lane: int) -> None:
+        taken = self._schedule.take(len(self._lanes), self._lanes[lane].chunks)
+        self._lanes[lane].chunks -= len(taken)
+        chunks = [[one.chunk, self._tries.get(one.chunk, 0), one.after] for one in taken]
+        payload = {"run": self._work["run"], "chunks": chunks, "until": self._lanes[lane].until}
+        payload["cancelled"] = self._cancelled
         if self._cancelled:
-            self._sent_cancelled.add(chunk)
-        self._tasks[call(self._context, "send_chunk", payload)] = ("send", lane, chunk)
+            self._informed.update(one.chunk for one in taken)
+        self._tasks[call(self._context, "send_chunks", payload)] = _Task("send", lane, taken)
 
-    def _on_sent(self, lane: int, chunk: int, done: Task[Any]) -> None:
+    def _on_sent(self, lane: int, taken: Sequence[Taken], done: Task[Any]) -> None:
         self._idle.appendleft(lane)
         try:
             result = done.get_result()
         except TaskFailedError as error:
             self.failure = error
-            result = {}
+            self._give_back(lane)
+            return
         if "wait" in result:
-            self._tries[chunk] = result.get("try", self._tries.get(chunk, 0))
-            pause = 0.0 if self._cancelled and chunk not in self._sent_cancelled else result["wait"]
-            if pause:
-                timer = self._context.create_timer(timedelta(seconds=pause))
-                self._tasks[timer] = ("pause", -1, chunk)
-            else:
-                self._ready.appendleft(chunk)
-        elif result:
-            self.stops = self.stops or result["stop"]
-            self._unblock(chunk)
-        if not self._ready or not self._lanes[lane].chunks:
+            # The store does not answer. A chunk that follows another one of these waits for that one.
+            free = [one.chunk for one in taken if not one.after]
+            result = {"waits": [[chunk, result["wait"], self._tries.get(chunk, 0)] for chunk in free]}
+        self._handle_slice(lane, taken, result)
+        if not self._may_begin or not self._lanes[lane].chunks:
             self._give_back(lane)
 
-    def _unblock(self, chunk: int) -> None:
-        for other in list(self._blocked):
-            self._blocked[other].discard(chunk)
-            if not self._blocked[other]:
-                del self._blocked[other]
-                self._ready.append(other)
+    def _handle_slice(self, lane: int, taken: Sequence[Taken], result: Reference) -> None:
+        """Handle what a lane did with its chunks: some have ended, some wait, the others were not begun."""
+        ended: list[int] = result.get("ended", [])
+        waits = {chunk: (seconds, number) for chunk, seconds, number in result.get("waits", [])}
+        self.stops = self.stops or bool(result.get("stop"))
+        if result.get("yield"):
+            self._lanes[lane].chunks = 0
+        self._schedule.put_back([one for one in taken if one.chunk not in ended and one.chunk not in waits])
+        for chunk in ended:
+            self._schedule.end(chunk)
+        for one in taken:
+            if one.chunk in waits:
+                seconds, self._tries[one.chunk] = waits[one.chunk]
+                self._pause(Taken(one.chunk, []), seconds)
+
+    def _pause(self, taken: Taken, seconds: float) -> None:
+        if self._cancelled and taken.chunk not in self._informed:
+            # Cancelled during the call, which could not see it.
+            seconds = 0.0
+        if seconds:
+            self._tasks[self._context.create_timer(timedelta(seconds=seconds))] = _Task("pause", -1, [taken])
+        else:
+            self._schedule.put_back([taken])
 
     def _give_back(self, lane: int) -> None:
         self._lanes[lane].chunks = 0
@@ -276,15 +299,10 @@ class _Segment:
 
     def _end_pauses(self) -> None:
         """End all pauses, so that their chunks see at once that the run is cancelled."""
-        for task, (kind, _, chunk) in list(self._tasks.items()):
-            if kind == "pause":
+        for task, one in list(self._tasks.items()):
+            if one.kind == "pause":
                 del self._tasks[task]
-                self._ready.append(chunk)
-
-
-def may_send(now: datetime, until: str) -> bool:
-    """Return whether the lease of a slot, which ends at `until` (ISO 8601), outlasts the longest sending of a chunk."""
-    return now + LONGEST_CHUNK <= datetime.fromisoformat(until)
+                self._schedule.put_back(one.taken, first=False)
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -306,6 +324,8 @@ def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker l
 def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Return the chunks of a segment: `first`, how many, and those that each must wait for (`after`)."""
     plan = batch_records.read_plan(app_store(), str(work["run"]))
+    spec = records.read_spec(app_store(), str(work["run"]))
+    arrivals.note(app_store(), spec)
     first = int(work["segment"]) * batch_records.SEGMENT
     chunks = plan.chunks[first : first + batch_records.SEGMENT]
     after = {
@@ -318,40 +338,21 @@ def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
 
 @blueprint.activity_trigger(input_name="work")
 @patient
-def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
-    """Do the next try of a chunk; returns `wait` (seconds) and the next `try`, or whether the batch must `stop`."""
-    store, chunk = app_store(), int(work["chunk"])
+def send_chunks(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+    """Do the next try of some chunks; returns those that `ended` and those that `wait`, the others were not begun."""
+    store, reader = app_store(), app_reader()
     spec = records.read_spec(store, str(work["run"]))
-    batch = batch_records.read_batch(store, spec.run)
-    done = records.read_part(store, spec.run, chunk)
-    if done:
-        # The delivery that stored it may have died before it wrote the audit trail.
-        auditing.ended(store, spec, chunk, done)
-    if batch and not done:
-        try:
-            sender = chunk_sender(spec, batch)
-        except ItemProblem as problem:
-            done = batch_report.end_chunk(store, spec, chunk, Outcome.of(problem))
-        else:
-            if not may_send(clock.now(), str(work["until"])):
-                # Delivered late or twice: the slot could be another lane's before the sending ends.
-                return {"wait": 0.0}
-            context = ChunkContext(store, app_reader(), spec, batch, chunk, sender, cancelled=bool(work["cancelled"]))
-            number = int(work["try"])
-            outcomes = fanout_chunks.execute(context, number)
-            if isinstance(outcomes, RetryLater):
-                # Tries are numbered without gaps, so a segment that starts again cannot skip a record.
-                begun = batch_records.is_begun(store, spec.run, chunk, number)
-                raising.after_wait(store, spec, outcomes.problem, number)
-                return {**paused(store, spec.run, outcomes), "try": number + begun}
-            done = batch_report.write_chunk(store, spec, chunk, outcomes)
-    if done:
-        raising.after_part(store, app_reader().read, spec, chunk, done)
-    ended = done.ended if done else []
-    stops = batch is not None and batch.in_order and any(one.outcome.ending is not Ending.DONE for one in ended)
-    counts = Counter(str(one.outcome.ending) for one in ended)
-    log.info("chunk-ended", run=spec.run, target=spec.target, chunk=chunk, **counts)
-    return {"ended": len(ended), "stop": stops}
+    batch = batch_records.known_batch(store, spec.run)
+    turns = [Turn(*one) for one in work["chunks"]]
+    try:
+        sender = chunk_sender(spec, batch)
+    except ItemProblem as problem:
+        result = sending.end_all(store, reader.read, spec, turns, problem)
+    else:
+        context = ChunkContext(store, reader, spec, batch, -1, sender, cancelled=bool(work["cancelled"]))
+        result = sending.send_slice(context, turns, datetime.fromisoformat(str(work["until"])))
+    waits = [[chunk, wait.seconds, wait.number] for chunk, wait in result.waits.items()]
+    return {"ended": result.ended, "waits": waits, "stop": result.stops, "yield": result.yields}
 
 
 @blueprint.activity_trigger(input_name="work")

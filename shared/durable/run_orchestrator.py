@@ -22,7 +22,7 @@ from shared.durable.engine import CANCEL, ORCHESTRATOR, WAITING, WATCHING
 from shared.execution import discovery, parts
 from shared.execution.bindings import action_for, bulk_action_for
 from shared.execution.parts import PartContext
-from shared.execution.waiting import RetryLater, quiet_pause
+from shared.execution.waiting import STORE_PAUSE, RetryLater, quiet_pause
 from shared.policy.cached_reader import app_reader
 from shared.recovery import bindings, watch
 from shared.recovery.progress import read as read_progress
@@ -46,7 +46,6 @@ On the extension an activity also fails if only its worker died, whether or not 
 run twice: claims, and records that are created once, keep it from sending twice. So only a defect that returns each
 time breaks a run. No `retry_timeout`: the SDK measures it by a clock that a replay cannot turn back.
 """
-_STORE_PAUSE = 10.0
 _LAST_TURN = 999_999
 """The turn of the follow-up, after those of all waves."""
 blueprint = df.Blueprint()
@@ -181,7 +180,7 @@ def patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference],
             return activity(work)
         except NotReady:
             log.warning("store-unavailable", run=work["run"])
-            return {"wait": _STORE_PAUSE}
+            return {"wait": STORE_PAUSE}
 
     patient.__annotations__ = {"work": dict, "return": dict}
     return patient

@@ -1,7 +1,8 @@
 """Fair slots for the batches in flight at a target. Pure decisions.
 
-The workers of a run (`lane`) request slots. With a slot, a worker may send some chunks; then it queues again. A run
-without slots comes before runs that hold some, so that three operations need not wait for two runs of five thousand.
+The workers of a run (`lane`) request slots. With a slot, a worker may send some chunks, or any number if no other run
+is here; then it queues again. A run without slots comes before runs that hold some, so that three operations need not
+wait for two runs of five thousand.
 
 A worker's messages and the gate's answers may come late, twice, out of order or never. So each request has a number
 (`turn`): an older one is ignored, a repeated one has the same answer, and a newer one releases the slots of the older
@@ -15,8 +16,8 @@ from pydantic import Field
 
 from shared.core.model import Plain, Stored
 
-CHUNKS, FEW_CHUNKS = 4, 2
-"""The number of chunks per slot: while no other worker waits, and while one does."""
+CHUNKS, FEW_CHUNKS = 400, 2
+"""The number of chunks per slot: without a limit in practice while one run has the target alone, few otherwise."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _OF_THE_WAIT = 0.1
 """A waiting worker asks again after a tenth of the time that it has waited: each request adds to its run's history."""
@@ -99,7 +100,8 @@ def ask(gate: Gate, now: datetime, said: GateMessage, *, places: int, lease: flo
     if said.name not in [one.lane for one in _first(gate, places - len(held))]:
         return gate, _wait(request)
     rest = [one for one in line if one.lane != said.name]
-    chunks = FEW_CHUNKS if rest else CHUNKS
+    others = {one.run for one in held.values()} | {one.run for one in rest}
+    chunks = FEW_CHUNKS if others - {said.run} else CHUNKS
     slot = Lease(run=said.run, turn=said.turn, chunks=chunks, until=now + timedelta(seconds=lease))
     gate = gate.model_copy(update={"held": {**held, said.name: slot}, "line": rest})
     return gate, Answer(chunks=chunks, until=slot.until)

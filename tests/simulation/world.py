@@ -19,6 +19,8 @@ from shared.durable import batch_orchestrator, closing, run_orchestrator
 from shared.durable.engine import BATCH, Engine, Phase
 from shared.durable.open_runs import check_open_runs
 from shared.execution.waiting import RetryLater
+from shared.fanout import sending
+from shared.fanout.schedule import Schedule
 from shared.policy.cached_reader import app_reader
 from shared.policy.document import put_policy
 from shared.policy.rules import Rule, Rules
@@ -34,6 +36,8 @@ from tests.simulation.memory import MemoryStore, SteppedStore
 Work = dict[str, Any]
 _TURNS = 1000
 """More turns than all need to come to their end."""
+_CHUNKS = 3
+"""How many chunks a slot sends by one call of the activity."""
 _FAR = "2100-01-01T00:00:00+00:00"
 _SECRET = {"AUTH": "client-secret", "TENANT": "t", "CLIENT_ID": "c", "CLIENT_SECRET": "s"}
 _TARGETS = {
@@ -88,11 +92,18 @@ class Job:
     def go_on(self, result: Work | None) -> None:
         """Take the result of an activity, or begin."""
         self.number += 1
-        self.due = clock.now() + timedelta(seconds=result["wait"]) if result and "wait" in result else None
+        pause = _pause_of(result or {})
+        self.due = clock.now() + timedelta(seconds=pause) if pause is not None else None
         try:
             self.activity, self.work = self.steps.send(result) if result is not None else next(self.steps)
         except StopIteration:
             self.is_over = True
+
+
+def _pause_of(result: Work) -> float | None:
+    """Return after how many seconds the engine calls the next activity; None: at once."""
+    waits = [seconds for _, seconds, _ in result.get("waits", ())]
+    return result.get("wait", min(waits, default=None))
 
 
 def _until_done(activity: Any, work: Work) -> Generator[tuple[Any, Work], Work, Work]:  # noqa: ANN401 - a decorator's
@@ -116,14 +127,25 @@ def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
     found = yield from _until_done(batch_orchestrator.prepare_batch, {"run": run})
     for segment in range(found["segments"]):
         layout = yield from _until_done(batch_orchestrator.read_segment, {"run": run, "segment": segment})
-        for chunk in range(layout["chunks"]):
-            result: Work = {"wait": 0}
-            while "wait" in result:
-                work = {"run": run, "chunk": chunk, "try": result.get("try", 0), "until": _FAR}
-                result = yield batch_orchestrator.send_chunk, work
-            if result["stop"]:
-                break
+        yield from _segment(run, layout)
     yield from _until_done(batch_orchestrator.finish_batch, {"run": run})
+
+
+def _segment(run: str, layout: Work) -> Generator[tuple[Any, Work], Work]:
+    """Send a segment in one lane, a few chunks a time."""
+    after = {int(chunk): others for chunk, others in layout["after"].items()}
+    schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
+    tries: dict[int, int] = {}
+    while schedule.is_ready:
+        taken = schedule.take(1, _CHUNKS)
+        chunks = [[one.chunk, tries.get(one.chunk, 0), one.after] for one in taken]
+        result = yield batch_orchestrator.send_chunks, {"run": run, "chunks": chunks, "until": _FAR}
+        tries |= {chunk: number for chunk, _, number in result.get("waits", ())}
+        schedule.put_back([one for one in taken if one.chunk not in result.get("ended", ())])
+        for chunk in result.get("ended", ()):
+            schedule.end(chunk)
+        if result.get("stop"):
+            return
 
 
 def _close(run: str, how: How) -> Generator[tuple[Any, Work], Work]:
@@ -337,6 +359,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     # Directly below the look at the clock.
     monkeypatch.setattr(HTTPAdapter, "send", app.get)
     monkeypatch.setattr(asyncio, "to_thread", _at_once)
+    # A thread that is no actor would not stop behind its steps.
+    monkeypatch.setattr(sending, "_THREADS", 1)
     _clear()
     yield app
     monkeypatch.undo()

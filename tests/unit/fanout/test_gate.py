@@ -118,9 +118,20 @@ def test_a_place_that_comes_back_goes_to_the_run_that_has_none() -> None:
 def test_a_lane_that_has_used_its_place_up_makes_room_for_who_waits() -> None:
     world = World(places=1)
     assert world.ask("a", 0).chunks == gate.CHUNKS
-    assert world.ask("a", 1).wait
+    assert world.ask("b", 0).wait
     assert world.ask("a", 0).wait
-    assert world.ask("a", 1).chunks == gate.FEW_CHUNKS
+    assert world.ask("b", 0).chunks == gate.FEW_CHUNKS
+
+
+def test_a_run_sends_few_chunks_a_time_as_long_as_another_one_is_here() -> None:
+    world = World(places=3)
+    assert world.ask("a", 0).chunks == gate.CHUNKS
+    # The lanes of one run do not keep each other brief.
+    assert world.ask("a", 1).chunks == gate.CHUNKS
+    assert world.ask("b", 0).chunks == gate.FEW_CHUNKS
+    assert world.ask("a", 0).chunks == gate.FEW_CHUNKS
+    world.give_back("b", 0)
+    assert world.ask("a", 0).chunks == gate.CHUNKS
 
 
 def test_places_of_a_dead_run_are_lost_after_their_time() -> None:
