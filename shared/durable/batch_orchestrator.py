@@ -1,19 +1,17 @@
 """Durable functions of fanned-out batches: a batch is sent in segments of up to 400 chunks.
 
-The history of a segment holds numbers only. A segment sends its chunks in lanes. A lane needs a slot of the target's
-gate, which all runs share; with a slot, it sends several chunks by one call of an activity, one after the other.
+The history of a segment holds numbers only. A segment needs slots of the target's gate, which all runs share; with
+these, one call of an activity sends many chunks, some of them at the same time.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
+from shared.core import clock
 from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
@@ -23,9 +21,9 @@ from shared.execution.waiting import RetryLater
 from shared.fanout import arrivals, batch_records, batch_report, sending
 from shared.fanout.bindings import chunk_sender, slots_of
 from shared.fanout.deciding import ChunkContext
-from shared.fanout.gate import GateMessage
+from shared.fanout.gate import GateMessage, Request
 from shared.fanout.schedule import Schedule, Taken
-from shared.fanout.sending import Turn, may_send
+from shared.fanout.sending import Slots, Turn, may_send
 from shared.policy import switches
 from shared.policy.cached_reader import app_reader
 from shared.reports.run_log import log_answered
@@ -95,7 +93,7 @@ def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     layout = yield from until_done(context, "read_segment", reference, cancelled)
     segment = _Segment(context, work, layout, cancelled)
     while segment.has_work():
-        segment.start_lanes()
+        segment.begin()
         context.set_custom_status(WAITING if segment.only_pauses() else "")
         segment.handle((yield when_any(segment.awaited())))
     gate_entity.leave(context, work["target"], context.instance_id)
@@ -104,25 +102,8 @@ def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     return {"stop": segment.stops}
 
 
-@dataclass
-class _Lane:
-    """A lane: the number of its last request for a slot, and how many chunks it may still send, `until` when."""
-
-    turn: int = 0
-    chunks: int = 0
-    until: str = ""
-
-
-class _Task(NamedTuple):
-    """What a task is for: a request of a slot, the wait in the queue for one, a pause of a chunk, or a send."""
-
-    kind: Literal["request", "queue", "pause", "send"]
-    lane: int
-    taken: Sequence[Taken] = ()
-
-
 class _Segment:
-    """State of one segment."""
+    """State of one segment: at most one request for slots or one send is in progress, and any number of pauses."""
 
     def __init__(self, context: OrchestrationContext, work: Reference, layout: Reference, cancelled: Task[Any]) -> None:
         self._context = context
@@ -133,190 +114,174 @@ class _Segment:
         self._tries: dict[int, int] = {}
         self._informed: set[int] = set()
         """Chunks whose last call knew that the run is cancelled; the pause that such a call returns is kept."""
-        self._lanes = [_Lane() for _ in range(work["lanes"])]
-        self._idle = deque(range(work["lanes"]))
-        self._tasks: dict[Task[Any], _Task] = {}
+        self._turn = 0
+        self._slots: Reference = {}
+        """The slots that it has, as the gate answered."""
+        self._request: Task[Any] | None = None
         self._requested_at = context.current_utc_datetime
-        self._request_timer: Task[Any] | None = None
-        """Fires when a request may be unanswered; one timer for all requests, because each timer costs history."""
+        self._unanswered: Task[Any] | None = None
+        """Fires when the request may count as lost; one timer for all requests, because each timer costs history."""
+        self._queue: Task[Any] | None = None
+        """The pause before the next request."""
+        self._sending: tuple[Task[Any], list[Taken]] | None = None
+        self._pauses: dict[Task[Any], int] = {}
         self.stops = False
         self.failure: TaskFailedError | None = None
-
-    @property
-    def _ends(self) -> bool:
-        return self.stops or self.failure is not None
 
     @property
     def _cancelled(self) -> bool:
         return bool(self._work["cancelled"]) or self._cancel_event.is_complete
 
     @property
+    def _ends(self) -> bool:
+        return self.stops or self.failure is not None
+
+    @property
     def _may_begin(self) -> bool:
         return self._schedule.is_ready and not self._ends
 
+    @property
+    def _waits_for_slots(self) -> bool:
+        return self._request is not None or self._queue is not None
+
     def has_work(self) -> bool:
-        """Return whether a task is in progress, or a chunk can be started."""
-        return bool(self._tasks) or self._may_begin
+        """Return whether chunks are being sent, or others will be."""
+        return bool(self._sending) or (not self._ends and bool(self._pauses or self._schedule.is_ready))
 
     def only_pauses(self) -> bool:
-        """Return whether every task is a pause before the next try of a chunk."""
-        return bool(self._tasks) and all(one.kind == "pause" for one in self._tasks.values())
+        """Return whether all chunks pause before their next try."""
+        return bool(self._pauses) and not (self._sending or self._waits_for_slots)
 
     def awaited(self) -> list[Task[Any]]:
         """Return the tasks to wait for."""
-        timers = [self._request_timer] if self._request_timer else []
-        return [*self._tasks, *timers, *([] if self._cancel_event.is_complete else [self._cancel_event])]
+        sending = self._sending[0] if self._sending else None
+        tasks = (sending, self._request, self._unanswered, self._queue)
+        cancel = [] if self._cancel_event.is_complete else [self._cancel_event]
+        return [*(task for task in tasks if task), *self._pauses, *cancel]
 
-    def start_lanes(self) -> None:
-        """Start idle lanes: lanes with a slot send, one lane without requests a slot."""
-        for lane in [lane for lane in self._idle if self._lanes[lane].chunks]:
-            until = datetime.fromisoformat(self._lanes[lane].until)
-            if not may_send(self._context.current_utc_datetime.replace(tzinfo=UTC), until):
-                self._give_back(lane)
-            elif self._may_begin:
-                self._idle.remove(lane)
-                self._send(lane)
-        # Only one lane waits for a slot: each request costs history.
-        requesting = any(one.kind in ("request", "queue") for one in self._tasks.values())
-        if self._may_begin and self._idle and not requesting:
-            self._request_slot(self._idle.popleft())
+    def begin(self) -> None:
+        """Send the chunks that are ready, or request slots for them."""
+        if not self._may_begin or self._sending or self._waits_for_slots:
+            return
+        now = self._context.current_utc_datetime.replace(tzinfo=UTC)
+        if self._slots and may_send(now, datetime.fromisoformat(self._slots["until"])):
+            self._send()
+        else:
+            self._ask()
 
     def handle(self, done: Task[Any]) -> None:
         """Handle a completed task."""
-        if done is self._request_timer:
-            self._request_timer = None
-            self._repeat_unanswered()
-            return
-        if done not in self._tasks:
-            self._end_pauses()
-            return
-        task = self._tasks.pop(done)
-        if task.kind == "request":
-            self._on_answer(task.lane, done)
-        elif task.kind == "queue":
-            self._idle.appendleft(task.lane)
-            if not self._ends:
-                self._request_slot(self._idle.popleft())
-        elif task.kind == "pause":
-            self._schedule.put_back(task.taken, first=False)
+        if done is self._request:
+            self._on_answer(done)
+        elif done is self._unanswered:
+            self._unanswered = None
+            self._give_up_request()
+        elif done is self._queue:
+            self._queue = None
+        elif self._sending and done is self._sending[0]:
+            self._on_sent(done, self._sending[1])
+        elif done in self._pauses:
+            self._schedule.put_back([Taken(self._pauses.pop(done), [])], first=False)
         else:
-            self._on_sent(task.lane, task.taken, done)
+            # Cancelled: the chunks that pause see it at once.
+            self._schedule.put_back([Taken(chunk, []) for chunk in self._pauses.values()], first=False)
+            self._pauses.clear()
 
-    def _message(self, lane: int) -> GateMessage:
-        return GateMessage(self._context.instance_id, lane, self._lanes[lane].turn)
+    def _message(self) -> GateMessage:
+        return GateMessage(self._context.instance_id, self._turn)
 
-    def _request_slot(self, lane: int) -> None:
-        self._lanes[lane].turn += 1
-        places = self._work["places"]
-        answer = gate_entity.ask(self._context, self._work["target"], self._message(lane), places=places, lease=_LEASE)
-        self._tasks[answer] = _Task("request", lane)
+    def _ask(self) -> None:
+        self._turn += 1
+        wanted = Request(self._work["slots"], self._work["places"], _LEASE)
+        self._request = gate_entity.ask(self._context, self._work["target"], self._message(), wanted)
         self._requested_at = self._context.current_utc_datetime
-        if not self._request_timer:
-            self._request_timer = self._context.create_timer(_UNANSWERED)
+        self._unanswered = self._unanswered or self._context.create_timer(_UNANSWERED)
 
-    def _repeat_unanswered(self) -> None:
-        """Repeat a request without an answer; an answer that arrives later is ignored."""
-        for task, one in list(self._tasks.items()):
-            if one.kind != "request":
-                continue
-            left = self._requested_at + _UNANSWERED - self._context.current_utc_datetime
-            if left > timedelta():
-                self._request_timer = self._context.create_timer(left)
-                continue
-            del self._tasks[task]
-            self._idle.appendleft(one.lane)
-            if not self._ends:
-                self._request_slot(self._idle.popleft())
+    def _give_up_request(self) -> None:
+        """Repeat a request that is not answered in time; an answer that arrives later is ignored."""
+        left = self._requested_at + _UNANSWERED - self._context.current_utc_datetime
+        if self._request and left > timedelta():
+            self._unanswered = self._context.create_timer(left)
+        else:
+            self._request = None
 
-    def _on_answer(self, lane: int, done: Task[Any]) -> None:
+    def _on_answer(self, done: Task[Any]) -> None:
+        self._request = None
         try:
             answer = done.get_result()
         except TaskFailedError as error:
             self.failure = error
             return
         if "wait" in answer:
-            timer = self._context.create_timer(timedelta(seconds=answer["wait"]))
-            self._tasks[timer] = _Task("queue", lane)
+            self._queue = self._context.create_timer(timedelta(seconds=answer["wait"]))
             return
-        self._lanes[lane].chunks, self._lanes[lane].until = answer["chunks"], answer["until"]
-        self._idle.appendleft(lane)
+        self._slots = answer
         if not self._may_begin:
-            self._give_back(lane)
+            self._give_back()
 
-    def _send(self, lane: int) -> None:
-        taken = self._schedule.take(len(self._lanes), self._lanes[lane].chunks)
-        self._lanes[lane].chunks -= len(taken)
+    def _send(self) -> None:
+        taken = self._schedule.take(batch_records.SEGMENT)
         chunks = [[one.chunk, self._tries.get(one.chunk, 0), one.after] for one in taken]
-        payload = {"run": self._work["run"], "chunks": chunks, "until": self._lanes[lane].until}
-        payload["cancelled"] = self._cancelled
+        payload = {"run": self._work["run"], "chunks": chunks, "cancelled": self._cancelled, **self._slots}
         if self._cancelled:
             self._informed.update(one.chunk for one in taken)
-        self._tasks[call(self._context, "send_chunks", payload)] = _Task("send", lane, taken)
+        self._sending = call(self._context, "send_chunks", payload), taken
 
-    def _on_sent(self, lane: int, taken: Sequence[Taken], done: Task[Any]) -> None:
-        self._idle.appendleft(lane)
+    def _on_sent(self, done: Task[Any], taken: list[Taken]) -> None:
+        self._sending = None
         try:
             result = done.get_result()
         except TaskFailedError as error:
             self.failure = error
-            self._give_back(lane)
+            self._give_back()
             return
         if "wait" in result:
             # The store does not answer. A chunk that follows another one of these waits for that one.
             free = [one.chunk for one in taken if not one.after]
             result = {"waits": [[chunk, result["wait"], self._tries.get(chunk, 0)] for chunk in free]}
-        self._handle_slice(lane, taken, result)
-        if not self._may_begin or not self._lanes[lane].chunks:
-            self._give_back(lane)
+        self._note(taken, result)
+        if not self._may_begin:
+            self._give_back()
+        elif self._slots.get("brief") or len(result.get("ended", [])) < len(taken):
+            # The slice is over, or another run may wait for slots.
+            self._slots = {}
 
-    def _handle_slice(self, lane: int, taken: Sequence[Taken], result: Reference) -> None:
-        """Handle what a lane did with its chunks: some have ended, some wait, the others were not begun."""
+    def _note(self, taken: list[Taken], result: Reference) -> None:
+        """Note what became of chunks: some have ended, some wait, the others were not begun."""
         ended: list[int] = result.get("ended", [])
         waits = {chunk: (seconds, number) for chunk, seconds, number in result.get("waits", [])}
         self.stops = self.stops or bool(result.get("stop"))
-        if result.get("yield"):
-            self._lanes[lane].chunks = 0
         self._schedule.put_back([one for one in taken if one.chunk not in ended and one.chunk not in waits])
         for chunk in ended:
             self._schedule.end(chunk)
-        for one in taken:
-            if one.chunk in waits:
-                seconds, self._tries[one.chunk] = waits[one.chunk]
-                self._pause(Taken(one.chunk, []), seconds)
+        for chunk, (seconds, number) in waits.items():
+            self._tries[chunk] = number
+            # Cancelled during the call, which could not see it: tried again at once.
+            self._pause(chunk, 0.0 if self._cancelled and chunk not in self._informed else seconds)
 
-    def _pause(self, taken: Taken, seconds: float) -> None:
-        if self._cancelled and taken.chunk not in self._informed:
-            # Cancelled during the call, which could not see it.
-            seconds = 0.0
+    def _pause(self, chunk: int, seconds: float) -> None:
         if seconds:
-            self._tasks[self._context.create_timer(timedelta(seconds=seconds))] = _Task("pause", -1, [taken])
+            self._pauses[self._context.create_timer(timedelta(seconds=seconds))] = chunk
         else:
-            self._schedule.put_back([taken])
+            self._schedule.put_back([Taken(chunk, [])])
 
-    def _give_back(self, lane: int) -> None:
-        self._lanes[lane].chunks = 0
-        gate_entity.give_back(self._context, self._work["target"], self._message(lane))
-
-    def _end_pauses(self) -> None:
-        """End all pauses, so that their chunks see at once that the run is cancelled."""
-        for task, one in list(self._tasks.items()):
-            if one.kind == "pause":
-                del self._tasks[task]
-                self._schedule.put_back(one.taken, first=False)
+    def _give_back(self) -> None:
+        self._slots = {}
+        gate_entity.give_back(self._context, self._work["target"], self._message())
 
 
 @blueprint.activity_trigger(input_name="work")
 @patient
 def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
-    """Return how a batch is sent: `segments`, `lanes`, `places` (slots of its gate) and `target`."""
+    """Return how a batch is sent: `segments`, the most `slots` it needs, `places` of its gate, and `target`."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
     records.mark_begun(store, spec.run)
     batch = batch_records.read_batch(store, spec.run)
     chunks = batch.chunks if batch and spec.mode == "perform" else 0
     places = slots_of(spec)
-    lanes = 1 if batch is None or batch.in_order else max(1, min(places, chunks, spec.max_parallel))
-    return {"segments": -(-chunks // batch_records.SEGMENT), "lanes": lanes, "places": places, "target": spec.target}
+    slots = 1 if batch is None or batch.in_order else max(1, min(places, chunks, spec.max_parallel))
+    return {"segments": -(-chunks // batch_records.SEGMENT), "slots": slots, "places": places, "target": spec.target}
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -344,15 +309,18 @@ def send_chunks(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     spec = records.read_spec(store, str(work["run"]))
     batch = batch_records.known_batch(store, spec.run)
     turns = [Turn(*one) for one in work["chunks"]]
+    slots = Slots(int(work["slots"]), datetime.fromisoformat(str(work["until"])), brief=bool(work.get("brief")))
     try:
         sender = chunk_sender(spec, batch)
     except ItemProblem as problem:
         result = sending.end_all(store, reader.read, spec, turns, problem)
     else:
         context = ChunkContext(store, reader, spec, batch, -1, sender, cancelled=bool(work["cancelled"]))
-        result = sending.send_slice(context, turns, datetime.fromisoformat(str(work["until"])))
-    waits = [[chunk, wait.seconds, wait.number] for chunk, wait in result.waits.items()]
-    return {"ended": result.ended, "waits": waits, "stop": result.stops, "yield": result.yields}
+        result = sending.send_slice(context, turns, slots)
+    now = clock.now()
+    waits = [[chunk, (wait.until - now).total_seconds(), wait.number] for chunk, wait in result.waits.items()]
+    waits = [[chunk, max(seconds, 0.0), number] for chunk, seconds, number in waits]
+    return {"ended": result.ended, "waits": waits, **({"stop": True} if result.stops else {})}
 
 
 @blueprint.activity_trigger(input_name="work")

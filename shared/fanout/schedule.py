@@ -1,26 +1,19 @@
-"""Which chunks of a segment a lane sends next. Pure decisions.
-
-A lane gets several chunks at a time, because each call of an activity costs a hop and history. The shares become
-smaller towards the end, so that all lanes end at about the same time ("guided self-scheduling").
-"""
+"""Which chunks of a segment are sent next. Pure decisions."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-_PART_OF_SHARE = 2 / 3
-"""A lane takes this part of what would be its share of all open chunks: the rest evens out slower lanes."""
-
 
 class Taken(NamedTuple):
-    """A chunk that a lane sends, and the earlier chunks of the same share that must have ended before."""
+    """A chunk that is sent, and the chunks taken with it that must have ended before."""
 
     chunk: int
     after: list[int]
 
 
 class Schedule:
-    """The chunks of a segment that no lane has, and those that wait for others.
+    """The chunks of a segment that are not being sent, and those that wait for others.
 
     `after` has, by chunk, the chunks that must have ended before it is sent.
     """
@@ -38,19 +31,17 @@ class Schedule:
         """Whether a chunk can be sent now."""
         return bool(self._ready)
 
-    def take(self, lanes: int, most: int) -> list[Taken]:
-        """Return the next chunks for one of so many lanes, `most` at most, in the order in which they are sent."""
-        blocked = sum(bool(others) for others in self._waits.values())
-        share = min(most, max(1, round(_PART_OF_SHARE * (len(self._ready) + blocked) / lanes)))
+    def take(self, most: int) -> list[Taken]:
+        """Return the next chunks, `most` at most, in the order in which they are sent."""
         taken: dict[int, list[int]] = {}
-        while self._ready and len(taken) < share:
+        while self._ready and len(taken) < most:
             taken[self._ready.popleft()] = []
-        # What follows on a chunk of this share needs no other call.
+        # What follows on a chunk that is taken needs no other call.
         line = deque(taken)
-        while line and len(taken) < share:
+        while line and len(taken) < most:
             for chunk in self._followers.get(line.popleft(), ()):
                 others = self._waits[chunk]
-                if chunk not in taken and others and others <= taken.keys() and len(taken) < share:
+                if chunk not in taken and others and others <= taken.keys() and len(taken) < most:
                     taken[chunk] = sorted(others)
                     self._waits[chunk] = set()
                     line.append(chunk)

@@ -1,9 +1,10 @@
-"""Send chunks of a batch in one slot of its target, one after the other.
+"""Send chunks of a batch in the slots that it has at its target.
 
-Two threads share the slot: while the call of one chunk is in progress, the next chunk is read, and the responses to the
-one before are stored. `ChunkContext.turn` keeps the slot to one call at a time.
+There are more threads than slots: while the calls of some chunks are in progress, others are read, and the responses
+to earlier ones are stored. `ChunkContext.turn` keeps the calls in progress to the number of slots.
 """
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -31,15 +32,16 @@ from shared.transport import deadline
 from shared.transport.deadline import with_deadline
 
 _SLICE = timedelta(seconds=30)
-"""How long a slot sends before it returns to the orchestrator: activities share the threads of a worker."""
+"""How long chunks are sent before the activity returns to the orchestrator."""
 _BRIEF = 2
-"""The most chunks of a slice while another batch may wait for a slot."""
-_THREADS = 2
+"""How many chunks a slot sends while another batch may wait for one."""
+_MORE_THREADS = 2
+"""Threads beside one for each slot; they prepare and store."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A chunk to be sent: the number of its next try, and the chunks of the slice that must have ended before."""
+    """A chunk to be sent: the number of its next try, and the chunks sent with it that must have ended before."""
 
     chunk: int
     number: int
@@ -47,45 +49,52 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Wait:
-    """When a chunk is tried again, in seconds, and the number of that try."""
+class Slots:
+    """How many chunks may be in flight at once, and when these slots are lost; `brief`: other batches are here."""
 
-    seconds: float
+    number: int
+    until: datetime
+    brief: bool = False
+
+
+@dataclass(frozen=True)
+class Wait:
+    """When a chunk is tried again, and the number of that try."""
+
+    until: datetime
     number: int
 
 
 @dataclass
 class SliceResult:
-    """What a slice did; chunks that are in neither list were not begun.
+    """What was done; chunks that are in neither list were not begun.
 
     Attributes:
         ended: The chunks that have ended.
         waits: The chunks that wait.
         stops: The rest of the batch must not be sent.
-        yields: The slot must be asked for again: its time is over, or another batch may wait for one.
     """
 
     ended: list[int] = field(default_factory=list)
     waits: dict[int, Wait] = field(default_factory=dict)
     stops: bool = False
-    yields: bool = False
 
 
 @with_deadline
-def send_slice(context: ChunkContext, turns: Sequence[Turn], until: datetime) -> SliceResult:
-    """Send chunks in the given order, as long as the slice lasts; a repeated delivery sends nothing twice.
+def send_slice(context: ChunkContext, turns: Sequence[Turn], slots: Slots) -> SliceResult:
+    """Send chunks, as long as the slice and the slots last; a repeated delivery sends nothing twice.
 
     Args:
         context: What all chunks have in common; its `chunk` is none of them.
-        turns: The chunks.
-        until: When the slot is lost.
+        turns: The chunks, in the order in which they are begun.
+        slots: The slots.
     """
-    sending = _Slice(context, turns, until)
-    number = min(_THREADS, len(turns))
+    sending = _Slice(context, turns, slots)
+    number = min(slots.number + _MORE_THREADS, len(turns))
     if number == 1:
         sending.work()
         return sending.result
-    with ThreadPoolExecutor(number, thread_name_prefix="slot") as threads:
+    with ThreadPoolExecutor(number, thread_name_prefix="chunk") as threads:
         # In copies of this context: the threads have its deadline, and work for its invocation.
         working = [threads.submit(copy_context().run, sending.work) for _ in range(number)]
     for one in working:
@@ -94,81 +103,83 @@ def send_slice(context: ChunkContext, turns: Sequence[Turn], until: datetime) ->
 
 
 class _SliceOver(Exception):  # noqa: N818 - not an error: the chunk is sent in another slice
-    """The slice ended before the turn of a chunk that was prepared."""
+    """The slice ended before a chunk that was prepared got a slot."""
 
 
 class _Slice:
-    """The state of a slice, which its threads share; as a context manager, the turn of one chunk."""
+    """The state of a slice, which its threads share; as a context manager, a slot for one chunk."""
 
-    def __init__(self, context: ChunkContext, turns: Sequence[Turn], until: datetime) -> None:
+    def __init__(self, context: ChunkContext, turns: Sequence[Turn], slots: Slots) -> None:
         self.result = SliceResult()
         self._context = replace(context, turn=self)
-        self._turns = list(reversed(turns))
-        self._until = until
+        self._turns = list(turns)
+        self._slots = slots
         self._over = clock.now() + _SLICE
         self._begun = 0
         self._open: set[int] = set()
         self._changed = threading.Condition()
-        self._lock = threading.Lock()
+        self._free = threading.Semaphore(slots.number)
         self._is_over = False
 
     def __enter__(self) -> None:
-        """Wait for the turn of a chunk.
+        """Wait for a slot.
 
         Raises:
-            _SliceOver: it must not be begun any more.
+            _SliceOver: the chunk must not be sent any more.
         """
-        self._lock.acquire()
-        if not self._may_begin():
-            self._lock.release()
+        self._free.acquire()
+        with self._changed:
+            may = self._may_begin()
+            self._begun += may
+        if not may:
+            self._free.release()
             raise _SliceOver
-        self._begun += 1
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self._free.release()
 
     def work(self) -> None:
-        """Send one chunk after the other, until none is left or the slice ends."""
+        """Send one chunk after the other, until none is left or the slice is over."""
         while turn := self._next():
             result: PartResult | Wait | None = None
             try:
-                result = _send(replace(self._context, chunk=turn.chunk), turn.number)
-            except _SliceOver:
-                self.result.yields = True
+                with contextlib.suppress(_SliceOver):
+                    result = _send(replace(self._context, chunk=turn.chunk), turn.number)
             finally:
                 self._note(turn.chunk, result)
 
     def _next(self) -> Turn | None:
-        """Return the next chunk to prepare and send; None if there is none, or the slice ends."""
+        """Return the next chunk to prepare and send; None if there is none, or the slice is over."""
         with self._changed:
-            while self._turns and not (self._is_over or self.result.stops or self.result.yields):
-                turn = self._turns[-1]
-                if self._open.intersection(turn.after):
-                    self._changed.wait()
-                elif not self._may_begin():
-                    self.result.yields = True
-                else:
-                    self._turns.pop()
-                    # Otherwise what it follows on waits, and it is sent later.
-                    if all(one in self.result.ended for one in turn.after):
-                        self._open.add(turn.chunk)
-                        return turn
+            while not self._is_over:
+                ended = set(self.result.ended)
+                turn = next((one for one in self._turns if ended.issuperset(one.after)), None)
+                if turn and self._may_begin():
+                    self._turns.remove(turn)
+                    self._open.add(turn.chunk)
+                    return turn
+                if turn or not self._open:
+                    return None
+                # The chunks that are left follow on others, some of which are being sent.
+                self._changed.wait()
         return None
 
     def _may_begin(self) -> bool:
-        """Return whether another chunk may be sent; the first one may as long as the slot lasts."""
-        context, now = self._context, clock.now()
-        if self.result.stops or not may_send(now, self._until):
-            # Delivered late or twice: the slot could be another lane's before the sending ends.
+        """Return whether another chunk may be sent; the first ones may as long as the slots last."""
+        context, now, slots = self._context, clock.now(), self._slots
+        if self._is_over or not may_send(now, slots.until):
+            # Delivered late or twice: the slots could be another run's before the sending ends.
             return False
-        if not self._begun:
+        if self._begun < slots.number:
             return True
         if now >= self._over or not deadline.has_time_for(context.sender.hold):
             return False
-        return self._begun < _BRIEF or not arrivals.is_other(context.watch.read, context.spec, now)
+        if self._begun < _BRIEF * slots.number:
+            return True
+        return not (slots.brief or arrivals.is_other(context.watch.read, context.spec, now))
 
     def _note(self, chunk: int, result: PartResult | Wait | None) -> None:
-        """Note how a chunk ended; None: the slice is over, or broke by a defect of this app."""
+        """Note how a chunk ended; None: it was not sent, because the slice is over or broke by a defect."""
         with self._changed:
             self._open.discard(chunk)
             if isinstance(result, PartResult):
@@ -176,8 +187,7 @@ class _Slice:
                 self.result.stops = self.result.stops or self._stops(result)
             elif result:
                 self.result.waits[chunk] = result
-            else:
-                self._is_over = True
+            self._is_over = self._is_over or self.result.stops or result is None
             self._changed.notify_all()
 
     def _stops(self, part: PartResult) -> bool:
@@ -186,7 +196,7 @@ class _Slice:
 
 
 def may_send(now: datetime, until: datetime) -> bool:
-    """Return whether the lease of a slot outlasts the longest sending of a chunk."""
+    """Return whether slots that are lost at `until` outlast the longest sending of a chunk."""
     return now + LONGEST_CHUNK <= until
 
 
@@ -199,7 +209,7 @@ def _send(context: ChunkContext, number: int) -> PartResult | Wait:
         raising.after_part(context.store, context.watch.read, context.spec, context.chunk, result)
     except NotReady:
         log.warning("store-unavailable", run=context.spec.run)
-        return Wait(STORE_PAUSE, number)
+        return _wait(STORE_PAUSE, number)
     _log_ended(context.spec, context.chunk, result)
     return result
 
@@ -218,7 +228,11 @@ def _part_of(context: ChunkContext, number: int) -> PartResult | Wait:
     begun = is_begun(store, spec.run, chunk, number)
     raising.after_wait(store, spec, outcomes.problem, number)
     pauses.write(store, spec.run, outcomes.seconds, outcomes.reason)
-    return Wait(outcomes.seconds, number + begun)
+    return _wait(outcomes.seconds, number + begun)
+
+
+def _wait(seconds: float, number: int) -> Wait:
+    return Wait(clock.now() + timedelta(seconds=seconds), number)
 
 
 def end_all(store: Store, read: Read, spec: RunSpec, turns: Sequence[Turn], problem: ItemProblem) -> SliceResult:

@@ -37,7 +37,7 @@ Work = dict[str, Any]
 _TURNS = 1000
 """More turns than all need to come to their end."""
 _CHUNKS = 3
-"""How many chunks a slot sends by one call of the activity."""
+"""How many chunks are sent by one call of the activity."""
 _FAR = "2100-01-01T00:00:00+00:00"
 _SECRET = {"AUTH": "client-secret", "TENANT": "t", "CLIENT_ID": "c", "CLIENT_SECRET": "s"}
 _TARGETS = {
@@ -132,14 +132,15 @@ def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
 
 
 def _segment(run: str, layout: Work) -> Generator[tuple[Any, Work], Work]:
-    """Send a segment in one lane, a few chunks a time."""
+    """Send a segment in one slot, a few chunks a time."""
     after = {int(chunk): others for chunk, others in layout["after"].items()}
     schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
     tries: dict[int, int] = {}
     while schedule.is_ready:
-        taken = schedule.take(1, _CHUNKS)
+        taken = schedule.take(_CHUNKS)
         chunks = [[one.chunk, tries.get(one.chunk, 0), one.after] for one in taken]
-        result = yield batch_orchestrator.send_chunks, {"run": run, "chunks": chunks, "until": _FAR}
+        work = {"run": run, "chunks": chunks, "slots": 1, "until": _FAR}
+        result = yield batch_orchestrator.send_chunks, work
         tries |= {chunk: number for chunk, _, number in result.get("waits", ())}
         schedule.put_back([one for one in taken if one.chunk not in result.get("ended", ())])
         for chunk in result.get("ended", ()):
@@ -360,7 +361,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setattr(HTTPAdapter, "send", app.get)
     monkeypatch.setattr(asyncio, "to_thread", _at_once)
     # A thread that is no actor would not stop behind its steps.
-    monkeypatch.setattr(sending, "_THREADS", 1)
+    monkeypatch.setattr(sending, "_MORE_THREADS", 0)
     _clear()
     yield app
     monkeypatch.undo()

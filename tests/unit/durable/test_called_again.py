@@ -16,7 +16,7 @@ from tests.unit.fanout.played import BEGAN, Played, names, told
 # The SDK reads a history without saying of which types its payloads are.
 pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:DeprecationWarning")
 
-WORK = {"run": "run", "segments": 2, "segment": 0, "lanes": 2, "places": 2, "target": "bc", "cancelled": False}
+WORK = {"run": "run", "segments": 2, "segment": 0, "slots": 2, "places": 2, "target": "bc", "cancelled": False}
 
 
 def played_run() -> Played:
@@ -105,7 +105,7 @@ def test_no_activity_is_called_but_by_the_one_way_that_calls_it_again() -> None:
 
 def played_batch() -> Played:
     played = Played(batch_orchestrator.carry_out_batch, {"run": "run"})
-    found = {name: WORK[name] for name in ("segments", "lanes", "places", "target")}
+    found = {name: WORK[name] for name in ("segments", "slots", "places", "target")}
     played.finish(played.calls("prepare_batch")[-1], found)
     return played
 
@@ -168,8 +168,14 @@ def played_segment(chunks: int = 3, after: dict[str, list[int]] | None = None, *
     return played
 
 
-def place(played: Played, *, chunks: int = 4, minutes: float = 30) -> dict[str, Any]:
-    return {"chunks": chunks, "until": (played.now + timedelta(minutes=minutes)).isoformat()}
+def slots(played: Played, *, minutes: float = 30, **more: object) -> dict[str, Any]:
+    return {"slots": 2, "until": (played.now + timedelta(minutes=minutes)).isoformat(), **more}
+
+
+def sent(played: Played) -> list[Any]:
+    """Return the chunks of the last call that sends: number, try, and those that must have ended before."""
+    found: list[Any] = told(played.calls("send_chunks")[-1])["chunks"]
+    return found
 
 
 def test_an_ask_without_an_answer_is_asked_again_and_a_late_answer_is_nothing() -> None:
@@ -178,18 +184,17 @@ def test_an_ask_without_an_answer_is_asked_again_and_a_late_answer_is_nothing() 
     assert played.fire(played.timers()[-1]) == timedelta(seconds=60)
     first, second = played.asks()
     assert [told(one)["turn"] for one in (first, second)] == [1, 2]
-    assert [told(one)["lane"] for one in (first, second)] == [0, 0]
-    played.answer(first, place(played))
+    played.answer(first, slots(played))
     assert not played.calls("send_chunks")
-    played.answer(second, place(played))
+    played.answer(second, slots(played))
     played.finish(played.calls("send_chunks")[-1], {"ended": [0]})
-    assert played.signals() == [("give_back", {"run": "run-0", "lane": 0, "turn": 2}), ("leave", {"run": "run-0"})]
+    assert played.signals() == [("give_back", {"run": "run-0", "turn": 2}), ("leave", {"run": "run-0"})]
     assert played.ended == {"stop": False}
 
 
 def test_an_ask_that_was_answered_is_not_asked_again() -> None:
     played = played_segment(chunks=1)
-    played.answer(played.asks()[-1], place(played))
+    played.answer(played.asks()[-1], slots(played))
     played.fire(played.timers()[-1])
     assert (len(played.asks()), len(played.timers())) == (1, 1)
 
@@ -207,99 +212,92 @@ def test_one_timer_looks_after_all_asks() -> None:
     assert [told(one)["turn"] for one in played.asks()] == [1, 2, 3]
 
 
-def test_nothing_is_begun_with_a_place_that_may_be_lost_meanwhile() -> None:
-    played = played_segment(chunks=2, lanes=1)
+def test_nothing_is_begun_with_slots_that_may_be_lost_meanwhile() -> None:
+    played = played_segment(chunks=2)
     longest = LONGEST_CHUNK / timedelta(minutes=1)
-    played.answer(played.asks()[-1], place(played, minutes=longest))
+    played.answer(played.asks()[-1], slots(played, minutes=longest))
     (send,) = played.calls("send_chunks")
     played.now += timedelta(seconds=1)
-    played.finish(send, {"ended": [0]})
+    played.finish(send, {"ended": [0], "waits": [[1, 0.0, 1]]})
     assert len(played.calls("send_chunks")) == 1
-    assert played.signals() == [("give_back", {"run": "run-0", "lane": 0, "turn": 1})]
     assert told(played.asks()[-1])["turn"] == 2
 
 
-def test_a_place_is_no_longer_ones_own_than_its_lease() -> None:
+def test_slots_are_no_longer_ones_own_than_their_lease() -> None:
     until = BEGAN + LONGEST_CHUNK
     assert sending.may_send(BEGAN, until)
     assert not sending.may_send(BEGAN + timedelta(seconds=1), until)
 
 
-def sent(played: Played) -> list[Any]:
-    """Return the chunks of the last call that sends: number, try, and those that must have ended before."""
-    found: list[Any] = told(played.calls("send_chunks")[-1])["chunks"]
-    return found
-
-
 def test_a_chunk_goes_on_with_the_try_that_it_is_told() -> None:
     played = played_segment(chunks=1)
-    played.answer(played.asks()[-1], place(played))
+    played.answer(played.asks()[-1], slots(played))
     assert sent(played) == [[0, 0, []]]
     played.finish(played.calls("send_chunks")[-1], {"ended": [], "waits": [[0, 0.0, 1]]})
+    played.answer(played.asks()[-1], slots(played))
     assert sent(played) == [[0, 1, []]]
     # The store did not answer, so nothing is known of that try.
     played.finish(played.calls("send_chunks")[-1], {"wait": 10.0})
     played.fire(played.timers()[-1])
-    played.answer(played.asks()[-1], place(played))
+    played.answer(played.asks()[-1], slots(played))
     assert sent(played) == [[0, 1, []]]
 
 
-def test_what_a_lane_did_not_begin_is_sent_next_and_what_waits_later() -> None:
-    played = played_segment(chunks=6, lanes=1, after={"5": [1]})
-    played.answer(played.asks()[-1], place(played))
-    assert sent(played) == [[0, 0, []], [1, 0, []], [2, 0, []], [3, 0, []]]
+def test_what_was_not_begun_is_sent_next_and_what_waits_later() -> None:
+    played = played_segment(chunks=6, after={"5": [1]})
+    played.answer(played.asks()[-1], slots(played))
+    assert sent(played) == [*([one, 0, []] for one in range(5)), [5, 0, [1]]]
+    assert told(played.calls("send_chunks")[-1])["slots"] == 2
     played.finish(played.calls("send_chunks")[-1], {"ended": [0], "waits": [[1, 30.0, 1]]})
     pause = played.timers()[-1]
-    played.answer(played.asks()[-1], place(played, chunks=400))
+    played.answer(played.asks()[-1], slots(played))
     assert sent(played) == [[2, 0, []], [3, 0, []], [4, 0, []]]
     played.finish(played.calls("send_chunks")[-1], {"ended": [2, 3, 4]})
-    # The slot is given back while nothing can be sent.
-    assert played.signals()[-1][0] == "give_back"
+    # The slots are given back while nothing can be sent.
+    assert played.signals()[-1] == ("give_back", {"run": "run-0", "turn": 2})
     played.fire(pause)
-    played.answer(played.asks()[-1], place(played, chunks=400))
+    played.answer(played.asks()[-1], slots(played))
     # The one that follows goes with the one that it follows.
-    assert sent(played) == [[1, 1, []]]
-    played.finish(played.calls("send_chunks")[-1], {"ended": [1]})
-    assert sent(played) == [[5, 0, []]]
-    played.finish(played.calls("send_chunks")[-1], {"ended": [5]})
+    assert sent(played) == [[1, 1, []], [5, 0, [1]]]
+    played.finish(played.calls("send_chunks")[-1], {"ended": [1, 5]})
     assert played.ended == {"stop": False}
 
 
 def test_chunks_that_follow_others_of_a_call_wait_for_these_if_the_store_does_not_answer() -> None:
-    played = played_segment(chunks=6, lanes=1, after={str(one): [one - 1] for one in range(1, 6)})
-    played.answer(played.asks()[-1], place(played))
-    first = [[0, 0, []], [1, 0, [0]], [2, 0, [1]], [3, 0, [2]]]
+    played = played_segment(chunks=3, after={"1": [0], "2": [1]})
+    played.answer(played.asks()[-1], slots(played))
+    first = [[0, 0, []], [1, 0, [0]], [2, 0, [1]]]
     assert sent(played) == first
     played.finish(played.calls("send_chunks")[-1], {"wait": 10.0})
     played.fire(played.timers()[-1])
-    played.answer(played.asks()[-1], place(played))
+    played.answer(played.asks()[-1], slots(played))
     assert sent(played) == first
-
-
-def test_a_lane_whose_slice_is_over_asks_for_its_slot_again() -> None:
-    played = played_segment(chunks=9, lanes=1)
-    played.answer(played.asks()[-1], place(played, chunks=400))
-    assert len(sent(played)) == 6
-    played.finish(played.calls("send_chunks")[-1], {"ended": [0, 1], "yield": True})
-    assert played.signals()[-1] == ("give_back", {"run": "run-0", "lane": 0, "turn": 1})
-    played.answer(played.asks()[-1], place(played, chunks=2))
-    assert [chunk for chunk, _, _ in sent(played)] == [2, 3]
 
 
 def test_a_cancelled_chunk_that_waits_for_its_system_is_not_called_all_the_time() -> None:
     played = played_segment(chunks=1, cancelled=True)
-    played.answer(played.asks()[-1], place(played))
+    played.answer(played.asks()[-1], slots(played))
     assert told(played.calls("send_chunks")[-1])["cancelled"] is True
     played.finish(played.calls("send_chunks")[-1], {"waits": [[0, 600.0, 1]]})
     assert len(played.calls("send_chunks")) == 1
     assert played.fire(played.timers()[-1]) == timedelta(seconds=600)
 
 
-def test_a_gate_that_fails_lets_what_is_under_way_end_before_the_segment_fails() -> None:
+def test_a_chunk_that_was_cancelled_during_its_call_does_not_pause() -> None:
+    played = played_segment(chunks=1)
+    played.answer(played.asks()[-1], slots(played))
+    played.raise_event("cancel")
+    played.finish(played.calls("send_chunks")[-1], {"waits": [[0, 600.0, 1]]})
+    played.answer(played.asks()[-1], slots(played))
+    assert told(played.calls("send_chunks")[-1])["cancelled"] is True
+    played.finish(played.calls("send_chunks")[-1], {"waits": [[0, 600.0, 2]]})
+    assert len(played.calls("send_chunks")) == 2
+
+
+def test_a_gate_that_fails_fails_the_segment_and_its_pauses_are_not_waited_for() -> None:
     played = played_segment(chunks=3)
-    played.answer(played.asks()[-1], place(played))
-    assert (len(played.calls("send_chunks")), len(played.asks())) == (1, 2)
-    played.answer_failure(played.asks()[-1])
+    played.answer(played.asks()[-1], slots(played))
+    played.finish(played.calls("send_chunks")[-1], {"ended": [0], "waits": [[1, 600.0, 1]]})
     assert not played.ended
-    played.finish(played.calls("send_chunks")[-1], {"ended": [0]})
+    played.answer_failure(played.asks()[-1])
     assert "TaskFailedError" in str(played.ended)

@@ -1,4 +1,4 @@
-"""The order in which the lanes of a segment take its chunks: each once, and none before those that it follows."""
+"""The order in which the chunks of a segment are sent: each once, and none before those that it follows."""
 
 from random import Random
 
@@ -6,8 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.fanout.schedule import Schedule, Taken
-
-LANES = 5
 
 
 @st.composite
@@ -22,58 +20,44 @@ def chains(draw: st.DrawFn) -> tuple[int, dict[int, list[int]]]:
     return count, after
 
 
-@given(chains(), st.integers(1, LANES), st.randoms(use_true_random=False), st.integers(1, 400))
+@given(chains(), st.randoms(use_true_random=False), st.integers(1, 400))
 def test_each_chunk_is_sent_once_and_after_those_that_it_follows(
-    found: tuple[int, dict[int, list[int]]], lanes: int, chance: Random, most: int
+    found: tuple[int, dict[int, list[int]]], chance: Random, most: int
 ) -> None:
     count, after = found
     schedule = Schedule(range(count), after)
     ended: list[int] = []
-    shares: list[list[Taken]] = []
-    while schedule.is_ready or shares:
-        while schedule.is_ready and len(shares) < lanes:
-            share = schedule.take(lanes, most)
-            assert 1 <= len(share) <= most
-            shares.append(share)
-        share = shares.pop(chance.randrange(len(shares)))
-        # A lane may return early; what it did not begin comes again.
-        begun = share[: chance.randint(0 if shares else 1, len(share))]
+    while schedule.is_ready:
+        taken = schedule.take(most)
+        assert 1 <= len(taken) <= most
+        # The slice may be over early; what was not begun comes again.
+        begun = taken[: chance.randint(1, len(taken))]
         for place, one in enumerate(begun):
             before = [other.chunk for other in begun[:place]]
             assert set(after.get(one.chunk, [])) <= {*ended, *before}
             assert set(one.after) <= set(before)
-        schedule.put_back([one for one in share if one not in begun])
+        schedule.put_back([one for one in taken if one not in begun], first=chance.random() < 0.5)
         for one in begun:
             schedule.end(one.chunk)
             ended.append(one.chunk)
     assert sorted(ended) == list(range(count))
 
 
-@given(st.integers(1, 400), st.integers(1, LANES))
-def test_shares_become_smaller_and_end_with_single_chunks(count: int, lanes: int) -> None:
-    schedule = Schedule(range(count), {})
-    sizes = []
-    while schedule.is_ready:
-        sizes.append(len(schedule.take(lanes, 400)))
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] == 1
-    assert sum(sizes) == count
-
-
-def test_a_hundred_chunks_in_five_lanes_need_few_calls() -> None:
-    schedule = Schedule(range(100), {})
-    calls = 0
-    while schedule.is_ready:
-        schedule.take(5, 400)
-        calls += 1
-    assert calls <= 26
+def test_what_is_put_back_comes_next_or_last() -> None:
+    schedule = Schedule(range(4), {})
+    schedule.put_back(schedule.take(2))
+    assert [one.chunk for one in schedule.take(4)] == [0, 1, 2, 3]
+    schedule.put_back([Taken(1, []), Taken(2, [])])
+    schedule.put_back([Taken(3, [])], first=False)
+    schedule.put_back([Taken(0, [])])
+    assert [one.chunk for one in schedule.take(4)] == [0, 1, 2, 3]
 
 
 def test_a_chain_goes_in_one_call_and_what_waits_keeps_its_followers() -> None:
     schedule = Schedule(range(4), {1: [0], 2: [1], 3: [2]})
-    taken = schedule.take(1, 400)
+    taken = schedule.take(3)
     assert taken == [Taken(0, []), Taken(1, [0]), Taken(2, [1])]
     schedule.put_back(taken[1:])
     assert not schedule.is_ready
     schedule.put_back([Taken(0, [])], first=False)
-    assert [one.chunk for one in schedule.take(1, 2)] == [0, 1]
+    assert [one.chunk for one in schedule.take(2)] == [0, 1]
