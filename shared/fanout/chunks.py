@@ -147,8 +147,8 @@ def _intend(context: ChunkContext, history: ChunkHistory, step: _Step) -> None:
         history.intended = True
 
 
-type _Given = Sequence[OperationResponse] | ItemProblem
-"""The responses to operations that were sent, or why there are none."""
+type _Given = Iterable[OperationResponse] | ItemProblem
+"""The responses to operations that were sent, which are not read yet, or why there are none."""
 
 
 def _send(context: ChunkContext, history: ChunkHistory, step: _Step, ends: datetime) -> _Given:
@@ -181,7 +181,11 @@ def _judged(
             return _try([OperationVerdict(place=one.place, outcome=Outcome.of(given)) for one in going]), []
         case ItemProblem():
             return _refused_by_system(context, history, going, given), []
-    ended = merge([one.id for one in going], given, stopped=step.stops, snapshot=context.batch.snapshot)
+    try:
+        responses = list(given)
+    except NoAnswer as problem:
+        return _without_response(context, history, going, problem), []
+    ended = merge([one.id for one in going], responses, stopped=step.stops, snapshot=context.batch.snapshot)
     bodies = [_stored(one, end.given) for one, end in zip(going, ended, strict=True) if end.given]
     entities = _entities(context, payload, going, ended)
     return _merged(context, history, going, ended).model_copy(update={"entities": entities}), bodies

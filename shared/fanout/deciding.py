@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import BatchStopped, DependencyFailed, ItemProblem, OverCap, PolicyDenied
@@ -12,7 +13,7 @@ from shared.fanout.history import ChunkHistory
 from shared.policy import document
 from shared.policy.cached_reader import CachedReader
 from shared.policy.document import PolicyDocument
-from shared.policy.rules import decide
+from shared.policy.rules import Facts, Initiator, decide
 from shared.runs import records
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
@@ -40,12 +41,16 @@ def decided(context: ChunkContext, history: ChunkHistory) -> dict[int, Outcome]:
     if refusal:
         return {one.place: Outcome.of(refusal) for one in history.left if one.place not in history.doubtful}
     policy = document.current_policy(context.watch.read)
+    # Most operations of a chunk are about the same.
+    denial = cache(partial(_denial, policy, context.spec.by))
     found: dict[int, Outcome] = {}
     for one in history.left:
         if one.place in history.doubtful:
             # It may be done already, although it would be refused now.
             continue
-        problem = _denial(context, policy, one) or _dependency(context, history, found, one) or _reference(history, one)
+        problem = (
+            denial(context.sender.facts(one)) or _dependency(context, history, found, one) or _reference(history, one)
+        )
         problem = _over_cap(context.spec, one) or _after_failure(context, history, found, one) or problem
         if problem:
             found[one.place] = Outcome.of(problem)
@@ -69,8 +74,8 @@ def _over_cap(spec: RunSpec, one: BatchOperation) -> ItemProblem | None:
     return OverCap(f"The cap of the run is {spec.cap}.") if over else None
 
 
-def _denial(context: ChunkContext, policy: PolicyDocument, one: BatchOperation) -> ItemProblem | None:
-    decision = decide(policy.rules, context.sender.facts(one), context.spec.by)
+def _denial(policy: PolicyDocument, by: Initiator, facts: Facts) -> ItemProblem | None:
+    decision = decide(policy.rules, facts, by)
     if decision.allowed:
         return None
     return PolicyDenied(decision.reason, members={"rule": decision.named(policy.version)})
