@@ -1,7 +1,7 @@
 """The slots of a target: so many calls at a time, and only as long as they may be sent."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -138,7 +138,7 @@ def test_a_second_delivery_sends_nothing_again(slot: Slot) -> None:
 class Busy(Server):
     """Too busy for the first chunk."""
 
-    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Iterable[OperationResponse]:
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
         given = super().send(texts, part, continues=continues, snapshot=snapshot)
         if part.ids == ("0",):
             raise Throttled("Busy.", members={"retryAfter": 5})
