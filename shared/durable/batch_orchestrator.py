@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
 from shared.core import clock, log
@@ -19,7 +18,7 @@ from shared.core.outcome import Ending, Outcome
 from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
-from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
+from shared.durable.engine import CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
 from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
 from shared.execution import auditing
 from shared.execution.waiting import RetryLater
@@ -43,10 +42,7 @@ _FIRST_PAUSE = timedelta(seconds=5)
 """The first pause between two starts of a segment; each pause is twice the one before. Meanwhile most calls of the
 failed segment end. The gate no longer counts them once the slots of that segment are released."""
 
-blueprint = df.Blueprint()
 
-
-@blueprint.orchestration_trigger(context_name="context", orchestration=BATCH)
 def carry_out_batch(context: OrchestrationContext, work: Reference) -> Turns:
     """Carry out a batch: one segment after the other, until one returns `stop` or the run is cancelled."""
     run = {"run": work["run"]}
@@ -89,7 +85,6 @@ def _run_segment(context: OrchestrationContext, work: Reference, cancelled: Task
     return None
 
 
-@blueprint.orchestration_trigger(context_name="context", orchestration=SEGMENT)
 def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     """Send the chunks of a segment, each after those that it follows; returns whether the batch must `stop`."""
     cancelled = context.wait_for_external_event(CANCEL)
@@ -287,9 +282,8 @@ def may_send(now: datetime, until: str) -> bool:
     return now + LONGEST_CHUNK <= datetime.fromisoformat(until)
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+def prepare_batch(work: Reference) -> Reference:
     """Return how a batch is sent: `segments`, `lanes`, `places` (slots of its gate) and `target`."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -301,9 +295,8 @@ def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker l
     return {"segments": -(-chunks // batch_records.SEGMENT), "lanes": lanes, "places": places, "target": spec.target}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def read_segment(work: Reference) -> Reference:
     """Return the chunks of a segment: `first`, how many, and those that each must wait for (`after`)."""
     plan = batch_records.read_plan(app_store(), str(work["run"]))
     first = int(work["segment"]) * batch_records.SEGMENT
@@ -316,9 +309,8 @@ def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"first": first, "chunks": len(chunks), "after": after}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def send_chunk(work: Reference) -> Reference:
     """Do the next try of a chunk; returns `wait` (seconds) and the next `try`, or whether the batch must `stop`."""
     store, chunk = app_store(), int(work["chunk"])
     spec = records.read_spec(store, str(work["run"]))
@@ -354,9 +346,8 @@ def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"ended": len(ended), "stop": stops}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def finish_batch(work: Reference) -> Reference:
     """Write the report and the response of a batch."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -366,9 +357,8 @@ def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"outcome": log_answered(spec, head)}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def break_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def break_batch(work: Reference) -> Reference:
     """Close a batch that broke by a defect of this app; operations sent without an answer are unknown."""
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")

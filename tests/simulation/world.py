@@ -32,6 +32,7 @@ from tests.simulation.book import System
 from tests.simulation.memory import MemoryStore, SteppedStore
 
 Work = dict[str, Any]
+type Activity = Callable[[Work], Work]
 _TURNS = 1000
 """More turns than all need to come to their end."""
 _FAR = "2100-01-01T00:00:00+00:00"
@@ -77,7 +78,7 @@ class Job:
     """
 
     run: str
-    steps: Generator[tuple[Any, Work], Work]
+    steps: Generator[tuple[Activity, Work], Work]
     activity: Any = None
     work: Work = field(default_factory=dict)
     due: datetime | None = None
@@ -95,14 +96,14 @@ class Job:
             self.is_over = True
 
 
-def _until_done(activity: Any, work: Work) -> Generator[tuple[Any, Work], Work, Work]:  # noqa: ANN401 - a decorator's
+def _until_done(activity: Activity, work: Work) -> Generator[tuple[Activity, Work], Work, Work]:
     tries = 0
     while "wait" in (result := (yield activity, {**work, "tries": tries})):
         tries += 1
     return result
 
 
-def _items(run: str) -> Generator[tuple[Any, Work], Work]:
+def _items(run: str) -> Generator[tuple[Activity, Work], Work]:
     found = yield from _until_done(run_orchestrator.prepare_run, {"run": run})
     for number in range(found["parts"]):
         work = {"run": run, "items": found["items"], "part": number}
@@ -112,7 +113,7 @@ def _items(run: str) -> Generator[tuple[Any, Work], Work]:
         yield from _until_done(run_orchestrator.end_run, {"run": run})
 
 
-def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
+def _batch(run: str) -> Generator[tuple[Activity, Work], Work]:
     found = yield from _until_done(batch_orchestrator.prepare_batch, {"run": run})
     for segment in range(found["segments"]):
         layout = yield from _until_done(batch_orchestrator.read_segment, {"run": run, "segment": segment})
@@ -126,7 +127,7 @@ def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
     yield from _until_done(batch_orchestrator.finish_batch, {"run": run})
 
 
-def _close(run: str, how: How) -> Generator[tuple[Any, Work], Work]:
+def _close(run: str, how: How) -> Generator[tuple[Activity, Work], Work]:
     def close(work: Work) -> Work:
         done = closing.close_run(app_store(), records.read_spec(app_store(), work["run"]), how)
         return {"wait": done.seconds} if isinstance(done, RetryLater) else {}
@@ -209,7 +210,7 @@ class World:
         job = self.jobs[instance]
         if job.due and job.due > self.turned.time:
             self.turned.time = job.due
-        number, activity = job.number, _plain(job.activity)
+        number, activity = job.number, job.activity
         asked = {**job.work, "cancelled": job.cancelled}
 
         def work() -> None:
@@ -256,11 +257,6 @@ class World:
     def end(self) -> None:
         """End all threads."""
         end(*self.actors)
-
-
-def _plain(activity: Any) -> Callable[[Work], Work]:  # noqa: ANN401 - what the decorator made
-    built = getattr(activity, "_function", None)
-    return cast("Callable[[Work], Work]", built.get_user_function() if built else activity)
 
 
 class _Unsigned(AuthBase):
