@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
 from shared.core import clock
 from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
-from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
+from shared.durable.engine import CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
 from shared.durable.run_orchestrator import Reference, Turns, call, patient, until_done
 from shared.execution.waiting import RetryLater
 from shared.fanout import arrivals, batch_records, batch_report, sending
@@ -39,10 +38,7 @@ _FIRST_PAUSE = timedelta(seconds=5)
 """The first pause between two starts of a segment; each pause is twice the one before. Meanwhile most calls of the
 failed segment end. The gate no longer counts them once the slots of that segment are released."""
 
-blueprint = df.Blueprint()
 
-
-@blueprint.orchestration_trigger(context_name="context", orchestration=BATCH)
 def carry_out_batch(context: OrchestrationContext, work: Reference) -> Turns:
     """Carry out a batch: one segment after the other, until one returns `stop` or the run is cancelled."""
     run = {"run": work["run"]}
@@ -85,7 +81,6 @@ def _run_segment(context: OrchestrationContext, work: Reference, cancelled: Task
     return None
 
 
-@blueprint.orchestration_trigger(context_name="context", orchestration=SEGMENT)
 def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     """Send the chunks of a segment, each after those that it follows; returns whether the batch must `stop`."""
     cancelled = context.wait_for_external_event(CANCEL)
@@ -270,9 +265,8 @@ class _Segment:
         gate_entity.give_back(self._context, self._work["target"], self._message())
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+def prepare_batch(work: Reference) -> Reference:
     """Return how a batch is sent: `segments`, the most `slots` it needs, `places` of its gate, and `target`."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -284,9 +278,8 @@ def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker l
     return {"segments": -(-chunks // batch_records.SEGMENT), "slots": slots, "places": places, "target": spec.target}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def read_segment(work: Reference) -> Reference:
     """Return the chunks of a segment: `first`, how many, and those that each must wait for (`after`)."""
     plan = batch_records.read_plan(app_store(), str(work["run"]))
     spec = records.read_spec(app_store(), str(work["run"]))
@@ -301,9 +294,8 @@ def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"first": first, "chunks": len(chunks), "after": after}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def send_chunks(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def send_chunks(work: Reference) -> Reference:
     """Do the next try of some chunks; returns those that `ended` and those that `wait`, the others were not begun."""
     store, reader = app_store(), app_reader()
     spec = records.read_spec(store, str(work["run"]))
@@ -323,9 +315,8 @@ def send_chunks(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"ended": result.ended, "waits": waits, **({"stop": True} if result.stops else {})}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def finish_batch(work: Reference) -> Reference:
     """Write the report and the response of a batch."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -335,9 +326,8 @@ def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"outcome": log_answered(spec, head)}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def break_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def break_batch(work: Reference) -> Reference:
     """Close a batch that broke by a defect of this app; operations sent without an answer are unknown."""
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")

@@ -6,16 +6,13 @@ or never, and so may an answer: `fanout/gate.py` allows for that, and a run repe
 
 from typing import Any
 
-import azure.durable_functions as df
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.task import OrchestrationContext, Task
 
 from shared.core import clock
+from shared.durable.engine import GATE
 from shared.fanout import gate
 from shared.fanout.gate import Gate, GateMessage, Request
-
-GATE = "gate"
-blueprint = df.Blueprint()
 
 
 def ask(context: OrchestrationContext, target: str, message: GateMessage, wanted: Request) -> Task[Any]:
@@ -33,7 +30,6 @@ def leave(context: OrchestrationContext, target: str, run: str) -> None:
     context.signal_entity(EntityInstanceId(GATE, target), "leave", {"run": run})
 
 
-@blueprint.entity_trigger(context_name="context", entity_name=GATE)
 def gate_of_target(context: EntityContext, payload: Any) -> Any:  # noqa: ANN401 - JSON is any value
     """Grant and release the slots of a target."""
     state, now = Gate.model_validate(context.get_state(dict, {})), clock.now()

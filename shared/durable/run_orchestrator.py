@@ -11,14 +11,13 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
-import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, RetryPolicy, Task, TaskFailedError, when_any
 
 from shared.core import log
 from shared.core.problems import NotReady
 from shared.durable import closing
 from shared.durable.closing import retention
-from shared.durable.engine import CANCEL, ORCHESTRATOR, WAITING, WATCHING
+from shared.durable.engine import CANCEL, WAITING, WATCHING
 from shared.execution import discovery, parts
 from shared.execution.bindings import action_for, bulk_action_for
 from shared.execution.parts import PartContext
@@ -48,10 +47,8 @@ time breaks a run. No `retry_timeout`: the SDK measures it by a clock that a rep
 """
 _LAST_TURN = 999_999
 """The turn of the follow-up, after those of all waves."""
-blueprint = df.Blueprint()
 
 
-@blueprint.orchestration_trigger(context_name="context", orchestration=ORCHESTRATOR)
 def carry_out_run(context: OrchestrationContext, work: Reference) -> Turns:
     """Carry out a run: find its items, do its parts or waves, write its report and response, and watch its items."""
     run = {"run": work["run"]}
@@ -175,20 +172,18 @@ def patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference],
     """Make an activity return a wait if the store does not answer; claims make it safe to run it again."""
 
     @wraps(activity)
-    def patient(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+    def patient(work: Reference) -> Reference:
         try:
             return activity(work)
         except NotReady:
             log.warning("store-unavailable", run=work["run"])
             return {"wait": STORE_PAUSE}
 
-    patient.__annotations__ = {"work": dict, "return": dict}
     return patient
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def prepare_run(work: Reference) -> Reference:
     """Find the items of a run: those it names, or those a sweep or a selection finds."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -204,9 +199,8 @@ def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"items": found.items, "parts": number, "parallel": min(spec.max_parallel, share()), **careful}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def perform_part(work: Reference) -> Reference:
     """Execute one part of a run; returns `wait` (seconds) to be called again."""
     context = _context(str(work["run"]), cancelled=bool(work["cancelled"]), wave=work.get("wave"))
     spec, number, tries = context.spec, int(work["part"]), int(work["tries"])
@@ -220,9 +214,8 @@ def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"ended": len(part.ended)}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def finish_run(work: Reference) -> Reference:
     """Write the report and the response of a run; returns `follow` if its items are watched after that."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -231,9 +224,8 @@ def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"outcome": log_answered(spec, head), **({"follow": True} if head.state is State.WATCHING else {})}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def watch_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def watch_run(work: Reference) -> Reference:
     """Check whether items of a run recovered; returns `wait` (seconds), the next `wave` with its parts, or `over`."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -245,9 +237,8 @@ def watch_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     )
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def end_run(work: Reference) -> Reference:
     """Write the final report of a run, with the recovery of its items."""
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
@@ -255,9 +246,8 @@ def end_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"recovery": log_ended(spec, head)}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def break_run(work: Reference) -> Reference:
     """Close a run that broke by a defect of this app; items that were being sent are unknown."""
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")

@@ -1,6 +1,7 @@
 """The store on Azure Blob Storage."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,9 @@ from azure.storage.blob import BlobServiceClient, ContainerClient, LinearRetry
 
 from shared.core.problems import Changed, Exists, NotReady
 from shared.storage.base import Page, Record
+
+# The identity asks MSAL for its tokens, and MSAL logs responses that it can't parse, including the token.
+logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from durabletask.task import OrchestrationContext, Orchestrator
 
-from shared.durable import batch_orchestrator, closing_orchestrator, run_orchestrator
+from shared.durable import functions
 from shared.durable.engine import BATCH, CLOSE, ORCHESTRATOR, SEGMENT, VERSION
 from tests.replay.recordings import HERE, Recording, files, name_of
 from tests.replay.replaying import deviation, first_deviation, first_failure, replayed
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:Depreca
 Turns = Generator[Any, Any, Any]
 FILES = files()
 BUILT: dict[str, Any] = {
-    ORCHESTRATOR: run_orchestrator.carry_out_run,
-    BATCH: batch_orchestrator.carry_out_batch,
-    SEGMENT: batch_orchestrator.carry_out_segment,
-    CLOSE: closing_orchestrator.close_run,
+    ORCHESTRATOR: functions.carry_out_run,
+    BATCH: functions.carry_out_batch,
+    SEGMENT: functions.carry_out_segment,
+    CLOSE: functions.close_run,
 }
 
 

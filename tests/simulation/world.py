@@ -34,6 +34,7 @@ from tests.simulation.book import System
 from tests.simulation.memory import MemoryStore, SteppedStore
 
 Work = dict[str, Any]
+type Activity = Callable[[Work], Work]
 _TURNS = 1000
 """More turns than all need to come to their end."""
 _CHUNKS = 3
@@ -81,7 +82,7 @@ class Job:
     """
 
     run: str
-    steps: Generator[tuple[Any, Work], Work]
+    steps: Generator[tuple[Activity, Work], Work]
     activity: Any = None
     work: Work = field(default_factory=dict)
     due: datetime | None = None
@@ -106,14 +107,14 @@ def _pause_of(result: Work) -> float | None:
     return result.get("wait", min(waits, default=None))
 
 
-def _until_done(activity: Any, work: Work) -> Generator[tuple[Any, Work], Work, Work]:  # noqa: ANN401 - a decorator's
+def _until_done(activity: Activity, work: Work) -> Generator[tuple[Activity, Work], Work, Work]:
     tries = 0
     while "wait" in (result := (yield activity, {**work, "tries": tries})):
         tries += 1
     return result
 
 
-def _items(run: str) -> Generator[tuple[Any, Work], Work]:
+def _items(run: str) -> Generator[tuple[Activity, Work], Work]:
     found = yield from _until_done(run_orchestrator.prepare_run, {"run": run})
     for number in range(found["parts"]):
         work = {"run": run, "items": found["items"], "part": number}
@@ -123,7 +124,7 @@ def _items(run: str) -> Generator[tuple[Any, Work], Work]:
         yield from _until_done(run_orchestrator.end_run, {"run": run})
 
 
-def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
+def _batch(run: str) -> Generator[tuple[Activity, Work], Work]:
     found = yield from _until_done(batch_orchestrator.prepare_batch, {"run": run})
     for segment in range(found["segments"]):
         layout = yield from _until_done(batch_orchestrator.read_segment, {"run": run, "segment": segment})
@@ -131,7 +132,7 @@ def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
     yield from _until_done(batch_orchestrator.finish_batch, {"run": run})
 
 
-def _segment(run: str, layout: Work) -> Generator[tuple[Any, Work], Work]:
+def _segment(run: str, layout: Work) -> Generator[tuple[Activity, Work], Work]:
     """Send a segment in one slot, a few chunks a time."""
     after = {int(chunk): others for chunk, others in layout["after"].items()}
     schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
@@ -149,7 +150,7 @@ def _segment(run: str, layout: Work) -> Generator[tuple[Any, Work], Work]:
             return
 
 
-def _close(run: str, how: How) -> Generator[tuple[Any, Work], Work]:
+def _close(run: str, how: How) -> Generator[tuple[Activity, Work], Work]:
     def close(work: Work) -> Work:
         done = closing.close_run(app_store(), records.read_spec(app_store(), work["run"]), how)
         return {"wait": done.seconds} if isinstance(done, RetryLater) else {}
@@ -232,7 +233,7 @@ class World:
         job = self.jobs[instance]
         if job.due and job.due > self.turned.time:
             self.turned.time = job.due
-        number, activity = job.number, _plain(job.activity)
+        number, activity = job.number, job.activity
         asked = {**job.work, "cancelled": job.cancelled}
 
         def work() -> None:
@@ -279,11 +280,6 @@ class World:
     def end(self) -> None:
         """End all threads."""
         end(*self.actors)
-
-
-def _plain(activity: Any) -> Callable[[Work], Work]:  # noqa: ANN401 - what the decorator made
-    built = getattr(activity, "_function", None)
-    return cast("Callable[[Work], Work]", built.get_user_function() if built else activity)
 
 
 class _Unsigned(AuthBase):
