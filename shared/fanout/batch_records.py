@@ -11,7 +11,7 @@ runs/{run}/outcomes/{chunk}      how the operations of a chunk ended
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import NAMESPACE_URL, uuid5
@@ -24,6 +24,7 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Changed, Exists
 from shared.runs.records import create
 from shared.storage.base import Store, keys
+from shared.storage.parallel import each
 from shared.systems.operations import BatchHead, BatchOperation, Entity, Part
 
 SEGMENT = 400
@@ -117,10 +118,22 @@ class StoredBodies(Stored):
     answers: list[StoredOperationResponse]
 
 
-def write_batch(store: Store, run: str, batch: BatchSpec, plan: ChunkPlan, payloads: Sequence[Payload]) -> None:
-    """Write a batch, its spec last: once that exists, all of the batch is stored."""
-    for number, payload in enumerate(payloads):
-        create(store, _payload_key(run, number), payload)
+def write_batch(store: Store, run: str, batch: BatchSpec, plan: ChunkPlan, payload: Callable[[int], bytes]) -> None:
+    """Write a batch, its spec last: once that exists, all of the batch is stored.
+
+    Args:
+        store: The store.
+        run: The run's id.
+        batch: The batch's spec.
+        plan: The operations of each chunk.
+        payload: Returns the JSON of the `Payload` of a chunk; one is there until it is written.
+    """
+
+    def write(chunk: int) -> None:
+        with contextlib.suppress(Exists):
+            store.create(_payload_key(run, chunk), payload(chunk))
+
+    each(write, range(len(plan.chunks)))
     create(store, f"runs/{run}/plan", plan)
     create(store, f"runs/{run}/batch", batch)
 

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.settings import app_settings
 from shared.fanout import batch_records
-from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan
 from shared.fanout.resending import Resent
 from shared.runs import creation, idempotency
 from shared.runs.creation import Make
@@ -18,7 +19,7 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.chunking import Chunk
-from shared.systems.operations import BatchOperation, Operation, OperationGroup, OperationList
+from shared.systems.operations import Operation, OperationGroup, OperationList, encoded
 from shared.systems.registry import fan_out_of
 from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.body import json_body
@@ -110,7 +111,10 @@ def write_chunks(
     resent: Resent = Resent(),  # noqa: B008 - it is frozen
 ) -> None:
     """Write a batch before the run's spec, so that the batch of every stored spec is complete."""
-    where = {place: number for number, chunk in enumerate(chunks) for place in chunk.operations}
+    where = [0] * len(operations.operations)
+    for number, chunk in enumerate(chunks):
+        for place in chunk.operations:
+            where[place] = number
     batch = BatchSpec(
         root=operations.root,
         count=len(operations.operations),
@@ -127,18 +131,11 @@ def write_chunks(
         refers=any(one.op.refers for one in operations.operations),
         referred=sorted(resent.referred),
     )
-    payloads = [
-        Payload(
-            operations=[_batch_operation(operations, where, place) for place in chunk.operations],
-            stops=chunk.stops,
-            atomic=chunk.atomic,
-        )
-        for chunk in chunks
-    ]
     plan = ChunkPlan(
         chunks=[ChunkLayout(operations=list(chunk.operations), after=list(chunk.after)) for chunk in chunks]
     )
-    batch_records.write_batch(store, spec.run, batch, plan, payloads)
+    payload = partial(_payload, operations.operations, where)
+    batch_records.write_batch(store, spec.run, batch, plan, lambda number: payload(chunks[number]))
 
 
 def _groups(operations: Sequence[Operation]) -> Iterator[OperationGroup]:
@@ -151,17 +148,24 @@ def _groups(operations: Sequence[Operation]) -> Iterator[OperationGroup]:
         first += count
 
 
-def _batch_operation(operations: OperationList, where: Mapping[int, int], place: int) -> BatchOperation:
-    one = operations.operations[place]
-    return BatchOperation(
-        place=place,
-        id=one.id,
-        method=one.method,
-        url=one.url.partition("?")[0],
-        safe=one.safe,
-        depends=[(where[other], operations.operations[other].id) for other in one.op.depends],
-        group=one.op.group,
-        text=one.text,
+def _payload(operations: Sequence[Operation], where: Sequence[int], chunk: Chunk) -> bytes:
+    """Return the JSON of a chunk's `Payload`, without building one: there may be 40,000 operations."""
+    stored = ",".join(_stored(operations, where, place) for place in chunk.operations)
+    more = f"{',"stops":true' if chunk.stops else ''}{',"atomic":true' if chunk.atomic else ''}"
+    return f'{{"v":1,"operations":[{stored}]{more}}}'.encode()
+
+
+def _stored(operations: Sequence[Operation], where: Sequence[int], place: int) -> str:
+    """Return the JSON of a `BatchOperation`."""
+    one = operations[place]
+    kind, depends, group = one.kind, "", ""
+    if one.op.depends:
+        depends = f',"depends":{encoded([(where[other], operations[other].id) for other in one.op.depends])}'
+    if one.op.group is not None:
+        group = f',"group":{encoded(one.op.group)}'
+    return (
+        f'{{"place":{place},"id":{encoded(one.id)},"method":"{kind.method}","url":{encoded(kind.url.partition("?")[0])}'
+        f',"safe":"{kind.safe}"{depends}{group},"text":{encoded(one.text)}}}'
     )
 
 

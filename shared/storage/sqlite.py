@@ -11,6 +11,7 @@ from shared.core.problems import Changed, Exists, NotReady
 from shared.storage.base import Page, Record
 
 _BUSY_SECONDS = 30.0
+_CACHE_KB = 512
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -20,11 +21,13 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         self._path = path
         self._local = threading.local()
+        self._writer: sqlite3.Connection | None = None
+        self._writes = threading.Lock()
 
     def create(self, key: str, data: bytes) -> str:
         """As `Store.create`."""
         etag = secrets.token_hex(8)
-        with self._connection() as connection:
+        with self._writing() as connection:
             try:
                 connection.execute("INSERT INTO records VALUES (?, ?, ?)", (key, data, etag))
             except sqlite3.IntegrityError:
@@ -33,14 +36,14 @@ class SqliteStore:
 
     def read(self, key: str) -> Record | None:
         """As `Store.read`."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             row = connection.execute("SELECT data, etag FROM records WHERE key = ?", (key,)).fetchone()
         return Record(*row) if row else None
 
     def replace(self, key: str, data: bytes, etag: str) -> str:
         """As `Store.replace`."""
         new = secrets.token_hex(8)
-        with self._connection() as connection:
+        with self._writing() as connection:
             done = connection.execute(
                 "UPDATE records SET data = ?, etag = ? WHERE key = ? AND etag = ?", (data, new, key, etag)
             )
@@ -50,7 +53,7 @@ class SqliteStore:
 
     def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
-        with self._connection() as connection:
+        with self._writing() as connection:
             done = connection.execute("DELETE FROM records WHERE key = ? AND etag = coalesce(?, etag)", (key, etag))
         if etag and not done.rowcount and self.read(key):
             raise Changed(key)
@@ -59,7 +62,7 @@ class SqliteStore:
         """As `Store.list`."""
         # Bounds that the primary key knows: other prefixes are not read.
         above = ("key > ?", after) if after and after >= prefix else ("key >= ?", prefix)
-        with self._connection() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 f"SELECT key FROM records WHERE {above[0]} AND key < ? ORDER BY key LIMIT ?",  # noqa: S608 - one of two
                 (above[1], f"{prefix}{_LAST_CHARACTER}", limit + 1),
@@ -68,24 +71,42 @@ class SqliteStore:
         return Page(keys[:limit], keys[limit - 1] if len(keys) > limit else None)
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Yield this thread's connection; each statement is its own transaction."""
-        try:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Yield this thread's connection."""
+        with _sqlite_errors():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._open()
             yield self._local.connection
-        except sqlite3.OperationalError as error:
-            raise NotReady(f"The store can't be used: {error.sqlite_errorname}.") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield the only connection that writes; each statement is its own transaction.
+
+        SQLite lets one writer in at a time, and has the others sleep in between.
+        """
+        with self._writes, _sqlite_errors():
+            self._writer = self._writer or self._open()
+            yield self._writer
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
+        # There is a connection for each thread.
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, data BLOB NOT NULL, etag TEXT NOT NULL)"
             " WITHOUT ROWID"
         )
         return connection
+
+
+@contextlib.contextmanager
+def _sqlite_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise NotReady(f"The store can't be used: {error.sqlite_errorname}.") from error
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -1,9 +1,10 @@
 """What a system implements to take lists of operations."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pydantic import Field
 
@@ -42,6 +43,9 @@ class OperationResponse:
     wait: float = 0.0
     is_final: bool = False
 
+
+encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Returns a value as JSON, as it is sent."""
 
 BatchForm = Literal["json", "multipart"]
 """How a list of operations is written (OData JSON Format 4.01, 19; OData Protocol 4.01, 11.7.7)."""
@@ -220,27 +224,49 @@ class BatchOptions(Strict):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class OperationKind(NamedTuple):
+    """What many operations of a list have in common.
+
+    Attributes:
+        method: In upper case.
+        url: Relative to the root.
+        safe: Why they may be sent twice, or "no".
+        head: Their JSON between the id and the body; None if the body is all that is sent.
+    """
+
+    method: str
+    url: str
+    safe: Safe = "no"
+    head: str | None = None
+
+
+class Operation(NamedTuple):
     """One validated operation.
 
     Attributes:
         id: Its id; generated if the request has none.
-        method: In upper case.
-        url: Relative to the root.
-        text: Its JSON as it is sent, with the body exactly as received.
-        safe: Why it may be sent twice, or "no".
+        kind: What it has in common with others.
         op: What the chunks are planned by.
         group: The name of the group, or change set, that it is written in.
+        data: The bytes that its body is a piece of, exactly as received: from `begin` to `end`, which is 0 without one.
     """
 
     id: str
-    method: str
-    url: str
-    text: str
-    safe: Safe
+    kind: OperationKind
     op: Op
-    group: str | None = None
+    group: str | None
+    data: bytes
+    begin: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """Its JSON as it is sent, with the body exactly as received."""
+        body = self.data[self.begin : self.end].decode()
+        if self.kind.head is None:
+            return body
+        end = f',"body":{body}}}' if body else "}"
+        return f'{{"id":{encoded(self.id)}{self.kind.head}{end}'
 
 
 @dataclass(frozen=True)

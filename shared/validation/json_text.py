@@ -2,7 +2,7 @@
 
 A value that is only passed on must not be parsed and serialized again: `1234567890123456.7890` would change its digits.
 So a large body never becomes one tree: the reader walks over the outer objects and arrays, and passes each piece to the
-standard library's scanner.
+standard library's scanner. `json_bytes.py` reads a body without ever having all of its text.
 """
 
 import json
@@ -22,6 +22,8 @@ _BETWEEN = re.compile(r"[ \t\n\r]*([,}\]])[ \t\n\r]*")
 _PLAIN_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_CUT = 2
+"""The most characters at the end of a text that a number without its rest does not count as its own: `1` in `1e+`."""
 _SHALLOW = 32
 """A piece with at most this many brackets is within the depth limit at any place."""
 
@@ -57,7 +59,7 @@ class Reader:
     """A cursor over a JSON text.
 
     Attributes:
-        text: The whole text.
+        text: The text, from the current position on as far as it is read.
         at: The current position in the text: the start of a value, or the end of one.
         path: The path of the current value in the document.
         mistakes: The faults in the values that were read so far, at most 100.
@@ -69,9 +71,12 @@ class Reader:
         self.path: list[str | int] = []
         self.mistakes: list[Mistake] = []
         self._strict = strict
-        self._halves = strict and _HALF.search(text) is not None
+        self._is_unread = False
+        """Nobody has read the current value yet."""
+        self._halves = strict and _has_halves(text)
         self._detector = _FaultDetector()
         self._scan = (self._detector.decoder if strict else json.JSONDecoder()).raw_decode
+        self.at = 0
         self.at = self._skip(_BLANKS, 0)
 
     @property
@@ -86,14 +91,9 @@ class Reader:
             ValueError: the text is not JSON.
             RecursionError: the value is nested too deeply for the scanner, and the reader is strict.
         """
-        begin = self.at
+        begin, self._is_unread = self.at, False
         self._detector.odd = False
-        try:
-            value, self.at = self._scan(self.text, begin)
-        except RecursionError:
-            if self._strict:
-                raise
-            raise json.JSONDecodeError("Nested too deep", self.text, begin) from None
+        value, self.at = self._scanned(begin)
         if self._detector.odd or (self.at - begin > _SHALLOW and self._may_be_deep(begin)) or self._has_half(begin):
             self._report(faults(value, tuple(self.path)))
         return value
@@ -104,6 +104,22 @@ class Reader:
         value = self.value()
         return value, self.text[begin : self.at]
 
+    def _scanned(self, begin: int) -> tuple[Any, int]:
+        """Return the value at a position, and its end; one at the end of the text may go on in what follows."""
+        while True:
+            try:
+                value, end = self._scan(self.text, begin)
+            except RecursionError:
+                if self._strict:
+                    raise
+                raise self._error("Nested too deep", begin) from None
+            except json.JSONDecodeError as error:
+                if not self._grow():
+                    raise self._error(error.msg, error.pos) from None
+            else:
+                if end + _CUT < len(self.text) or not self._grow():
+                    return value, end
+
     def members(self) -> Iterator[str]:
         """Yield the name of each member of the current object, with the cursor at its value.
 
@@ -113,24 +129,27 @@ class Reader:
         self.path.append("")
         for begin in self._pieces("{", "}"):
             plain = _PLAIN_NAME.match(self.text, begin)
-            name, before = (plain[1], plain.end()) if plain else self._name(begin)
+            if plain and plain.end() == len(self.text):
+                plain = None
+            name, self.at = (plain[1], plain.end()) if plain else self._name(begin)
             self.path[-1] = name
             if self._strict and (name in seen or not plain):
                 self._report_name(name, seen)
             seen[name] = name in seen
-            self.at = before
+            self._is_unread = True
             yield name
-            if self.at == before:
+            if self._is_unread:
                 self.value()
         self.path.pop()
 
     def elements(self) -> Iterator[int]:
         """Yield the index of each element of the current array, with the cursor at it, as `members` does."""
         self.path.append(0)
-        for position, begin in enumerate(self._pieces("[", "]")):
+        for position, _ in enumerate(self._pieces("[", "]")):
             self.path[-1] = position
+            self._is_unread = True
             yield position
-            if self.at == begin:
+            if self._is_unread:
                 self.value()
         self.path.pop()
 
@@ -143,38 +162,64 @@ class Reader:
         """
         end = self._skip(_BLANKS, self.at)
         if end != len(self.text):
-            raise json.JSONDecodeError("Extra data", self.text, end)
+            raise self._error("Extra data", end)
         refuse_faults(self.mistakes)
 
     def _pieces(self, opening: str, closing: str) -> Iterator[int]:
         """Yield the start of each piece between two brackets; the caller moves `at` to its end before the next one."""
         if self.kind != opening:
-            raise json.JSONDecodeError(f"Expecting {opening}", self.text, self.at)
+            raise self._error(f"Expecting {opening}", self.at)
+        self._is_unread = False
         self.at = self._skip(_BLANKS, self.at + 1)
         mark = closing if self.kind == closing else ","
         if mark == closing:
             self.at += 1
         while mark != closing:
+            self._slide()
             yield self.at
-            found = _BETWEEN.match(self.text, self.at)
+            found = self._match(_BETWEEN, self.at)
             mark = found[1] if found else ""
             if not found or mark not in (closing, ","):
-                raise json.JSONDecodeError("Expecting ',' delimiter", self.text, self.at)
+                raise self._error("Expecting ',' delimiter", self.at)
             # Blanks after the last bracket belong to the enclosing piece.
             self.at = found.end(1) if mark == closing else found.end()
 
     def _name(self, begin: int) -> tuple[str, int]:
         """Return a name with escapes, and the start of its value."""
         if self.text[begin : begin + 1] != '"':
-            raise json.JSONDecodeError("Expecting property name", self.text, begin)
-        name, end = scanstring(self.text, begin + 1)
-        return str(name), self._skip(_COLON, end)
+            raise self._error("Expecting property name", begin)
+        while True:
+            try:
+                name, end = scanstring(self.text, begin + 1)
+            except json.JSONDecodeError as error:
+                if not self._grow():
+                    raise self._error(error.msg, error.pos) from None
+            else:
+                return str(name), self._skip(_COLON, end)
 
     def _skip(self, pattern: re.Pattern[str], begin: int) -> int:
-        found = pattern.match(self.text, begin)
+        found = self._match(pattern, begin)
         if not found:
-            raise json.JSONDecodeError("Expecting ':' delimiter", self.text, begin)
+            raise self._error("Expecting ':' delimiter", begin)
         return found.end()
+
+    def _match(self, pattern: re.Pattern[str], begin: int) -> re.Match[str] | None:
+        """Match a pattern at a position; at the end of the text it may match more of what follows."""
+        found = pattern.match(self.text, begin)
+        while (found is None or found.end() == len(self.text)) and self._grow():
+            found = pattern.match(self.text, begin)
+        return found
+
+    def _grow(self) -> bool:
+        """Read more text, and return whether there was more."""
+        return False
+
+    def _slide(self) -> None:
+        """Drop the text before the current position; called between pieces only."""
+
+    def _error(self, detail: str, at: int) -> json.JSONDecodeError:
+        """Return the error at a position of the text."""
+        return json.JSONDecodeError(detail, self.text, at)
 
     def _may_be_deep(self, begin: int) -> bool:
         """Return whether a piece needs the slow search for faults, because it may be nested too deeply."""
@@ -192,6 +237,11 @@ class Reader:
 
     def _report(self, found: Iterator[Mistake]) -> None:
         self.mistakes += islice(found, MOST_MISTAKES - len(self.mistakes))
+
+
+def _has_halves(text: str) -> bool:
+    """Return whether a text may have a half of a surrogate pair, as an escape."""
+    return "\\ud" in text or "\\uD" in text
 
 
 def members_of(text: str) -> Iterator[tuple[str, Any, str]]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from shared.core.problems import Mistake, NotValid
 from shared.systems.operations import BatchForm, BatchOptions
 from shared.validation.body import json_body, readable
-from shared.validation.json_text import Reader
+from shared.validation.json_bytes import BodyReader
 from shared.validation.models import MistakeList, Path, checked, pointer
 from shared.validation.request import Call
 
@@ -24,6 +24,9 @@ MOST_OPERATIONS = 40_000
 BODILESS = frozenset({"GET", "DELETE"})
 """The methods whose operations have no body; a body of null is none, as Microsoft's library takes it."""
 METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
+_OF_HEAD = frozenset({"method", "url", "headers", "body"})
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_MOST_HEADS = 1000
 
 
 class Options(BatchOptions):
@@ -44,25 +47,37 @@ BodyKind = Literal["none", "null", "object", "text", "other"]
 """What kind of JSON value a body is."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Head:
+    """What many operations of a body have in common; a member with a mistake is empty.
+
+    `host` is the header Host of a part of a multipart body.
+    """
+
+    method: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = _NO_HEADERS
+    body_kind: BodyKind = "none"
+    host: str | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Draft:
     """One operation as received; a member with a mistake is empty here, and the mistake is recorded in `Written`.
 
-    `part`, `line` and `host` are those of a multipart body: the part's number, the line in which its request begins,
-    and its header Host.
+    Its body is that piece of `data`; without one, `end` is 0. `part` and `line` are those of a multipart body: the
+    part's number, and the line in which its request begins.
     """
 
+    head: Head
     id: str | None = None
-    method: str | None = None
-    url: str | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
-    body: str | None = None
-    body_kind: BodyKind = "none"
+    data: bytes = b""
+    begin: int = 0
+    end: int = 0
     depends: Sequence[str] = ()
     group: str | None = None
     part: str | None = None
     line: int = 0
-    host: str | None = None
 
 
 @dataclass
@@ -74,6 +89,15 @@ class Written:
     mistakes: MistakeList = field(default_factory=MistakeList)
     form: BatchForm = "json"
     content_ids: dict[str, str] = field(default_factory=dict)
+    heads: dict[tuple[object, ...], Head] = field(default_factory=dict)
+    """The heads so far, by all that they have."""
+    usual: dict[tuple[object, ...], Head] = field(default_factory=dict)
+    """Those of operations without mistakes, as written."""
+
+    def shared(self, head: Head) -> Head:
+        """Return the first head that is equal to this one."""
+        key = (head.method, head.url, head.body_kind, head.host, *head.headers.items())
+        return self.heads.setdefault(key, head) if len(self.heads) < _MOST_HEADS else self.heads.get(key, head)
 
     def path(self, position: int) -> Path:
         """Return the path of the operation at a position."""
@@ -94,7 +118,7 @@ def read(call: Call) -> Written:
         Refused: the body is not JSON. Other mistakes are only collected.
     """
     with readable():
-        reader = Reader(json_body(call).decode())
+        reader = BodyReader(json_body(call))
         found = Written()
         if reader.kind == "{":
             _read_members(reader, found)
@@ -105,7 +129,7 @@ def read(call: Call) -> Written:
     return found
 
 
-def _read_members(reader: Reader, found: Written) -> None:
+def _read_members(reader: BodyReader, found: Written) -> None:
     seen = False
     for name in reader.members():
         if name == "requests":
@@ -119,7 +143,7 @@ def _read_members(reader: Reader, found: Written) -> None:
         found.mistakes.at(("requests",), "is missing")
 
 
-def _read_options(reader: Reader, found: Written) -> None:
+def _read_options(reader: BodyReader, found: Written) -> None:
     try:
         found.options = checked(Options, reader.value(), ("nightshift",))
     except NotValid as problem:
@@ -127,7 +151,7 @@ def _read_options(reader: Reader, found: Written) -> None:
             found.mistakes.add(mistake)
 
 
-def _read_requests(reader: Reader, found: Written) -> None:
+def _read_requests(reader: BodyReader, found: Written) -> None:
     if reader.kind != "[":
         reader.value()
         found.mistakes.at(("requests",), "must be a list")
@@ -136,31 +160,77 @@ def _read_requests(reader: Reader, found: Written) -> None:
         if position == MOST_OPERATIONS:
             found.mistakes.at(("requests",), f"has more than {MOST_OPERATIONS} operations")
         if position < MOST_OPERATIONS:
-            found.drafts.append(_draft(reader, found.mistakes))
+            found.drafts.append(_usual(reader, found) or _draft(reader, found))
 
 
-def _draft(reader: Reader, mistakes: MistakeList) -> Draft:
-    draft = Draft()
+def _usual(reader: BodyReader, found: Written) -> Draft | None:
+    """Return the current operation if it is as nearly all are, without a mistake; otherwise read nothing."""
+    members, end = reader.glance()
+    head = _usual_head(members, found) if members else None
+    if head is None:
+        return None
+    draft = Draft(head, None, reader.data)
+    for name in members.keys() - _OF_HEAD:
+        if name not in _MEMBERS or not _MEMBERS[name][0](draft, members[name]):
+            return None
+    if head.body_kind != "none":
+        span = reader.span_of("body", end, is_last=next(reversed(members)) == "body")
+        if span is None:
+            return None
+        if head.body_kind != "null" or head.method not in BODILESS:
+            draft.begin, draft.end = span
+    reader.pass_over(end)
+    return draft
+
+
+def _usual_head(members: Mapping[str, Any], found: Written) -> Head | None:
+    """Return the head of an operation; None if it may have a mistake."""
+    try:
+        kind = kind_of(members["body"]) if "body" in members else "none"
+        key = (members["method"], members["url"], kind, *members.get("headers", _NO_HEADERS).items())
+        return found.usual.get(key) or _new_head(key, found)
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+def _new_head(key: tuple[Any, ...], found: Written) -> Head | None:
+    method, url, kind, *headers = key
+    names, values = [name for name, _ in headers], [value for _, value in headers]
+    # A header with the name body would be taken for the operation's.
+    if not all(isinstance(one, str) for one in (method, *values)) or any("body" in name for name in names):
+        return None
+    head = Head(method.upper(), url, dict(headers), kind)
+    if head.method not in METHODS or not isinstance(url, str) or not url:
+        return None
+    if len(found.usual) < _MOST_HEADS:
+        found.usual[key] = head
+    return head
+
+
+def _draft(reader: BodyReader, found: Written) -> Draft:
+    draft, mistakes = Draft(Head()), found.mistakes
     if reader.kind != "{":
         reader.value()
         mistakes.at(tuple(reader.path), "must be an object")
         return draft
     for name in reader.members():
         if name == "body":
-            value, draft.body = reader.raw()
-            draft.body_kind = kind_of(value)
+            draft.data = reader.data
+            value, draft.begin, draft.end = reader.spanned()
+            draft.head.body_kind = kind_of(value)
         elif name in _MEMBERS:
             take, text = _MEMBERS[name]
             if not take(draft, reader.value()):
                 mistakes.at(tuple(reader.path), text)
         else:
             mistakes.at(tuple(reader.path), _REFUSED.get(name, "is not a member of an operation"))
-    if draft.method in BODILESS and draft.body_kind == "null":
-        draft.body = None
-    if draft.method is None:
+    if draft.head.method in BODILESS and draft.head.body_kind == "null":
+        draft.end = 0
+    if draft.head.method is None:
         mistakes.at((*reader.path, "method"), "is missing")
-    if draft.url is None:
+    if draft.head.url is None:
         mistakes.at((*reader.path, "url"), "is missing")
+    draft.head = found.shared(draft.head)
     return draft
 
 
@@ -180,13 +250,13 @@ def _take_id(draft: Draft, value: Any) -> bool:  # noqa: ANN401
 
 def _take_method(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     method = value.upper() if isinstance(value, str) else ""
-    draft.method = method if method in METHODS else ""
-    return bool(draft.method)
+    draft.head.method = method if method in METHODS else ""
+    return bool(draft.head.method)
 
 
 def _take_url(draft: Draft, value: Any) -> bool:  # noqa: ANN401
-    draft.url = value if isinstance(value, str) else ""
-    return bool(draft.url)
+    draft.head.url = value if isinstance(value, str) else ""
+    return bool(draft.head.url)
 
 
 def _take_headers(draft: Draft, value: Any) -> bool:  # noqa: ANN401
@@ -196,7 +266,7 @@ def _take_headers(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     given = {name: one for name, one in value.items() if one is not None}
     if any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in given.values()):
         return False
-    draft.headers = {name: str(one) for name, one in given.items()}
+    draft.head.headers = {name: str(one) for name, one in given.items()}
     return True
 
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 
 from shared.core.problems import Mistake, NotJson, NotMultipart
-from shared.systems.business_central.body import BODILESS, METHODS, MOST_OPERATIONS, Draft, Written, kind_of
+from shared.systems.business_central.body import BODILESS, METHODS, MOST_OPERATIONS, Draft, Head, Written, kind_of
 from shared.validation.body import plain_body
 from shared.validation.json_text import Reader
 from shared.validation.models import pointer
@@ -113,13 +113,14 @@ class _Reader:
         text = part.content.lstrip(b"\r\n")
         line = part.line + part.content.count(b"\n", 0, len(part.content) - len(text))
         first, _, rest = text.partition(b"\n")
-        draft = Draft(group=scope.group, part=number, line=line)
+        draft = Draft(Head(), group=scope.group, part=number, line=line)
         self.written.drafts.append(draft)
         self._read_first_line(draft, first)
         request = headed(rest, line + 1)
         self._name(draft, part, request, scope)
         self._read_headers(draft, request, scope)
         self._read_body(draft, request)
+        draft.head = self.written.shared(draft.head)
 
     def _read_first_line(self, draft: Draft, first: bytes) -> None:
         """Read method and URL; some clients leave blanks in a URL."""
@@ -130,11 +131,11 @@ class _Reader:
         if len(words) < 3 or words[-1] not in _VERSIONS:  # noqa: PLR2004 - method, URL, version
             self._mistake(draft, "must begin with a line such as: GET companies HTTP/1.1")
             return
-        draft.method = words[0].upper() if words[0].upper() in METHODS else ""
-        draft.url = " ".join(words[1:-1])
-        if not draft.method:
+        draft.head.method = words[0].upper() if words[0].upper() in METHODS else ""
+        draft.head.url = " ".join(words[1:-1])
+        if not draft.head.method:
             self._mistake(draft, f"must be one of {', '.join(sorted(METHODS))}", "method")
-        if draft.method == "GET" and draft.group:
+        if draft.head.method == "GET" and draft.group:
             self._mistake(draft, "GET is not allowed in a change set", "method")
 
     def _name(self, draft: Draft, part: Headed, request: Headed, scope: _Scope) -> None:
@@ -153,15 +154,15 @@ class _Reader:
         scope.ids[name] = draft.id
 
     def _read_headers(self, draft: Draft, request: Headed, scope: _Scope) -> None:
-        draft.host = request.lower.get("host")
+        draft.head.host = request.lower.get("host")
         if "transfer-encoding" in request.lower:
             self._mistake(draft, "is not supported", "headers", "Transfer-Encoding")
-        draft.headers = {
+        draft.head.headers = {
             name: self._referring(value, scope) if name.lower() == "if-match" else value
             for name, value in request.headers.items()
             if name.lower() not in _OF_THE_PART
         }
-        draft.url = draft.url and self._referring(draft.url, scope)
+        draft.head.url = draft.head.url and self._referring(draft.head.url, scope)
 
     def _referring(self, text: str, scope: _Scope) -> str:
         """Return a URL or ETag with the id of the operation that it refers to by `$<Content-ID>`."""
@@ -180,12 +181,14 @@ class _Reader:
             self._mistake(draft, "must be application/json, as the body must be", "headers", "Content-Type")
             return
         # So that a body with a mistake has only that one.
-        draft.body_kind = "object"
+        draft.head.body_kind = "object"
         try:
             reader = Reader(text.rstrip(_BLANKS).decode())
             reader.path = ["parts", draft.part or "", "body"]
-            value, draft.body = reader.raw()
-            draft.body_kind = kind_of(value)
+            value, raw = reader.raw()
+            draft.head.body_kind = kind_of(value)
+            draft.data = raw.encode()
+            draft.end = len(draft.data)
             reader.finish()
         except NotJson as problem:
             for mistake in problem.mistakes:
@@ -193,8 +196,8 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             detail, after = _unreadable(error)
             self._wrong(draft.part or "", detail, line + after, "body")
-        if draft.method in BODILESS and draft.body_kind == "null":
-            draft.body = None
+        if draft.head.method in BODILESS and draft.head.body_kind == "null":
+            draft.end = 0
 
     def _mistake(self, draft: Draft, detail: str, *path: str) -> None:
         self._wrong(draft.part or "", detail, draft.line, *path)

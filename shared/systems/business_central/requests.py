@@ -1,23 +1,25 @@
 """The requests of callers: an OData batch of any size, whose body `body.py` or `multipart.py` has read."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from shared.core.problems import Mistake, NotValid
 from shared.core.targets import System, Target
 from shared.systems.business_central.answer_form import answer_form
-from shared.systems.business_central.body import BODILESS, Draft, Written
+from shared.systems.business_central.body import BODILESS, Draft, Head, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
 from shared.systems.business_central.urls import Root, Url, callers_root, service_root
 from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, plan
-from shared.systems.operations import Operation, OperationList, Safe
+from shared.systems.operations import Operation, OperationKind, OperationList, Safe, encoded
 from shared.validation.models import MistakeList, pointer
 from shared.validation.request import Call, preferences
 
 SYSTEM: System = "business-central"
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_MOST_KNOWN = 1000
+_FRAME = len('{"id":},')
+"""The bytes around an operation's id, its head and its body, with a comma after it."""
+_BODY_FRAME = len(',"body":')
 _FIXES = {
     "url": "had an absolute URL; it is sent relative to the root",
     "content-type": "got the header content-type: application/json, because it has a body",
@@ -34,12 +36,25 @@ class _Place(NamedTuple):
 
 
 class _Checked(NamedTuple):
-    """The parts of an operation, each valid by itself."""
+    """The head of an operation, valid by itself, and what follows from it.
 
-    method: str
+    Attributes:
+        url: Its URL.
+        headers: Its headers.
+        place: The record that it is about; None if it refers to another operation.
+        document: The document that it writes to, unless it refers to another operation.
+        kind: What is sent of it.
+        size: The bytes of its JSON, but for id and body.
+        fixes: The corrections that were made.
+    """
+
     url: Url
     headers: Headers
-    body: str | None
+    place: _Place | None
+    document: str | None
+    kind: OperationKind
+    size: int
+    fixes: tuple[str, ...]
 
 
 def batch_of(written: Written, call: Call, target: Target, root: str) -> OperationList:
@@ -132,23 +147,25 @@ class _Validation:
         self._given = {draft.id for draft in written.drafts if draft.id is not None}
         self._positions: dict[str, int] = {}
         self._places: list[_Place | None] = []
+        self._known: dict[tuple[Head, bool], _Checked] = {}
         self._fixes: Counter[str] = Counter()
         self._first: dict[str, int] = {}
         self._spare = len(written.drafts)
 
     def operations(self) -> Iterator[Operation]:
         """Yield the operations without mistakes; the mistakes of the others are collected."""
+        mistakes = self._written.mistakes
         for position, draft in enumerate(self._written.drafts):
-            before = self._written.mistakes.count
-            found = self._checked(position, draft)
-            depends = [self._known(one, position, ("dependsOn", n)) for n, one in enumerate(draft.depends)]
-            refers = self._refers(position, draft, found) if found else {}
+            before = mistakes.count
+            found = self._known.get((draft.head, draft.end > 0)) or self._checked(position, draft)
+            depends = [self._known_position(one, position, ("dependsOn", n)) for n, one in enumerate(draft.depends)]
+            refers = self._refers(position, draft.head, found) if found and found.place is None else {}
             name = self._named(position, draft.id)
-            self._join_group(position, draft)
-            self._places.append(self._place(found, refers) if found else None)
-            if found and self._written.mistakes.count == before:
-                depends = [*depends, *refers.values()]
-                yield self._operation(position, name, found, refers, depends)
+            if draft.group:
+                self._join_group(position, draft.group)
+            self._places.append((found.place or self._place(found, refers)) if found else None)
+            if found and mistakes.count == before:
+                yield self._operation(position, name, found, refers, [*depends, *refers.values()])
 
     def fixes(self) -> Iterator[str]:
         """Yield a sentence per kind of correction."""
@@ -167,75 +184,86 @@ class _Validation:
                 self._spare += 1
                 made = str(self._spare)
             return made
-        if name in self._positions:
+        if self._positions.setdefault(name, position) != position:
             self._mistake(position, "is the id of an earlier operation", "id")
-        self._positions.setdefault(name, position)
         return name
 
-    def _join_group(self, position: int, draft: Draft) -> None:
+    def _join_group(self, position: int, group: str) -> None:
         """Let later operations depend on a group by its name: on its last member, as it takes effect as a whole."""
-        if not draft.group:
-            return
-        if self._last_of_group.get(draft.group, position - 1) != position - 1:
+        if self._last_of_group.get(group, position - 1) != position - 1:
             self._mistake(position, "is the group of earlier operations that it does not follow", "atomicityGroup")
-        self._last_of_group[draft.group] = position
-        self._given.add(draft.group)
+        self._last_of_group[group] = position
+        self._given.add(group)
 
     def _checked(self, position: int, draft: Draft) -> _Checked | None:
-        """Return the parts of an operation; None if its mistakes prevent further checks."""
-        url = self._url(position, draft)
-        company = self._company_to_add(draft, url) if url else None
+        """Return what is sent of a head; None if its mistakes prevent further checks.
+
+        One without mistakes is kept: many operations have the same.
+        """
+        head, before = draft.head, self._written.mistakes.count
+        has_body = draft.end > 0
+        url = self._url(position, head)
+        company = self._company_to_add(head, url) if url else None
         try:
-            headers = self._headers.read(draft.headers, company=company, typed=draft.body is not None)
-            self._check_body(position, draft, headers)
+            headers = self._headers.read(head.headers, company=company, typed=has_body)
+            self._check_body(position, head, headers, has_body=has_body)
         except WrongHeaders as error:
             for name, text in error.mistakes:
                 self._mistake(position, text, "headers", name)
             return None
-        if not draft.method or url is None:
+        if not head.method or url is None:
             return None
-        self._check_together(position, draft, url, headers)
-        return _Checked(draft.method, url, headers, draft.body)
+        self._check_together(position, head, url, headers)
+        found = self._kept(head.method, url, headers)
+        if self._written.mistakes.count == before and len(self._known) < _MOST_KNOWN:
+            self._known[head, has_body] = found
+        return found
 
-    def _check_body(self, position: int, draft: Draft, headers: Headers) -> None:
+    def _kept(self, method: str, url: Url, headers: Headers) -> _Checked:
+        text = f',"method":"{method}","url":{encoded(url.text)},"headers":{headers.text}'
+        kind = OperationKind(method, url.text, _safe(method, headers), text)
+        refers = url.reference is not None or headers.reference is not None
+        place = None if refers else _Place(url.company or headers.company, url.below, url.keyed)
+        fixes = (*headers.added, *(["url"] if url.absolute else []))
+        return _Checked(url, headers, place, self._document(method, place), kind, len(text.encode()), fixes)
+
+    def _check_body(self, position: int, head: Head, headers: Headers, *, has_body: bool) -> None:
         """Collect the mistakes of a body: one body that can't be read spoils the whole `$batch`."""
-        if draft.method in BODILESS:
-            if draft.body is not None:
-                self._mistake(position, f"is not allowed: {draft.method} has no body", "body")
-        elif headers.is_json and draft.body_kind != "object":
+        if head.method in BODILESS:
+            if has_body:
+                self._mistake(position, f"is not allowed: {head.method} has no body", "body")
+        elif headers.is_json and head.body_kind != "object":
             self._mistake(position, "must be an object, because the content type is application/json", "body")
-        elif draft.body_kind in ("null", "other"):
+        elif head.body_kind in ("null", "other"):
             self._mistake(position, "must be an object or a text", "body")
 
-    def _url(self, position: int, draft: Draft) -> Url | None:
-        if not draft.url:
+    def _url(self, position: int, head: Head) -> Url | None:
+        if not head.url:
             return None
         try:
-            if draft.host is not None:
-                self._root.check_host(draft.host)
-            return self._root.read(draft.url)
+            if head.host is not None:
+                self._root.check_host(head.host)
+            return self._root.read(head.url)
         except ValueError as error:
             self._mistake(position, str(error), "url")
             return None
 
-    def _company_to_add(self, draft: Draft, url: Url) -> str | None:
+    def _company_to_add(self, head: Head, url: Url) -> str | None:
         """Return the company to add to the headers, if any; a `$<id>` reference has its own."""
-        is_named = url.company or url.reference is not None or (url.of_companies and draft.method == "GET")
+        is_named = url.company or url.reference is not None or (url.of_companies and head.method == "GET")
         return None if is_named else self._company
 
-    def _check_together(self, position: int, draft: Draft, url: Url, headers: Headers) -> None:
-        if draft.method in ("PATCH", "PUT", "DELETE") and not headers.if_match:
-            self._mistake(position, f"{draft.method} needs the header If-Match, with an ETag or *", "headers")
+    def _check_together(self, position: int, head: Head, url: Url, headers: Headers) -> None:
+        if head.method in ("PATCH", "PUT", "DELETE") and not headers.if_match:
+            self._mistake(position, f"{head.method} needs the header If-Match, with an ETag or *", "headers")
         named = url.company or headers.company or url.reference is not None
-        if not named and not (url.of_companies and draft.method == "GET"):
+        if not named and not (url.of_companies and head.method == "GET"):
             # Business Central would silently use a default company.
             self._mistake(position, "names no company, and neither does nightshift.company or the target", "url")
 
-    def _refers(self, position: int, draft: Draft, found: _Checked) -> dict[str, int]:
+    def _refers(self, position: int, head: Head, found: _Checked) -> dict[str, int]:
         """Return the positions of the operations whose results are referred to, by their ids."""
-        if found.url.reference is None and found.headers.reference is None:
-            return {}
-        if_match = next((name for name in draft.headers if name.lower() == "if-match"), "")
+        if_match = next((name for name in head.headers if name.lower() == "if-match"), "")
         places: tuple[tuple[str | None, tuple[str, ...]], ...] = (
             (found.url.reference, ("url",)),
             (found.headers.reference, ("headers", if_match)),
@@ -243,10 +271,10 @@ class _Validation:
         refers = {}
         for name, path in places:
             if name is not None:
-                refers[name] = self._known(name, position, path)
+                refers[name] = self._known_position(name, position, path)
         return refers
 
-    def _known(self, name: str, position: int, path: tuple[str | int, ...]) -> int:
+    def _known_position(self, name: str, position: int, path: tuple[str | int, ...]) -> int:
         """Return the position of an earlier operation, or record a mistake."""
         known = self._positions.get(name, self._last_of_group.get(name))
         if known is None:
@@ -255,6 +283,7 @@ class _Validation:
         return position if known is None else known
 
     def _place(self, found: _Checked, refers: dict[str, int]) -> _Place:
+        """Return the record that an operation is about that refers to another one."""
         url = found.url
         if url.reference is None:
             return _Place(url.company or found.headers.company, url.below, url.keyed)
@@ -263,8 +292,7 @@ class _Validation:
             return _Place(None, url.below, keyed=False)
         return place if place.keyed else _Place(place.company, f"{place.below}/{url.below}".strip("/"), url.keyed)
 
-    def _document(self, position: int, method: str) -> str | None:
-        place = self._places[position]
+    def _document(self, method: str, place: _Place | None) -> str | None:
         if method == "GET" or place is None or not place.keyed or not self._written.options.documentsInOrder:
             return None
         return f"{place.company or ''}/{place.below}"
@@ -272,45 +300,44 @@ class _Validation:
     def _operation(
         self, position: int, name: str, found: _Checked, refers: dict[str, int], depends: list[int]
     ) -> Operation:
-        head = _head(name, found, refers)
-        text = f'{head},"body":{found.body}}}' if found.body is not None else f"{head}}}"
+        draft, kind, document = self._written.drafts[position], found.kind, found.document
+        size = found.size + len(encoded(name).encode())
+        if refers:
+            needed = _needed(refers)
+            kind = kind._replace(head=f"{kind.head}{needed}")
+            size += len(needed.encode())
+            document = self._document(kind.method, self._places[position])
+        size += _FRAME + (_BODY_FRAME + draft.end - draft.begin if draft.end else 0)
         op = Op(
-            # One byte for the comma.
-            size=(len(text) if text.isascii() else len(text.encode())) + 1,
-            depends=tuple(dict.fromkeys(depends)) if depends else (),
-            refers=tuple(dict.fromkeys(refers.values())) if refers else (),
-            document=self._document(position, found.method),
-            group=self._together(position),
+            size,
+            tuple(dict.fromkeys(depends)) if depends else (),
+            tuple(dict.fromkeys(refers.values())) if refers else (),
+            document,
+            self._together(draft.group) if draft.group else None,
         )
-        self._note_fixes(position, found)
-        group = self._written.drafts[position].group
-        return Operation(name, found.method, found.url.text, text, _safe(found), op, group)
+        for fix in found.fixes:
+            self._fixes[fix] += 1
+            self._first.setdefault(fix, position)
+        return Operation(name, kind, op, draft.group, draft.data, draft.begin, draft.end)
 
-    def _together(self, position: int) -> str | None:
+    def _together(self, group: str) -> str | None:
         """Return the group that an operation takes effect with, unless that is the whole batch, or the operation."""
-        group = self._written.drafts[position].group
-        return group if group and self._groups[group] > 1 and not self._snapshot else None
-
-    def _note_fixes(self, position: int, found: _Checked) -> None:
-        for kind in (*found.headers.added, *(["url"] if found.url.absolute else [])):
-            self._fixes[kind] += 1
-            self._first.setdefault(kind, position)
+        return group if self._groups[group] > 1 and not self._snapshot else None
 
 
-def _head(name: str, found: _Checked, refers: dict[str, int]) -> str:
-    """Return the JSON of an operation up to its body.
+def _needed(refers: Iterable[str]) -> str:
+    """Return the JSON of the ids to which an operation refers.
 
-    `dependsOn` is left out: the chunks determine the order, ids of another chunk are unknown in this one, and with
-    continue-on-error a server runs a dependent operation anyway. Only the ids of `$<id>` references stay: they are in
-    the same chunk, and Microsoft's library refuses a whole batch in which `$<id>` is not in the operation's dependsOn.
+    `dependsOn` is left out otherwise: the chunks determine the order, ids of another chunk are unknown in this one, and
+    with continue-on-error a server runs a dependent operation anyway. Only the ids of `$<id>` references stay: they are
+    in the same chunk, and Microsoft's library refuses a whole batch in which `$<id>` is not in the operation's
+    dependsOn.
     """
-    needed = f',"dependsOn":{_ENCODE(list(refers))}' if refers else ""
-    url = _ENCODE(found.url.text)
-    return f'{{"id":{_ENCODE(name)},"method":"{found.method}","url":{url},"headers":{found.headers.text}{needed}'
+    return f',"dependsOn":{encoded(list(refers))}'
 
 
-def _safe(found: _Checked) -> Safe:
-    if found.method == "GET":
+def _safe(method: str, headers: Headers) -> Safe:
+    if method == "GET":
         return "read"
     # Not for POST: no document says that it respects If-Match.
-    return "etag" if found.headers.etag and found.method != "POST" else "no"
+    return "etag" if headers.etag and method != "POST" else "no"

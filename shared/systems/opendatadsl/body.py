@@ -15,9 +15,17 @@ from shared.core.targets import Target
 from shared.systems.chunking import Op
 from shared.systems.opendatadsl.client import ENVIRONMENT
 from shared.systems.opendatadsl.drop_in import body_of
-from shared.systems.operations import BatchHead, BatchOperation, BatchOptions, Operation, OperationList, OperationsBody
+from shared.systems.operations import (
+    BatchHead,
+    BatchOperation,
+    BatchOptions,
+    Operation,
+    OperationKind,
+    OperationList,
+    OperationsBody,
+)
 from shared.validation.body import readable
-from shared.validation.json_text import Reader
+from shared.validation.json_bytes import BodyReader
 from shared.validation.models import MistakeList, checked, pointer
 from shared.validation.request import Call
 
@@ -30,22 +38,26 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 @dataclass(slots=True)
 class Element:
-    """One element: its id, its type, and its JSON as received."""
+    """One element: its id, what it has in common with others, and which bytes of the body it is."""
 
     id: str
-    kind: str
-    text: str
+    kind: OperationKind
+    begin: int
+    end: int
 
 
 @dataclass
 class Written:
     """A body as it was read, with its mistakes."""
 
+    data: bytes
     members: dict[str, str] = field(default_factory=dict)
     elements: list[Element] = field(default_factory=list)
     options: BatchOptions = field(default_factory=BatchOptions)
     mistakes: MistakeList = field(default_factory=MistakeList)
     root: str = PATH
+    kinds: dict[str, OperationKind] = field(default_factory=dict)
+    """By the types of elements."""
 
     @property
     def head(self) -> str:
@@ -59,7 +71,7 @@ def read_batch(call: Call) -> OperationsBody:
     Raises:
         Refused: the call is not readable.
     """
-    found = _read(body_of(call).decode())
+    found = _read(body_of(call))
     if reason := call.params.get("_reason"):
         found.root = f"{PATH}?_reason={quote(reason, safe='')}"
     named = call.headers.get(ENVIRONMENT)
@@ -79,7 +91,7 @@ def batch_again(head: BatchHead, operations: Sequence[BatchOperation], replaced:
             mistakes.at(("replace", name), f"must be an object with the _id {name}")
     mistakes.refuse()
     texts = [replaced.get(one.id, one.text) for one in operations]
-    found = _read(f'{head.head[:-1]},"elements":[{",".join(texts)}]}}')
+    found = _read(f'{head.head[:-1]},"elements":[{",".join(texts)}]}}'.encode())
     found.root = head.root
     return OperationsBody(None, lambda target: _validated(found, target, None))
 
@@ -92,7 +104,7 @@ def _validated(found: Written, target: Target, environment: str | None) -> Opera
     found.mistakes.refuse()
     return OperationList(
         root=found.root,
-        operations=[_operation(one) for one in found.elements],
+        operations=[_operation(found.data, one) for one in found.elements],
         options=found.options,
         in_order=False,
         snapshot=False,
@@ -103,15 +115,15 @@ def _validated(found: Written, target: Target, environment: str | None) -> Opera
     )
 
 
-def _operation(one: Element) -> Operation:
-    size = len(one.text.encode()) + 1
-    return Operation(id=one.id, method="POST", url=one.kind, text=one.text, safe="no", op=Op(size))
+def _operation(data: bytes, one: Element) -> Operation:
+    # One byte for the comma.
+    return Operation(one.id, one.kind, Op(one.end - one.begin + 1), None, data, one.begin, one.end)
 
 
-def _read(text: str) -> Written:
-    found = Written()
+def _read(data: bytes) -> Written:
+    found = Written(data)
     with readable():
-        reader = Reader(text)
+        reader = BodyReader(data)
         if reader.kind == "{":
             _read_members(reader, found)
         else:
@@ -121,7 +133,7 @@ def _read(text: str) -> Written:
     return found
 
 
-def _read_members(reader: Reader, found: Written) -> None:
+def _read_members(reader: BodyReader, found: Written) -> None:
     for name in reader.members():
         if name == "elements":
             _read_elements(reader, found)
@@ -145,7 +157,7 @@ def _check_member(name: str, value: Any, mistakes: MistakeList) -> None:  # noqa
         mistakes.at((name,), f"must be {TYPE}")
 
 
-def _read_options(reader: Reader, found: Written) -> None:
+def _read_options(reader: BodyReader, found: Written) -> None:
     try:
         found.options = checked(BatchOptions, reader.value(), ("nightshift",))
     except NotValid as problem:
@@ -153,7 +165,7 @@ def _read_options(reader: Reader, found: Written) -> None:
             found.mistakes.add(mistake)
 
 
-def _read_elements(reader: Reader, found: Written) -> None:
+def _read_elements(reader: BodyReader, found: Written) -> None:
     if reader.kind != "[":
         reader.value()
         found.mistakes.at(("elements",), "must be a list")
@@ -166,8 +178,8 @@ def _read_elements(reader: Reader, found: Written) -> None:
             _read_element(reader, position, first, found)
 
 
-def _read_element(reader: Reader, position: int, first: dict[str, int], found: Written) -> None:
-    value, raw = reader.raw()
+def _read_element(reader: BodyReader, position: int, first: dict[str, int], found: Written) -> None:
+    value, begin, end = reader.spanned()
     path = ("elements", position)
     if not isinstance(value, dict):
         found.mistakes.at(path, "must be an object")
@@ -178,5 +190,7 @@ def _read_element(reader: Reader, position: int, first: dict[str, int], found: W
         return
     if first.setdefault(named, position) != position:
         found.mistakes.at((*path, "_id"), f"is a duplicate of element {first[named]}")
-    kind = value.get("_type")
-    found.elements.append(Element(named, kind if isinstance(kind, str) else "", raw))
+    kind = value.get("_type", "")
+    kind = kind if isinstance(kind, str) else ""
+    kind = found.kinds.get(kind) or found.kinds.setdefault(kind, OperationKind("POST", kind))
+    found.elements.append(Element(named, kind, begin, end))

@@ -16,7 +16,7 @@ from shared.core.settings import Settings
 from shared.durable import housekeeping, open_runs
 from shared.durable.engine import Engine, instances_of
 from shared.fanout import batch_records
-from shared.fanout.batch_records import BatchSpec, ChunkPlan, Payload
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
 from shared.runs import index, records, removal, retention, tidying
 from shared.runs.idempotency import KeyRecord
 from shared.runs.removal import Budget
@@ -59,7 +59,13 @@ def due(store: SqliteStore, name: str, chunks: int = 0, payloads: int = 3) -> st
     spec = RunSpec.model_validate({**members, "created": now, "give_up": now})
     whole = BatchSpec(root="v2.0", count=1, in_order=False, chunks=chunks)
     some = [Payload(operations=[]) for _ in range(payloads)]
-    batch_records.write_batch(store, run, whole, ChunkPlan(chunks=[]), some)
+    batch_records.write_batch(
+        store,
+        run,
+        whole,
+        ChunkPlan(chunks=[ChunkLayout(operations=[])] * len(some)),
+        lambda number: some[number].data(),
+    )
     records.write_spec(store, spec, None)
     store.delete(f"{records.OPEN}{run}")
     records.create(store, retention.key_of(Step.OPERATIONS, now - timedelta(days=8), run), Due())

@@ -207,7 +207,7 @@ class World:
         ]
         plan = ChunkPlan(chunks=[ChunkLayout(operations=list(range(count)))])
         payload = Payload(operations=operations, stops=self.stops, atomic=self.atomic)
-        batch_records.write_batch(self.store, RUN, self.batch, plan, [payload])
+        batch_records.write_batch(self.store, RUN, self.batch, plan, lambda _: payload.data())
         for number in range(200):
             told = self._call(number)
             if twice and not isinstance(told, RetryLater):
@@ -526,9 +526,8 @@ def test_a_group_takes_effect_as_a_whole_though_its_batch_continues(turned: Turn
 def test_a_try_that_is_under_way_is_waited_for(turned: TurnedClock, store: SqliteStore) -> None:
     world = World(turned, store, Server(), batch())
     operations = [BatchOperation(place=0, id="0", method="POST", url="x", text="{}")]
-    batch_records.write_batch(
-        store, RUN, world.batch, ChunkPlan(chunks=[ChunkLayout(operations=[0])]), [Payload(operations=operations)]
-    )
+    plan, payload = ChunkPlan(chunks=[ChunkLayout(operations=[0])]), Payload(operations=operations)
+    batch_records.write_batch(store, RUN, world.batch, plan, lambda _: payload.data())
     until = turned.now() + timedelta(minutes=10)
     batch_records.begin_try(store, RUN, 0, 0, batch_records.Sent(until=until, places=[0]))
     ends = BrokenOffOutcomes(broken_outcome(sent=True), broken_outcome(sent=False))
@@ -549,9 +548,8 @@ def test_a_batch_that_breaks_calls_unknown_what_any_of_its_tries_has_sent(
 ) -> None:
     world = World(turned, store, Server(), batch())
     operations = [BatchOperation(place=place, id=str(place), method="POST", url="x", text="{}") for place in range(3)]
-    batch_records.write_batch(
-        store, RUN, world.batch, ChunkPlan(chunks=[ChunkLayout(operations=[0, 1, 2])]), [Payload(operations=operations)]
-    )
+    plan, payload = ChunkPlan(chunks=[ChunkLayout(operations=[0, 1, 2])]), Payload(operations=operations)
+    batch_records.write_batch(store, RUN, world.batch, plan, lambda _: payload.data())
     for number, places in ((0, [0]), (3, [1]), (12, [2])):
         batch_records.begin_try(store, RUN, 0, number, batch_records.Sent(until=turned.now(), places=places))
     done = Outcome(ending=Ending.DONE, reason="Done.", sent=True)

@@ -54,7 +54,7 @@ def write(store: Store, run: str, operations: Sequence[BatchOperation], referred
     ]
     plan = ChunkPlan(chunks=[ChunkLayout(operations=[one.place for one in some]) for some in chunks])
     batch = BatchSpec(root="", count=len(operations), in_order=False, referred=list(referred), refers=True)
-    batch_records.write_batch(store, run, batch, plan, payloads)
+    batch_records.write_batch(store, run, batch, plan, lambda number: payloads[number].data())
 
 
 class CountedText(str):

@@ -42,7 +42,7 @@ def batch(
     spec = RunSpec.model_validate({"run": name, **known, **rest, **more})
     items = [Item(id=f"{place}", outcome=one, reason="It ended.") for place, one in enumerate(ended)]
     batch_records.write_batch(
-        store, name, BatchSpec(root="v2.0", count=len(items), in_order=in_order), ChunkPlan(chunks=[]), []
+        store, name, BatchSpec(root="v2.0", count=len(items), in_order=in_order), ChunkPlan(chunks=[]), lambda _: b""
     )
     records.write_spec(store, spec, None)
     records.write_report(store, run_of(spec, state, counts=Counts.of(items)), items, "report")

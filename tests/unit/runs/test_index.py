@@ -20,6 +20,7 @@ from shared.runs.spec import RunSpec, Window
 from shared.storage.base import Page, Store
 from shared.storage.sqlite import SqliteStore
 from tests.conftest import examples
+from tests.simulation.memory import MemoryStore
 from tests.unit.execution.simulated import SteppedStore, Steps
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -175,7 +176,7 @@ def plain(wanted: RunFilter, one: RunSpec, state: State | None) -> bool:
 def test_each_run_comes_once_in_order_even_if_runs_are_sorted_in_meanwhile(
     kept: list[tuple[RunSpec, State | None]], wanted: RunFilter, limit: int, moved: int
 ) -> None:
-    store = SqliteStore(":memory:")
+    store = MemoryStore()
     for one, state in kept:
         index.add(store, one)
         if state:
@@ -201,7 +202,7 @@ def test_each_run_comes_once_in_order_even_if_runs_are_sorted_in_meanwhile(
 
 
 def test_a_run_that_is_sorted_in_between_two_pages_of_the_store_is_not_missed() -> None:
-    store = SqliteStore(":memory:")
+    store = MemoryStore()
     specs = [spec(minutes, NOON - timedelta(minutes=minutes)) for minutes in (0, 10, 20, 25, 30, 40, 50)]
     for one in specs:
         index.add(store, one)
@@ -232,7 +233,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """20,000 runs of 90 days; some values have most of them, and some only a few."""
     store = SqliteStore(str(tmp_path_factory.mktemp("full") / "store.db"))
     chance, counts = random.Random(1), list[IndexedRun]()  # noqa: S311 - the same runs each time
-    with store._connection() as connection:  # noqa: SLF001 - 120,000 records, in one transaction
+    with store._writing() as connection:  # noqa: SLF001 - 120,000 records, in one transaction
         connection.execute("BEGIN")
         for number in range(MANY):
             function, system, target = chance.choices(FUNCTIONS, [9000, 300, 9000, 400, 1280, 20])[0]
@@ -322,4 +323,4 @@ def test_the_runs_of_a_night_are_one_prefix(full: Store, by_value: Places) -> No
 @pytest.mark.parametrize("text", ["x", "", "YWxs", "é", Position("1/2~3", "target/fo").text, Position("", "all").text])
 def test_a_position_of_another_list_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="position"):
-        read_page(SqliteStore(":memory:"), RunFilter(function="requeue"), Position.read(text), 10)
+        read_page(MemoryStore(), RunFilter(function="requeue"), Position.read(text), 10)

@@ -16,6 +16,7 @@ from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.storage.sqlite import SqliteStore
 from tests.conftest import TurnedClock
+from tests.simulation.memory import MemoryStore
 from tests.unit.execution.simulated import Killed, SteppedStore, Steps
 
 COUNTS = pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 999, 1000, 1001, 2500])
@@ -182,7 +183,7 @@ def test_an_answer_is_kept_until_it_expires(turned: TurnedClock) -> None:
         sent=True,
         expires=turned.now() + timedelta(hours=24),
     )
-    answer = records.response_of(SqliteStore(":memory:"), "r1", kept)
+    answer = records.response_of(MemoryStore(), "r1", kept)
     assert (answer.status, answer.body, answer.headers) == (200, '{"name":"Ä"}'.encode(), {"A": "b"})
     turned.turn(24 * 3600 - 1)
     records.refuse_expired(spec(), kept)

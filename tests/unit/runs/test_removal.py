@@ -32,6 +32,7 @@ from shared.runs.spec import RunSpec, Window
 from shared.storage.base import Store, keys
 from shared.storage.sqlite import SqliteStore
 from tests.conftest import TurnedClock, examples
+from tests.simulation.memory import MemoryStore
 from tests.unit.execution.simulated import Killed, SteppedStore, Steps
 
 DONE = Outcome(ending=Ending.DONE, reason="Done.", sent=True)
@@ -279,7 +280,7 @@ def test_an_heir_goes_after_its_source_even_if_that_is_kept_longer(store: Store,
 
 @pytest.mark.parametrize("at", range(1, 32))
 def test_a_death_while_a_run_is_sorted_in_loses_and_doubles_nothing(turned: TurnedClock, at: int) -> None:
-    store = SqliteStore(":memory:")
+    store = MemoryStore()
     spec = begin(store, "a")
     end(store, spec)
     assert turned.slept == []
@@ -346,7 +347,7 @@ def test_a_death_between_any_two_steps_leaves_neither_half_a_run_nor_a_stray(
     before, turned = clock._clock, TurnedClock()  # noqa: SLF001 - put back as it was
     clock.use(turned)
     try:
-        store = SqliteStore(":memory:")
+        store = MemoryStore()
         first, at_work = begin(store, "first"), begin(store, "open")
         end(store, first)
         turned.turn(3600)

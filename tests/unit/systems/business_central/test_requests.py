@@ -261,7 +261,7 @@ def test_e5_what_microsofts_library_accepts_is_accepted() -> None:
     found = asked(grouped, {**one(id="b"), "dependsOn": ["g"]})
     assert [operation.op.depends for operation in found.operations] == [(), (0,)]
     url = r"companies(1)/items?$filter=name eq 'a\\b'"
-    assert only(one(url=url)).url == url
+    assert only(one(url=url)).kind.url == url
     for member, value in (("headers", None), ("dependsOn", None), ("dependsOn", "1")):
         assert places({**one(), member: value}) == [f"/requests/0/{member}"]
 
@@ -310,7 +310,7 @@ def test_conditions_are_refused() -> None:
 )  # fmt: skip
 def test_a_url_under_the_root_is_sent_as_it_is(url: str) -> None:
     found = asked(one(url=url))
-    assert found.operations[0].url == url
+    assert found.operations[0].kind.url == url
     assert found.fixed == ()
 
 
@@ -325,7 +325,7 @@ def test_a_url_under_the_root_is_sent_as_it_is(url: str) -> None:
 )
 def test_an_absolute_url_under_the_root_is_made_relative_and_that_is_told(url: str) -> None:
     found = asked(one(url=url), one(url=url))
-    assert {operation.url for operation in found.operations} == {"companies(1)/items?$top=1"}
+    assert {operation.kind.url for operation in found.operations} == {"companies(1)/items?$top=1"}
     assert found.fixed == ("/requests/0 (and 1 more) had an absolute URL; it is sent relative to the root.",)
 
 
@@ -363,14 +363,14 @@ def test_whatever_is_taken_stays_under_the_root(url: str) -> None:
         found = only(one(id="1", url=url), nightshift={"company": "c"})
     except Refused:
         return
-    plain = found.url.partition("?")[0]
+    plain = found.kind.url.partition("?")[0]
     for _ in range(3):
         plain = plain.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/")
     assert not plain.startswith(("/", "$"))
     assert ".." not in plain.split("/")
     # A query may have one, in a literal (E5).
     assert BACK not in plain
-    assert "#" not in found.url
+    assert "#" not in found.kind.url
 
 
 def test_a_reference_is_a_dependency_and_shares_a_chunk() -> None:
@@ -385,7 +385,7 @@ def test_a_reference_is_a_dependency_and_shares_a_chunk() -> None:
     sent = [json.loads(operation.text) for operation in found.operations]
     # Microsoft's library refuses a batch whose `$<id>` is not in dependsOn; nothing else is sent of it.
     assert [one.get("dependsOn") for one in sent] == [None, None, ["a"], ["b"]]
-    assert found.operations[3].safe == "no"
+    assert found.operations[3].kind.safe == "no"
 
 
 def test_only_what_comes_before_can_be_depended_on_or_referred_to() -> None:
@@ -460,14 +460,14 @@ def test_a_change_needs_if_match(method: str) -> None:
     changed = one(method=method, url=f"{COMPANY}/items(1)", body=body)
     assert places(changed) == ["/requests/0/headers"]
     assert places({**changed, "headers": {"If-Match": " "}}) == ["/requests/0/headers"]
-    assert only({**changed, "headers": {"iF-mAtCh": "*"}}).safe == "no"
-    assert only({**changed, "headers": {"If-Match": 'W/"JzE="'}}).safe == "etag"
-    assert only({**changed, "headers": {"If-Match": "JzE="}}).safe == "no"
+    assert only({**changed, "headers": {"iF-mAtCh": "*"}}).kind.safe == "no"
+    assert only({**changed, "headers": {"If-Match": 'W/"JzE="'}}).kind.safe == "etag"
+    assert only({**changed, "headers": {"If-Match": "JzE="}}).kind.safe == "no"
 
 
 def test_a_read_may_be_repeated_and_a_creation_may_not() -> None:
-    assert only(one()).safe == "read"
-    assert only(one(method="POST", body={}, headers={"If-Match": '"x"'})).safe == "no"
+    assert only(one()).kind.safe == "read"
+    assert only(one(method="POST", body={}, headers={"If-Match": '"x"'})).kind.safe == "no"
 
 
 @pytest.mark.parametrize(
