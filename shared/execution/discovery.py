@@ -71,7 +71,7 @@ def nothing_found(store: Store, spec: RunSpec, outcome: Outcome) -> Manifest:
 
 def _write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], notes: Sequence[str] = ()) -> Manifest:
     found = [Note(at=clock.now(), text=text) for text in notes]
-    return records.write_manifest(store, spec.run, run_items, [*listing.notes(store, spec.run, over=True), *found])
+    return records.write_manifest(store, spec, run_items, [*listing.notes(store, spec.run, over=True), *found])
 
 
 def judged_item(store: Store, spec: RunSpec, policy: PolicyDocument, ref: ItemRef) -> RunItem:

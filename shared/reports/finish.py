@@ -8,7 +8,7 @@ from shared.core import clock
 from shared.core.outcome import Ending, RecoveryResult, planned
 from shared.core.response import Response
 from shared.core.settings import app_settings
-from shared.execution import auditing
+from shared.execution import auditing, bookmarks
 from shared.policy import switches
 from shared.recovery.causes import causes_of
 from shared.recovery.progress import Progress
@@ -19,6 +19,7 @@ from shared.reports.live import latest
 from shared.reports.responses import response
 from shared.reports.view import notes_of, overall_outcome, run_json, run_of, with_page, with_recovery
 from shared.runs import records
+from shared.runs.needs import raising
 from shared.runs.records import ItemResult, RunItem, StoredResponse
 from shared.runs.report import Counts, Item, Note, Run, State
 from shared.runs.spec import RunSpec
@@ -44,6 +45,8 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, candidate: Candida
     records.write_report(store, report, items, "report")
     head = records.read_report(store, spec.run, "report") or report
     _audit(store, spec, head, progress)
+    # Whoever waits goes on as soon as there is a response, and may look at all that follows from it.
+    after_report(store, spec, head)
     answer = response(store, spec, head, ended, items)
     keep(store, spec.run, answer, sent=any(one.outcome.sent for one in ended), retention=retention)
     close_run(store, head)
@@ -57,6 +60,12 @@ def _audit(store: Store, spec: RunSpec, head: Run, progress: Progress) -> None:
         written = {one.id for part in parts if part for one in part.ended}
         items = [item for item in records.all_items(store, spec.run) if item.id not in written]
         auditing.reported(store, spec, "plan" if spec.mode == "plan" else "outcome", items, head.answered)
+
+
+def after_report(store: Store, spec: RunSpec, head: Run) -> None:
+    """Update what follows from a report: how far a night looked, and what needs a person."""
+    bookmarks.remember_sweep(store, spec)
+    raising.after_answer(store, spec, head)
 
 
 def finish_recovery(store: Store, spec: RunSpec) -> Run:

@@ -46,6 +46,7 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Exists, Expired, UnknownRun
 from shared.core.response import Response
 from shared.runs import index
+from shared.runs.layout import PART, Layout, parts_of, size_of
 from shared.runs.report import Item, Note, Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store, keys
@@ -54,7 +55,6 @@ ReportName = Literal["report", "final"]
 
 OPEN = "open/"
 PAGE = 1000
-PART = 20
 
 
 class RunItem(Plain):
@@ -83,11 +83,18 @@ class Wave(Plain):
     items: str
     count: int
     first: int
+    size: int = PART
+    """How many items a part has."""
+
+    @property
+    def layout(self) -> Layout:
+        """Where the items of its parts are."""
+        return Layout(self.items, self.size, self.first)
 
     @property
     def parts(self) -> range:
         """The numbers of its parts."""
-        return range(self.first, self.first + parts_of(self.count))
+        return range(self.first, self.first + parts_of(self.count, self.size))
 
 
 class OpenRun(Stored):
@@ -107,8 +114,15 @@ class Manifest(Stored):
 
     items: str
     count: int
+    size: int = PART
+    """How many items a part has."""
     notes: list[Note] = Field(default=[])
     """Notes for the report."""
+
+    @property
+    def layout(self) -> Layout:
+        """Where the items of its parts are."""
+        return Layout(self.items, self.size)
 
 
 class StoredSelection(Stored):
@@ -163,15 +177,11 @@ def new_ticket() -> str:
     return secrets.token_urlsafe(24)
 
 
-def parts_of(count: int) -> int:
-    """Return the number of parts for so many items."""
-    return -(-count // PART)
-
-
 def parts_in(spec: RunSpec, manifest: "Manifest | None") -> range:
     """Return the numbers of the parts of a run without waves."""
-    count = manifest.count if manifest else 0
-    return range(min(count, 1) if spec.is_whole else parts_of(count))
+    if manifest is None:
+        return range(0)
+    return range(min(manifest.count, 1) if spec.is_whole else parts_of(manifest.count, manifest.size))
 
 
 def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None) -> None:
@@ -183,7 +193,8 @@ def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None)
     mark_open(store, spec.run)
     if run_items is not None:
         write_items(store, spec.run, "items", run_items)
-        create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=len(run_items)))
+        count = len(run_items)
+        create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=count, size=size_of(spec, count)))
     index.add(store, spec)
     create(store, f"runs/{spec.run}/spec", spec)
 
@@ -199,13 +210,13 @@ def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]
         create(store, f"runs/{run}/{items}/{page}", ItemPage(run_items=list(some)))
 
 
-def write_manifest(store: Store, run: str, run_items: Sequence[RunItem], notes: Sequence[Note] = ()) -> Manifest:
+def write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], notes: Sequence[Note] = ()) -> Manifest:
     """Store the items that a run found; a second delivery gets the manifest of the first."""
-    items = f"items-{secrets.token_hex(4)}"
-    write_items(store, run, items, run_items)
-    found = Manifest(items=items, count=len(run_items), notes=list(notes))
-    create(store, f"runs/{run}/manifest", found)
-    return read_manifest(store, run) or found
+    items, count = f"items-{secrets.token_hex(4)}", len(run_items)
+    write_items(store, spec.run, items, run_items)
+    found = Manifest(items=items, count=count, size=size_of(spec, count), notes=list(notes))
+    create(store, f"runs/{spec.run}/manifest", found)
+    return read_manifest(store, spec.run) or found
 
 
 def write_selection(store: Store, run: str, selection: Mapping[str, Any]) -> None:
@@ -231,11 +242,11 @@ def read_manifest(store: Store, run: str) -> Manifest | None:
     return Manifest.read(found.data) if found else None
 
 
-def write_wave(store: Store, run: str, number: int, first: int, run_items: Sequence[RunItem]) -> Wave:
+def write_wave(store: Store, spec: RunSpec, number: int, first: int, run_items: Sequence[RunItem]) -> Wave:
     """Store the items of a wave, in pages with a new name; `first` is the number of the wave's first part."""
-    wave = Wave(number=number, items=f"wave-{number}-{secrets.token_hex(4)}", count=len(run_items), first=first)
-    write_items(store, run, wave.items, run_items)
-    return wave
+    items, count = f"wave-{number}-{secrets.token_hex(4)}", len(run_items)
+    write_items(store, spec.run, items, run_items)
+    return Wave(number=number, items=items, count=count, first=first, size=size_of(spec, count))
 
 
 def items_of_wave(store: Store, run: str, wave: Wave) -> Iterator[RunItem]:
@@ -304,10 +315,11 @@ def read_items(store: Store, run: str, items: str, page: int) -> list[RunItem]:
     return ItemPage.read(found.data).run_items if found else []
 
 
-def items_of_part(store: Store, run: str, items: str, part: int) -> list[RunItem]:
-    """Return the items of one part."""
-    first = part * PART
-    return read_items(store, run, items, first // PAGE)[first % PAGE :][:PART]
+def items_of_part(store: Store, run: str, layout: Layout, part: int) -> list[RunItem]:
+    """Return the items of one part, which may begin on one page and end on the next."""
+    first, last = layout.place(part), layout.place(part + 1) - 1
+    pages = [read_items(store, run, layout.items, page) for page in range(first // PAGE, last // PAGE + 1)]
+    return [one for page in pages for one in page][first % PAGE :][: layout.size]
 
 
 def all_run_items(store: Store, run: str) -> Iterator[RunItem]:

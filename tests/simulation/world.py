@@ -88,7 +88,8 @@ class Job:
     def go_on(self, result: Work | None) -> None:
         """Take the result of an activity, or begin."""
         self.number += 1
-        self.due = clock.now() + timedelta(seconds=result["wait"]) if result and "wait" in result else None
+        waits = [] if result is None else [*([result["wait"]] if "wait" in result else []), *_waits(result).values()]
+        self.due = clock.now() + timedelta(seconds=min(waits)) if waits else None
         try:
             self.activity, self.work = self.steps.send(result) if result is not None else next(self.steps)
         except StopIteration:
@@ -103,13 +104,26 @@ def _until_done(activity: Any, work: Work) -> Generator[tuple[Any, Work], Work, 
 
 
 def _items(run: str) -> Generator[tuple[Any, Work], Work]:
-    found = yield from _until_done(run_orchestrator.prepare_run, {"run": run})
-    for number in range(found["parts"]):
-        work = {"run": run, "items": found["items"], "part": number}
-        yield from _until_done(run_orchestrator.perform_part, work)
-    done = yield from _until_done(run_orchestrator.finish_run, {"run": run})
+    done = yield from _until_done(run_orchestrator.begin_run, {"run": run})
+    if "items" in done:
+        yield from _parts(run, done)
+        done = yield from _until_done(run_orchestrator.finish_run, {"run": run})
     if done.get("follow"):
         yield from _until_done(run_orchestrator.end_run, {"run": run})
+
+
+def _parts(run: str, found: Work) -> Generator[tuple[Any, Work], Work]:
+    left, tries = list(range(found["parts"])), len(_waits(found))
+    while left:
+        work = {"run": run, "items": found["items"], "size": found["size"], "parts": left, "tries": tries}
+        result = yield run_orchestrator.perform_parts, work
+        left = [*map(int, _waits(result)), *result.get("left", [])]
+        tries += 1
+
+
+def _waits(result: Work) -> dict[str, float]:
+    waits: dict[str, float] = result.get("waits", {})
+    return waits
 
 
 def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
