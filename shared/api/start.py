@@ -12,7 +12,7 @@ from shared.durable import open_runs
 from shared.durable.engine import Engine
 from shared.durable.open_runs import OpenRunState
 from shared.reports import responses
-from shared.runs import creation, idempotency, records
+from shared.runs import creation, idempotency, records, selection
 from shared.runs.creation import StartedRun, create_or_join, items_with_cap, spec_of_call
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec
@@ -78,7 +78,7 @@ def _create(store: Store, settings: Settings, call: Call, request: RunRequest) -
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         if request.selection is None:
             return spec_of_call(call, request, settings, record), items_with_cap(request.items, request.cap)
-        records.write_selection(store, record.run, request.selection)
+        selection.write(store, record.run, request.selection)
         return spec_of_call(call, request, settings, record), None
 
     return create_or_join(store, key, idempotency.fingerprint(call), make)

@@ -20,7 +20,8 @@ from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
 from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
-from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
+from shared.durable.run_orchestrator import Reference, Turns, call, patient, until_done
+from shared.durable.run_steps import paused
 from shared.execution import auditing
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report

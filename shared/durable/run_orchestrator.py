@@ -1,11 +1,11 @@
 """Durable functions of runs: one orchestrator, and the activities that do its work.
 
-The history holds references only: an activity gets `{"run": ..., "part": ...}`, reads the rest from the store, and
+The history holds references only: an activity gets `{"run": ..., "parts": [...]}`, reads the rest from the store, and
 returns counts or a wait. It never raises for an answer of a system; an exception is a defect of this app.
 """
 
 from collections.abc import Callable, Generator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from itertools import count
 from typing import Any
@@ -13,32 +13,20 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, RetryPolicy, Task, TaskFailedError, when_any
 
-from shared.core import clock, log
-from shared.core.durations import CALLING
+from shared.core import log
 from shared.core.problems import NotReady
-from shared.durable import closing
-from shared.durable.closing import retention
+from shared.durable import closing, run_steps
 from shared.durable.engine import CANCEL, ORCHESTRATOR, WAITING, WATCHING
 from shared.durable.lanes import Lanes
-from shared.execution import discovery, parts
-from shared.execution.bindings import action_for, bulk_action_for
-from shared.execution.parts import PartContext
-from shared.execution.waiting import RetryLater, quiet_pause
-from shared.policy.cached_reader import app_reader
+from shared.durable.run_steps import LaneWork
+from shared.execution.waiting import RetryLater
 from shared.recovery import bindings, watch
-from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.reports import finish
-from shared.reports.run_log import log_answered, log_ended
-from shared.runs import pauses, records
+from shared.reports.run_log import log_ended
+from shared.runs import records
 from shared.runs.layout import Layout
-from shared.runs.needs import raising
-from shared.runs.report import State
-from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
-from shared.storage.base import Store
-from shared.transport.bulkhead import share
-from shared.transport.deadline import finish_by
 
 Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
@@ -164,26 +152,7 @@ def begin_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     A run of one part is carried out and answered as well, as far as nothing has to wait: a hop costs more than its
     records.
     """
-    store, until = app_store(), clock.now() + parts.BUDGET
-    spec = records.read_spec(store, str(work["run"]))
-    records.mark_begun(store, spec.run)
-    tries, cancelled = int(work["tries"]), bool(work["cancelled"])
-    with finish_by(clock.now() + CALLING):
-        found = discovery.discover(store, spec, tries, cancelled=cancelled)
-        if isinstance(found, RetryLater):
-            raising.after_wait(store, spec, found.problem, tries)
-            return paused(store, spec.run, found)
-        raising.after_list(store, spec)
-        number = 0 if spec.is_decided else len(records.parts_in(spec, found))
-        more: Reference = {"careful": True} if spec.is_careful else {}
-        if not more and number == 1 and clock.now() < until:
-            later = _do_part(_context(spec, cancelled=cancelled), found.layout, 0, 0, until)
-            more = {"waits": {"0": later.seconds}, "informed": cancelled} if later else {}
-            number = 1 if later else 0
-    if not (number or more) and clock.now() < until:
-        return _answered(store, spec)
-    lanes = min(spec.max_parallel, share())
-    return {"items": found.items, "size": found.size, "parts": number, "parallel": lanes, **more}
+    return run_steps.begin(app_store(), str(work["run"]), int(work["tries"]), cancelled=bool(work["cancelled"]))
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -193,45 +162,14 @@ def perform_parts(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     Returns:
         `waits`: the seconds after which parts must be called again; `left`: the parts that were not begun.
     """
-    left = [int(number) for number in work["parts"]]
-    waits: dict[str, float] = {}
+    lane = LaneWork([int(number) for number in work["parts"]])
     try:
-        _work_through(work, left, waits)
+        layout = Layout(str(work["items"]), int(work["size"]))
+        run_steps.work_through(app_store(), work, layout, lane)
     except NotReady:
         log.warning("store-unavailable", run=work["run"])
-        waits[str(left.pop(0))] = _STORE_PAUSE
-    return {name: value for name, value in (("waits", waits), ("left", left)) if value}
-
-
-def _work_through(work: Reference, left: list[int], waits: dict[str, float]) -> None:
-    """Execute parts, taking each from `left` when it has ended or has to wait."""
-    until = clock.now() + parts.BUDGET
-    spec = records.read_spec(app_store(), str(work["run"]))
-    context = _context(spec, cancelled=bool(work["cancelled"]), wave=work.get("wave"))
-    layout = context.wave.layout if context.wave else Layout(str(work["items"]), int(work["size"]))
-    with finish_by(clock.now() + CALLING):
-        while left and clock.now() < until:
-            later = _do_part(context, layout, left[0], int(work["tries"]), until)
-            number = left.pop(0)
-            if later:
-                waits[str(number)] = later.seconds
-            if later and not later.alone:
-                # The next part would meet the same.
-                return
-
-
-def _do_part(context: PartContext, layout: Layout, number: int, tries: int, until: datetime) -> RetryLater | None:
-    """Execute a part, and tell what it showed; returns how long it must wait, if it has not ended."""
-    spec = context.spec
-    part = parts.execute(context, layout, number, tries, until)
-    if isinstance(part, RetryLater):
-        raising.after_wait(context.store, spec, part.problem, tries)
-        pauses.write(context.store, spec.run, part.seconds, part.reason)
-        return part
-    raising.after_part(context.store, context.watch.read, spec, number, part)
-    for one in part.ended:
-        log.info("item-ended", run=spec.run, target=spec.target, item=one.id, outcome=one.outcome.ending)
-    return None
+        lane.wait(_STORE_PAUSE)
+    return lane.told()
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -239,12 +177,7 @@ def _do_part(context: PartContext, layout: Layout, number: int, tries: int, unti
 def finish_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     """Write the report and the response of a run; returns `follow` if its items are watched after that."""
     store = app_store()
-    return _answered(store, records.read_spec(store, str(work["run"])))
-
-
-def _answered(store: Store, spec: RunSpec) -> Reference:
-    head = finish.finish(store, spec, retention(), bindings.candidate_of)
-    return {"outcome": log_answered(spec, head), **({"follow": True} if head.state is State.WATCHING else {})}
+    return run_steps.answered(store, records.read_spec(store, str(work["run"])))
 
 
 @blueprint.activity_trigger(input_name="work")
@@ -278,18 +211,3 @@ def break_run(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")
     return {"wait": done.seconds} if isinstance(done, RetryLater) else {"broken": True}
-
-
-def paused(store: Store, run: str, later: RetryLater) -> Reference:
-    """Return the wait of an activity, and record it for the report of its run."""
-    pauses.write(store, run, later.seconds, later.reason)
-    return {"wait": later.seconds}
-
-
-def _context(spec: RunSpec, *, cancelled: bool, wave: int | None = None) -> PartContext:
-    store = app_store()
-    sent = read_progress(store, spec.run)[0].sent if wave else []
-    found = next((one for one in sent if one.number == wave), None)
-    return PartContext(
-        store, app_reader(), spec, action_for, bulk_action_for, quiet_pause, cancelled=cancelled, wave=found
-    )

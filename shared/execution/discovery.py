@@ -15,7 +15,7 @@ from shared.execution.eligibility import permitted, refuse_second_answer
 from shared.execution.waiting import RetryLater, quiet_pause, retry_later
 from shared.policy import document
 from shared.policy.document import PolicyDocument
-from shared.runs import listing, records
+from shared.runs import listing, records, selection
 from shared.runs.claims import record_of
 from shared.runs.creation import within_cap
 from shared.runs.records import Manifest, RunItem
@@ -111,8 +111,8 @@ def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequenc
     choose = items_of(spec.system).select
     if choose is None:
         raise ValueError(f"{spec.system} has no selections")
-    selection = records.read_selection(store, spec.run)
-    found = choose(connected(spec.target), selection, spec.cap, app_settings().selection_cap, spec.run)
+    wanted = selection.read(store, spec.run)
+    found = choose(connected(spec.target), wanted, spec.cap, app_settings().selection_cap, spec.run)
     if found.over and spec.mode == "perform":
         raise found.over
     if not (found.items or found.refused):

@@ -88,12 +88,18 @@ def execute(
 
     No item is begun after `until`; without it, the part works for a minute.
     """
-    until = until or clock.now() + BUDGET
     done = records.read_part(context.store, context.spec.run, number)
     if done:
         _audit(context, number, done)
         return done
-    run_items = context.run_items(layout, number)
+    return execute_open(context, context.run_items(layout, number), number, tries, until or clock.now() + BUDGET)
+
+
+@with_deadline
+def execute_open(
+    context: PartContext, run_items: Sequence[RunItem], number: int, tries: int, until: datetime
+) -> PartResult | RetryLater:
+    """Do the same with the items of a part that has not ended."""
     context = replace(context, intent=_intent(context, run_items, number))
     try:
         bulk_action = context.bulk_action_for(context.spec, run_items)
@@ -116,8 +122,7 @@ def _intent(context: PartContext, run_items: Sequence[RunItem], number: int) -> 
 
 def _keep(context: PartContext, number: int, part: PartResult) -> PartResult:
     """Store how the items of a part ended, and write it into the audit trail; the first delivery wins."""
-    records.write_part(context.store, context.spec.run, number, part)
-    stored = records.read_part(context.store, context.spec.run, number) or part
+    stored = records.write_part(context.store, context.spec.run, number, part)
     _audit(context, number, stored)
     return stored
 

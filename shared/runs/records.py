@@ -2,10 +2,10 @@
 
     runs/{run}/spec               the spec: request, caller, and the ticket of the result
     runs/{run}/{items}/{page}     the items: up to 1,000 per page
-    runs/{run}/selection          the selection by which the run finds its items, if they are not named
+    runs/{run}/selection          the selection by which the run finds its items, if they are not named (`selection.py`)
     runs/{run}/waiting            why the run waits to list its items (`listing.py`)
     runs/{run}/pause              what a part of the run waits for (`pauses.py`)
-    runs/{run}/manifest           the manifest: the name of the item pages, and the number of items
+    runs/{run}/manifest           the manifest: the name of the item pages, and the number of items; or a few items
     runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk_calls.py`)
     runs/{run}/outcomes/{part}    the results of the items of a part
     runs/{run}/progress           waves, and the recovery of items (`recovery/progress.py`)
@@ -33,7 +33,7 @@ so is `response`, once, when its body is removed; of `purged`, the last writer w
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import Any, Literal
@@ -55,6 +55,7 @@ ReportName = Literal["report", "final"]
 
 OPEN = "open/"
 PAGE = 1000
+_FEW = "manifest"
 
 
 class RunItem(Plain):
@@ -110,10 +111,14 @@ class BegunRun(Stored):
 
 
 class Manifest(Stored):
-    """The items that a run found: `items` names their pages; the first delivery that writes it wins."""
+    """The items that a run found: `items` names their pages; the first delivery that writes it wins.
+
+    A few items stand in the manifest itself, which `items` then names.
+    """
 
     items: str
     count: int
+    few: list[RunItem] = Field(default=[])
     size: int = PART
     """How many items a part has."""
     notes: list[Note] = Field(default=[])
@@ -123,12 +128,6 @@ class Manifest(Stored):
     def layout(self) -> Layout:
         """Where the items of its parts are."""
         return Layout(self.items, self.size)
-
-
-class StoredSelection(Stored):
-    """The selection by which a run finds its items, in the form that the system's package reads."""
-
-    selection: dict[str, Any]
 
 
 class ItemResult(Plain):
@@ -192,9 +191,7 @@ def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None)
     """
     mark_open(store, spec.run)
     if run_items is not None:
-        write_items(store, spec.run, "items", run_items)
-        count = len(run_items)
-        create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=count, size=size_of(spec, count)))
+        create(store, f"runs/{spec.run}/manifest", _manifest(store, spec, "items", run_items))
     index.add(store, spec)
     create(store, f"runs/{spec.run}/spec", spec)
 
@@ -212,28 +209,20 @@ def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]
 
 def write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], notes: Sequence[Note] = ()) -> Manifest:
     """Store the items that a run found; a second delivery gets the manifest of the first."""
-    items, count = f"items-{secrets.token_hex(4)}", len(run_items)
-    write_items(store, spec.run, items, run_items)
+    found = _manifest(store, spec, f"items-{secrets.token_hex(4)}", run_items, notes)
+    return found if create(store, f"runs/{spec.run}/manifest", found) else read_manifest(store, spec.run) or found
+
+
+def _manifest(
+    store: Store, spec: RunSpec, items: str, run_items: Sequence[RunItem], notes: Sequence[Note] = ()
+) -> Manifest:
+    """Return the manifest of some items; many are stored in pages."""
+    count = len(run_items)
     found = Manifest(items=items, count=count, size=size_of(spec, count), notes=list(notes))
-    create(store, f"runs/{spec.run}/manifest", found)
-    return read_manifest(store, spec.run) or found
-
-
-def write_selection(store: Store, run: str, selection: Mapping[str, Any]) -> None:
-    """Store the selection by which a run finds its items; an existing one is kept."""
-    create(store, f"runs/{run}/selection", StoredSelection(selection=dict(selection)))
-
-
-def read_selection(store: Store, run: str) -> dict[str, Any]:
-    """Return the selection by which a run finds its items.
-
-    Raises:
-        UnknownRun: the run has none.
-    """
-    found = store.read(f"runs/{run}/selection")
-    if found is None:
-        raise UnknownRun("The run has no selection.")
-    return StoredSelection.read(found.data).selection
+    if count <= PART:
+        return found.model_copy(update={"items": _FEW, "few": list(run_items)})
+    write_items(store, spec.run, items, run_items)
+    return found
 
 
 def read_manifest(store: Store, run: str) -> Manifest | None:
@@ -299,9 +288,9 @@ def opened_at(store: Store, key: str) -> datetime | None:
     return OpenRun.read(found.data).at if found else None
 
 
-def mark_begun(store: Store, run: str) -> None:
-    """Record that a run's orchestrator has started."""
-    create(store, f"runs/{run}/begun", BegunRun(at=clock.now()))
+def mark_begun(store: Store, run: str) -> bool:
+    """Record that a run's orchestrator has started; return false if it had before."""
+    return create(store, f"runs/{run}/begun", BegunRun(at=clock.now()))
 
 
 def has_begun(store: Store, run: str) -> bool:
@@ -311,6 +300,9 @@ def has_begun(store: Store, run: str) -> bool:
 
 def read_items(store: Store, run: str, items: str, page: int) -> list[RunItem]:
     """Return a page of a run's items; it is empty beyond the last page."""
+    if items == _FEW:
+        manifest = None if page else read_manifest(store, run)
+        return manifest.few if manifest else []
     found = store.read(f"runs/{run}/{items}/{page}")
     return ItemPage.read(found.data).run_items if found else []
 
@@ -326,7 +318,9 @@ def all_run_items(store: Store, run: str) -> Iterator[RunItem]:
     """Yield all items of a run, page by page."""
     manifest = read_manifest(store, run)
     page = 0
-    while manifest and (some := read_items(store, run, manifest.items, page)):
+    if manifest:
+        yield from manifest.few
+    while manifest and manifest.items != _FEW and (some := read_items(store, run, manifest.items, page)):
         yield from some
         page += 1
 
@@ -342,9 +336,9 @@ def ended_parts(store: Store, run: str) -> set[int]:
     return {int(key.rpartition("/")[2]) for key in keys(store, f"runs/{run}/outcomes/")}
 
 
-def write_part(store: Store, run: str, part: int, ended: PartResult) -> None:
-    """Store the results of a part; existing ones are kept."""
-    create(store, f"runs/{run}/outcomes/{part}", ended)
+def write_part(store: Store, run: str, part: int, ended: PartResult) -> PartResult:
+    """Store the results of a part, and return what is stored: existing ones are kept."""
+    return ended if create(store, f"runs/{run}/outcomes/{part}", ended) else read_part(store, run, part) or ended
 
 
 def read_response(store: Store, run: str) -> StoredResponse | None:
@@ -353,11 +347,11 @@ def read_response(store: Store, run: str) -> StoredResponse | None:
     return StoredResponse.read(found.data) if found else None
 
 
-def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportName) -> None:
-    """Store a run's report, the items first; existing records are kept."""
+def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportName) -> Run:
+    """Store a run's report, the items first, and return the head that is stored: existing records are kept."""
     for page, some in enumerate(batched(items, PAGE, strict=False)):
         create(store, f"runs/{head.id}/{name}/{page}", ReportPage(items=list(some)))
-    create(store, f"runs/{head.id}/{name}", head)
+    return head if create(store, f"runs/{head.id}/{name}", head) else read_report(store, head.id, name) or head
 
 
 def keep_apart(store: Store, run: str, kept: StoredResponse, body: bytes) -> None:
@@ -401,10 +395,13 @@ def refuse_expired(spec: RunSpec, kept: StoredResponse) -> None:
         raise Expired(text, run=spec.run, members={"links": {"self": spec.links().own}})
 
 
-def create(store: Store, key: str, record: Stored) -> None:
-    """Create a record; an existing one is kept."""
-    with contextlib.suppress(Exists):
+def create(store: Store, key: str, record: Stored) -> bool:
+    """Create a record; return false if there is one, which is kept."""
+    try:
         store.create(key, record.data())
+    except Exists:
+        return False
+    return True
 
 
 def _is_id(run: str) -> bool:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "shared.durable.closing_orchestrator",
         "shared.durable.engine",
         "shared.durable.gate_entity",
+        "shared.durable.lanes",
         "shared.durable.run_orchestrator",
     },
     "grpc": {"shared.durable.engine"},

@@ -54,9 +54,11 @@ def tasks(count: int, name: str = "t") -> list[RunItem]:
 def test_the_tasks_of_a_run_are_read_as_they_were_written(store: Store, count: int) -> None:
     written = tasks(count)
     records.write_spec(store, spec(), written)
-    assert records.read_manifest(store, "20261123-ab") == Manifest(
-        items="items", count=count, size=size_of(spec(), count)
-    )
+    found = records.read_manifest(store, "20261123-ab")
+    assert found
+    assert (found.count, found.size) == (count, size_of(spec(), count))
+    # A few items need no page of their own.
+    assert (found.items, found.few) == (("manifest", written) if count <= PART else ("items", []))
     assert list(records.all_run_items(store, "20261123-ab")) == written
     assert records.read_spec(store, "20261123-ab") == spec()
 
@@ -115,7 +117,7 @@ def test_a_second_delivery_between_any_two_steps_mixes_nothing(
     assert len(list(records.all_run_items(store, "r1"))) == found.count
 
 
-@given(at=st.integers(1, 4))
+@given(at=st.integers(1, 3))
 def test_a_preparation_that_dies_is_made_again(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
     store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
 
