@@ -22,9 +22,9 @@ from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.request import Call, Preference
 
 _SHORTEST_PAUSE = 0.004
-_LONGEST_PAUSE = 1.0
-_SHARE = 0.1
-"""A pause as a share of the time waited so far: a call waits a tenth too long at most."""
+_LONGEST_PAUSE = 0.25
+_SHARE = 0.05
+"""A pause as a share of the time waited so far: a call waits a twentieth too long at most."""
 _ENGINE_PAUSE = 1.0
 """Seconds between two questions to the engine, which only says whether a run is lost."""
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import Cancelled, ItemProblem, TooSoon
-from shared.execution import auditing, bulk, bulk_calls, guard
+from shared.execution import auditing, bulk, bulk_calls, discovery, guard
 from shared.execution.auditing import Intent
 from shared.execution.bulk import BulkContext
 from shared.execution.bulk_calls import BulkCall
@@ -29,6 +29,7 @@ from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.storage.parallel import each
 from shared.systems.contract import BulkAction, ItemAction, Snapshot
+from shared.systems.requests import ItemRef
 from shared.transport.deadline import with_deadline
 
 BUDGET = timedelta(seconds=60)
@@ -296,7 +297,18 @@ def _perform_or_plan(context: PartContext, run_item: RunItem, tries: int, seen: 
         return planned(judge_item(look_at(action.look, claim), claim.record))
     if spec.event_waits is not None and (wait := _event_wait(context, action, judge_item)):
         return wait
-    return perform(context.store, spec.target, context.claimant, action, _rules(context, judge_item, tries))
+    rules = _rules(context, judge_item, tries)
+    if run_item.unread:
+        rules = replace(rules, early=partial(_refuse_early, context, run_item, seen))
+    return perform(context.store, spec.target, context.claimant, action, rules)
+
+
+def _refuse_early(context: PartContext, run_item: RunItem, seen: list[Snapshot], record: ClaimRecord) -> None:
+    """Refuse an item of a sweep as it was listed, by the attempts that its claim has."""
+    ref = ItemRef(run_item.id, run_item.operation, run_item.episode, run_item.about)
+    item = discovery.listed(context.spec, ref)
+    seen.append(item[1])
+    discovery.refuse_listed(context.spec, document.current_policy(context.watch.read), lambda _: record, item)
 
 
 def _judge(context: PartContext, run_item: RunItem) -> Judge:

@@ -26,6 +26,7 @@ class SendRules:
         judge: Returns the rule that allows the item, from its snapshot and its claim record; raises ItemProblem if the
             item must not be sent.
         switch: Raises ItemProblem if the run was cancelled or its target stopped. Called last, just before the call.
+        early: Raises ItemProblem if the claim record alone shows that the item must not be sent; it is not read then.
         give_up: When retries of an unreachable or throttling system end.
         tries: How often the run has retried this item; the wait grows with it.
     """
@@ -34,6 +35,7 @@ class SendRules:
     switch: Callable[[], None]
     give_up: datetime
     tries: int = 0
+    early: Callable[[ClaimRecord], None] = lambda _: None
 
 
 def perform(store: Store, target: str, run: str, action: ItemAction, rules: SendRules) -> Outcome | RetryLater:
@@ -80,6 +82,7 @@ def _look_and_send(claim: Claim, action: ItemAction, rules: SendRules) -> Outcom
     try:
         # Checked before the read as well: a cancelled item must not wait for a throttling system.
         rules.switch()
+        rules.early(claim.record)
         seen = look_at(action.look, claim)
         rule = rules.judge(seen, claim.record)
         rules.switch()

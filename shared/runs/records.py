@@ -69,6 +69,8 @@ class RunItem(Plain):
     """What people call the item."""
     outcome: Outcome | None = None
     """The outcome, if it is known before execution: skipped items, and those of a plan."""
+    unread: bool = False
+    """Its claim was not read when it was listed: whether earlier attempts forbid it is still to be decided."""
 
 
 class ItemPage(Stored):
