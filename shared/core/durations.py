@@ -31,8 +31,8 @@ def longest_call(connecting: float, reading: float) -> timedelta:
 
 
 LONGEST: Mapping[str, timedelta] = {
-    "prepare_run": CALLING + STORE,
-    "perform_part": CALLING + STORE,
+    "begin_run": CALLING + STORE,
+    "perform_parts": CALLING + STORE,
     "watch_run": CALLING + STORE,
     "finish_run": STORE,
     "end_run": STORE,

@@ -56,19 +56,19 @@ def gate_of_target(context: EntityContext, payload: Any) -> Any:  # noqa: ANN401
 
 
 @blueprint.activity_trigger(input_name="work")
-def prepare_run(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
-    """Find the items of a run."""
+def begin_run(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
+    """Find the items of a run, and do all of it if it is one part."""
     from shared.durable import run_orchestrator
 
-    return run_orchestrator.prepare_run(work)
+    return run_orchestrator.begin_run(work)
 
 
 @blueprint.activity_trigger(input_name="work")
-def perform_part(work: dict) -> dict:  # type: ignore[type-arg]  # as above
-    """Execute one part of a run."""
+def perform_parts(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+    """Execute parts of a run."""
     from shared.durable import run_orchestrator
 
-    return run_orchestrator.perform_part(work)
+    return run_orchestrator.perform_parts(work)
 
 
 @blueprint.activity_trigger(input_name="work")

@@ -1,10 +1,9 @@
 """Durable functions of runs: one orchestrator, and the activities that do its work.
 
-The history holds references only: an activity gets `{"run": ..., "part": ...}`, reads the rest from the store, and
+The history holds references only: an activity gets `{"run": ..., "parts": [...]}`, reads the rest from the store, and
 returns counts or a wait. It never raises for an answer of a system; an exception is a defect of this app.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator
 from datetime import timedelta
 from functools import wraps
@@ -15,25 +14,18 @@ from durabletask.task import OrchestrationContext, RetryPolicy, Task, TaskFailed
 
 from shared.core import log
 from shared.core.problems import NotReady
-from shared.durable import closing
-from shared.durable.closing import retention
+from shared.durable import closing, run_steps
 from shared.durable.engine import CANCEL, WAITING, WATCHING
-from shared.execution import discovery, parts
-from shared.execution.bindings import action_for, bulk_action_for
-from shared.execution.parts import PartContext
-from shared.execution.waiting import STORE_PAUSE, RetryLater, quiet_pause
-from shared.policy.cached_reader import app_reader
+from shared.durable.lanes import Lanes
+from shared.durable.run_steps import LaneWork
+from shared.execution.waiting import STORE_PAUSE, RetryLater
 from shared.recovery import bindings, watch
-from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.reports import finish
-from shared.reports.run_log import log_answered, log_ended
-from shared.runs import pauses, records
-from shared.runs.needs import raising
-from shared.runs.report import State
+from shared.reports.run_log import log_ended
+from shared.runs import records
+from shared.runs.layout import Layout
 from shared.storage.app import app_store
-from shared.storage.base import Store
-from shared.transport.bulkhead import share
 
 Reference = dict[str, Any]
 Turns = Generator[Any, Any, Any]
@@ -54,11 +46,13 @@ def carry_out_run(context: OrchestrationContext, work: Reference) -> Turns:
     run = {"run": work["run"]}
     cancelled = context.wait_for_external_event(CANCEL)
     try:
-        found = yield from until_done(context, "prepare_run", run, cancelled, status=WAITING)
-        send = _waves if found.get("careful") else _parts
-        if (yield from send(context, run, found, cancelled)):
-            return (yield from until_done(context, "break_run", run, cancelled))
-        done = yield from until_done(context, "finish_run", run, cancelled)
+        done = yield from until_done(context, "begin_run", run, cancelled, status=WAITING)
+        if "items" in done:
+            # It is more than the first activity could do by itself.
+            send = _waves if done.get("careful") else _parts
+            if (yield from send(context, run, done, cancelled)):
+                return (yield from until_done(context, "break_run", run, cancelled))
+            done = yield from until_done(context, "finish_run", run, cancelled)
     except TaskFailedError:
         return (yield from until_done(context, "break_run", run, cancelled))
     if not done.get("follow"):
@@ -113,59 +107,22 @@ def until_done(
 
 
 def _parts(context: OrchestrationContext, run: Reference, found: Reference, cancelled: Task[Any]) -> Turns:
-    """Do the parts of a run, some in parallel, and return whether one of them broke.
+    """Do the parts of a run, some in parallel, and return whether one of them broke."""
+    reference = {**run, "items": found["items"], "size": found["size"]}
 
-    A part that waits is called again after its pause, or once the run is cancelled. After a broken part no other is
-    started, and those in progress are waited for, so that nothing is sent after the run has ended.
-    """
-    waiting = deque(range(found.get("first", 0), found.get("first", 0) + found["parts"]))
-    tries = dict.fromkeys(waiting, 0)
-    working: dict[Task[Any], int] = {}
-    pausing: dict[Task[Any], int] = {}
-    broken = False
-    informed: set[int] = set()
-    """Parts whose last call knew that the run is cancelled."""
+    def begin(numbers: list[int], tries: int, informed: bool) -> Task[Any]:  # noqa: FBT001 - as `Begin`
+        work = {**reference, "parts": numbers, "tries": tries, "cancelled": informed}
+        return call(context, "perform_parts", work)
 
-    def begin(number: int) -> None:
-        if broken:
-            return
-        work = {**run, "items": found["items"], "part": number, "tries": tries[number]}
-        work["cancelled"] = cancelled.is_complete
-        if cancelled.is_complete:
-            informed.add(number)
-        working[call(context, "perform_part", work)] = number
-
-    while working or ((waiting or pausing) and not broken):
-        while waiting and not broken and len(working) + len(pausing) < found["parallel"]:
-            begin(waiting.popleft())
-        context.set_custom_status(WAITING if pausing and not working else "")
-        done = yield when_any([*working, *pausing, *([] if cancelled.is_complete else [cancelled])])
-        if done in working:
-            number = working.pop(done)
-            at_once = cancelled.is_complete and number not in informed
-            broken = not _handle_part(context, done, number, pausing, at_once=at_once) or broken
-            tries[number] += 1
-        elif done in pausing:
-            begin(pausing.pop(done))
-        else:
-            for number in pausing.values():
-                begin(number)
-            pausing.clear()
+    first = found.get("first", 0)
+    lanes = Lanes(context, cancelled, found["parallel"], range(first, first + found["parts"]), begin)
+    lanes.pause(found.get("waits", {}), informed=found.get("informed", False))
+    while lanes.has_work():
+        lanes.start()
+        context.set_custom_status(WAITING if lanes.only_pauses() else "")
+        lanes.handle((yield when_any(lanes.awaited())))
     context.set_custom_status("")
-    return broken
-
-
-def _handle_part(
-    context: OrchestrationContext, done: Task[Any], number: int, pausing: dict[Task[Any], int], *, at_once: bool
-) -> bool:
-    """Start the pause that a part returned, of 0 seconds if `at_once`; return False if the part broke."""
-    try:
-        result = done.get_result()
-    except TaskFailedError:
-        return False
-    if "wait" in result:
-        pausing[context.create_timer(timedelta(seconds=0.0 if at_once else result["wait"]))] = number
-    return True
+    return lanes.broken
 
 
 def patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference], Reference]:
@@ -183,45 +140,36 @@ def patient(activity: Callable[[Reference], Reference]) -> Callable[[Reference],
 
 
 @patient
-def prepare_run(work: Reference) -> Reference:
-    """Find the items of a run: those it names, or those a sweep or a selection finds."""
-    store = app_store()
-    spec = records.read_spec(store, str(work["run"]))
-    records.mark_begun(store, spec.run)
-    tries = int(work["tries"])
-    found = discovery.discover(store, spec, tries, cancelled=bool(work["cancelled"]))
-    if isinstance(found, RetryLater):
-        raising.after_wait(store, spec, found.problem, tries)
-        return paused(store, spec.run, found)
-    raising.after_list(store, spec)
-    number = 0 if spec.is_decided else len(records.parts_in(spec, found))
-    careful = {"careful": True} if spec.is_careful else {}
-    return {"items": found.items, "parts": number, "parallel": min(spec.max_parallel, share()), **careful}
+def begin_run(work: Reference) -> Reference:
+    """Find the items of a run: those it names, or those a sweep or a selection finds.
+
+    A run of one part is carried out and answered as well, as far as nothing has to wait: a hop costs more than its
+    records.
+    """
+    return run_steps.begin(app_store(), str(work["run"]), int(work["tries"]), cancelled=bool(work["cancelled"]))
 
 
-@patient
-def perform_part(work: Reference) -> Reference:
-    """Execute one part of a run; returns `wait` (seconds) to be called again."""
-    context = _context(str(work["run"]), cancelled=bool(work["cancelled"]), wave=work.get("wave"))
-    spec, number, tries = context.spec, int(work["part"]), int(work["tries"])
-    part = parts.execute(context, str(work["items"]), number, tries)
-    if isinstance(part, RetryLater):
-        raising.after_wait(context.store, spec, part.problem, tries)
-        return paused(context.store, spec.run, part)
-    raising.after_part(context.store, context.watch.read, spec, number, part)
-    for one in part.ended:
-        log.info("item-ended", run=spec.run, target=spec.target, item=one.id, outcome=one.outcome.ending)
-    return {"ended": len(part.ended)}
+def perform_parts(work: Reference) -> Reference:
+    """Execute parts of a run, one after another for about a minute.
+
+    Returns:
+        `waits`: the seconds after which parts must be called again; `left`: the parts that were not begun.
+    """
+    lane = LaneWork([int(number) for number in work["parts"]])
+    try:
+        layout = Layout(str(work["items"]), int(work["size"]))
+        run_steps.work_through(app_store(), work, layout, lane)
+    except NotReady:
+        log.warning("store-unavailable", run=work["run"])
+        lane.wait(STORE_PAUSE)
+    return lane.told()
 
 
 @patient
 def finish_run(work: Reference) -> Reference:
     """Write the report and the response of a run; returns `follow` if its items are watched after that."""
     store = app_store()
-    spec = records.read_spec(store, str(work["run"]))
-    head = finish.finish(store, spec, retention(), bindings.candidate_of)
-    closing.after_response(store, spec, head)
-    return {"outcome": log_answered(spec, head), **({"follow": True} if head.state is State.WATCHING else {})}
+    return run_steps.answered(store, records.read_spec(store, str(work["run"])))
 
 
 @patient
@@ -252,19 +200,3 @@ def break_run(work: Reference) -> Reference:
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")
     return {"wait": done.seconds} if isinstance(done, RetryLater) else {"broken": True}
-
-
-def paused(store: Store, run: str, later: RetryLater) -> Reference:
-    """Return the wait of an activity, and record it for the report of its run."""
-    pauses.write(store, run, later.seconds, later.reason)
-    return {"wait": later.seconds}
-
-
-def _context(run: str, *, cancelled: bool = False, wave: int | None = None) -> PartContext:
-    store = app_store()
-    sent = read_progress(store, run)[0].sent if wave else []
-    found = next((one for one in sent if one.number == wave), None)
-    spec = records.read_spec(store, run)
-    return PartContext(
-        store, app_reader(), spec, action_for, bulk_action_for, quiet_pause, cancelled=cancelled, wave=found
-    )

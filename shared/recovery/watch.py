@@ -346,7 +346,7 @@ def _write_wave(store: Store, spec: RunSpec, progress: Progress, chosen: list[Ca
         if run_item.id in ids
     ]
     # Only a wave that the progress names counts; a delivery that died may have written others.
-    wave = records.write_wave(store, spec.run, number, progress.parts, run_items)
+    wave = records.write_wave(store, spec, number, progress.parts, run_items)
     causes = Counter(one.cause for one in chosen if one.id not in progress.watched)
     gone = {one.cause for one in chosen}
     tracks = {

@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "shared.durable.engine",
         "shared.durable.functions",
         "shared.durable.gate_entity",
+        "shared.durable.lanes",
         "shared.durable.run_orchestrator",
     },
     "grpc": {"shared.durable.engine"},

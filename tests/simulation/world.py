@@ -103,8 +103,9 @@ class Job:
 
 def _pause_of(result: Work) -> float | None:
     """Return after how many seconds the engine calls the next activity; None: at once."""
-    waits = [seconds for _, seconds, _ in result.get("waits", ())]
-    return result.get("wait", min(waits, default=None))
+    waits = result.get("waits", {})
+    seconds = list(waits.values()) if isinstance(waits, dict) else [pause for _, pause, _ in waits]
+    return result.get("wait", min(seconds, default=None))
 
 
 def _until_done(activity: Activity, work: Work) -> Generator[tuple[Activity, Work], Work, Work]:
@@ -115,13 +116,21 @@ def _until_done(activity: Activity, work: Work) -> Generator[tuple[Activity, Wor
 
 
 def _items(run: str) -> Generator[tuple[Activity, Work], Work]:
-    found = yield from _until_done(run_orchestrator.prepare_run, {"run": run})
-    for number in range(found["parts"]):
-        work = {"run": run, "items": found["items"], "part": number}
-        yield from _until_done(run_orchestrator.perform_part, work)
-    done = yield from _until_done(run_orchestrator.finish_run, {"run": run})
+    done = yield from _until_done(run_orchestrator.begin_run, {"run": run})
+    if "items" in done:
+        yield from _parts(run, done)
+        done = yield from _until_done(run_orchestrator.finish_run, {"run": run})
     if done.get("follow"):
         yield from _until_done(run_orchestrator.end_run, {"run": run})
+
+
+def _parts(run: str, found: Work) -> Generator[tuple[Activity, Work], Work]:
+    left, tries = list(range(found["parts"])), len(found.get("waits", {}))
+    while left:
+        work = {"run": run, "items": found["items"], "size": found["size"], "parts": left, "tries": tries}
+        result = yield run_orchestrator.perform_parts, work
+        left = [*map(int, result.get("waits", {})), *result.get("left", [])]
+        tries += 1
 
 
 def _batch(run: str) -> Generator[tuple[Activity, Work], Work]:

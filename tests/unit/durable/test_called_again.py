@@ -23,6 +23,15 @@ def played_run() -> Played:
     return Played(run_orchestrator.carry_out_run, {"run": "run"})
 
 
+def found(parts: int, lanes: int, **more: object) -> dict[str, Any]:
+    return {"items": "i", "size": 5, "parts": parts, "parallel": lanes, **more}
+
+
+def parts_of(played: Played) -> list[list[int]]:
+    """Return which parts each activity was given."""
+    return [told(one)["parts"] for one in played.calls("perform_parts")]
+
+
 def broken_by(played: Played, activity: str) -> list[timedelta]:
     """Let an activity fail as often as it is called, and return the pauses between."""
     pauses: list[timedelta] = []
@@ -41,13 +50,13 @@ def broken_by(played: Played, activity: str) -> list[timedelta]:
 def test_an_activity_that_failed_is_called_again_until_it_works() -> None:
     played = played_run()
     for _ in range(2):
-        played.fail(played.calls("prepare_run")[-1])
+        played.fail(played.calls("begin_run")[-1])
         played.fire(played.timers()[-1])
-    assert [told(one) for one in played.calls("prepare_run")] == [{"run": "run", "tries": 0, "cancelled": False}] * 3
-    played.finish(played.calls("prepare_run")[-1], {"items": "i", "parts": 1, "parallel": 8})
-    played.fail(played.calls("perform_part")[-1])
+    assert [told(one) for one in played.calls("begin_run")] == [{"run": "run", "tries": 0, "cancelled": False}] * 3
+    played.finish(played.calls("begin_run")[-1], found(1, 8))
+    played.fail(played.calls("perform_parts")[-1])
     played.fire(played.timers()[-1])
-    played.finish(played.calls("perform_part")[-1], {"ended": 1})
+    played.finish(played.calls("perform_parts")[-1], {})
     played.finish(played.calls("finish_run")[-1], {"outcome": {"done": 1}})
     assert played.ended == {"outcome": {"done": 1}}
     assert not played.calls("break_run")
@@ -55,29 +64,85 @@ def test_an_activity_that_failed_is_called_again_until_it_works() -> None:
 
 def test_a_part_that_failed_is_called_again_while_others_go_on_and_wait() -> None:
     played = played_run()
-    played.finish(played.calls("prepare_run")[-1], {"items": "i", "parts": 3, "parallel": 2})
-    first, second = played.calls("perform_part")
+    played.finish(played.calls("begin_run")[-1], found(3, 2))
+    first, second = played.calls("perform_parts")
     played.fail(first)
     again = played.timers()[-1]
-    played.finish(second, {"wait": 600})
+    played.finish(second, {"waits": {"1": 600}})
     pause = played.timers()[-1]
     played.fire(again)
-    assert [told(one)["part"] for one in played.calls("perform_part")] == [0, 1, 0]
-    played.finish(played.calls("perform_part")[-1], {"ended": 20})
-    played.finish(played.calls("perform_part")[-1], {"ended": 20})
+    assert parts_of(played) == [[0], [1], [0]]
+    played.finish(played.calls("perform_parts")[-1], {})
+    played.finish(played.calls("perform_parts")[-1], {})
     played.fire(pause)
-    last = played.calls("perform_part")[-1]
-    assert (told(last)["part"], told(last)["tries"]) == (1, 1)
-    played.finish(last, {"ended": 20})
+    last = played.calls("perform_parts")[-1]
+    assert (told(last)["parts"], told(last)["tries"]) == ([1], 1)
+    played.finish(last, {})
     assert len(played.calls("finish_run")) == 1
 
 
-@pytest.mark.parametrize("activity", ["prepare_run", "perform_part", "finish_run"])
+def test_a_run_that_its_first_activity_has_answered_has_no_other() -> None:
+    played = played_run()
+    played.finish(played.calls("begin_run")[-1], {"outcome": {"done": 1}})
+    assert played.ended == {"outcome": {"done": 1}}
+    assert not [*played.calls("perform_parts"), *played.calls("finish_run")]
+
+
+def test_the_only_part_of_a_run_is_called_again_after_the_pause_that_its_first_activity_found() -> None:
+    played = played_run()
+    played.finish(played.calls("begin_run")[-1], found(1, 8, waits={"0": 15}))
+    assert not played.calls("perform_parts")
+    assert played.fire(played.timers()[-1]) == timedelta(seconds=15)
+    (part,) = played.calls("perform_parts")
+    assert (told(part)["parts"], told(part)["tries"]) == ([0], 1)
+    played.finish(part, {})
+    assert len(played.calls("finish_run")) == 1
+
+
+def test_lanes_are_dealt_ever_fewer_parts_so_that_they_end_together() -> None:
+    played = played_run()
+    played.finish(played.calls("begin_run")[-1], found(16, 2))
+    assert parts_of(played) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    for number in range(2, 9):
+        played.finish(played.calls("perform_parts")[number - 2], {})
+    assert parts_of(played)[2:] == [[8, 9], [10], [11], [12], [13], [14], [15]]
+
+
+def test_what_an_activity_had_no_time_for_goes_on_first() -> None:
+    played = played_run()
+    played.finish(played.calls("begin_run")[-1], found(8, 1))
+    assert parts_of(played) == [[0, 1, 2, 3]]
+    played.finish(played.calls("perform_parts")[-1], {"left": [2, 3]})
+    assert parts_of(played)[1:] == [[2, 3, 4]]
+
+
+def test_parts_that_wait_for_several_items_begin_no_more_activities_than_there_are_lanes() -> None:
+    played = played_run()
+    played.finish(played.calls("begin_run")[-1], found(4, 1))
+    played.finish(played.calls("perform_parts")[-1], {"waits": {"0": 2, "1": 2}})
+    assert parts_of(played) == [[0, 1]]
+    for timer in played.timers():
+        played.fire(timer)
+    assert parts_of(played) == [[0, 1], [0]]
+    played.finish(played.calls("perform_parts")[-1], {})
+    assert parts_of(played) == [[0, 1], [0], [1]]
+
+
+def test_parts_that_did_not_know_that_the_run_is_cancelled_do_not_pause() -> None:
+    played = played_run()
+    played.finish(played.calls("begin_run")[-1], found(1, 1))
+    played.raise_event("cancel")
+    played.finish(played.calls("perform_parts")[-1], {"waits": {"0": 600}})
+    assert played.fire(played.timers()[-1]) == timedelta(0)
+    assert told(played.calls("perform_parts")[-1])["cancelled"] is True
+
+
+@pytest.mark.parametrize("activity", ["begin_run", "perform_parts", "finish_run"])
 def test_what_fails_each_time_breaks_the_run(activity: str) -> None:
     played = played_run()
     for name, result in [
-        ("prepare_run", {"items": "i", "parts": 1, "parallel": 8}),
-        ("perform_part", {"ended": 1}),
+        ("begin_run", found(1, 8)),
+        ("perform_parts", {}),
         ("finish_run", {}),
     ]:
         if name == activity:
@@ -93,7 +158,7 @@ def test_what_fails_each_time_breaks_the_run(activity: str) -> None:
 
 def test_a_run_that_cannot_even_be_broken_fails() -> None:
     played = played_run()
-    broken_by(played, "prepare_run")
+    broken_by(played, "begin_run")
     broken_by(played, "break_run")
     assert "TaskFailedError" in str(played.ended)
 

@@ -68,7 +68,7 @@ class Slot:
         ]
         plan = ChunkPlan(chunks=[ChunkLayout(operations=[one]) for one in range(chunks)])
         told = batch(in_order=self.in_order)
-        batch_records.write_batch(self.store, self.run, told, plan, payloads)
+        batch_records.write_batch(self.store, self.run, told, plan, lambda chunk: payloads[chunk].data())
         now = clock.now()
         fixed = {"ticket": "t", "function": "batch", "system": "business-central", "shape": "operations"}
         more = {"target": "bc", "origin": "http", "actor": "key", "base": "", "created": now, "run": self.run}

@@ -163,7 +163,7 @@ class World:
         [wave] = [one for one in read_progress(self.store, RUN)[0].sent if one.number == number]
         tasks = list(records.items_of_wave(self.store, RUN, wave))
         for place, part in enumerate(wave.parts):
-            some = tasks[place * records.PART :][: records.PART]
+            some = tasks[place * wave.size :][: wave.size]
             records.write_part(self.store, RUN, part, PartResult(ended=[self._sent(task.id, number) for task in some]))
 
     def _sent(self, item: str, number: int) -> ItemResult:
