@@ -16,7 +16,7 @@ class System:
     """One simulated system; calls of its API have a good token."""
 
     def __init__(self, url: str, token: str) -> None:
-        self.url = url
+        self.url, self.token = url, token
         self.headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._session = requests.Session()
 

@@ -13,8 +13,8 @@ type Operation = dict[str, Any]
 
 DOCUMENTS = 50
 BATCH_SECONDS, OPERATION_SECONDS = 0.2, 0.002
-IN_FLIGHT = 5
-"""What Business Central lets a user have in flight."""
+IN_FLIGHT, MOST = 5, 100
+"""What Business Central lets a user have in flight, and lets a batch hold."""
 PATH = "business-central/api/v2.0/$batch"
 _CREATED = 201
 
@@ -48,7 +48,7 @@ def as_body(operations: list[Operation]) -> bytes:
 
 
 def send(host: Host, body: bytes) -> requests.Response:
-    """Send a batch, and return its answer when it has ended."""
+    """Send a batch, and return its answer: when it has ended, or after as long as a call may wait."""
     return host.post(PATH, body, Prefer="odata.continue-on-error, wait=100")
 
 

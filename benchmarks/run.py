@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, fan_out, memory, single, sweep, table, work
+from benchmarks import cold_start, extension, fan_out, history, memory, others, single, sweep, table, work
 from benchmarks.table import NotMeasured, Row
 
 type Rows = Sequence[Row | NotMeasured]
@@ -13,12 +13,16 @@ RESULTS = Path(__file__).resolve().parent / "results.json"
 MEASUREMENTS: dict[str, Callable[[], Rows]] = {
     "fan-out": fan_out.fan_out,
     "slow": fan_out.slow,
+    "script": others.script,
+    "others": others.others,
     "work": work.own_work,
     "memory": memory.memory,
     "memory-at-once": memory.memory_at_once,
     "cold-start": cold_start.cold_start,
     "single": single.single,
     "sweep": sweep.sweep,
+    "history": history.history,
+    "extension": extension.extension,
 }
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from benchmarks.host import Host, finished
 from benchmarks.landscape import ACTION, Landscape, System
-from benchmarks.measuring import wall
+from benchmarks.measuring import rounds, wall
 from benchmarks.table import Row, row
 
 _COUNTING_APP = Path(__file__).resolve().parent / "counting_app"
 _JOBS, _IN_FLIGHT = 1_000, 8
 _ACTION_SECONDS = 0.1
-_ROUNDS, _BY_HAND = 3, 20
+_ROUNDS, _BY_HAND = (5, 30.0), 20
 _SWEEP = {"reason": "a bench", "apply": True, "waves": "all", "followUp": False, "maxParallel": _IN_FLIGHT}
 _LIST = "/data/BatchJobs?$filter=Status eq Microsoft.Dynamics.DataEntities.BatchStatus'Error'&$orderby=EndDateTime"
 
@@ -27,7 +27,7 @@ def sweep() -> list[Row]:
         with Host(settings, app=_COUNTING_APP) as host:
             host.allow_all()
             _swept(host, landscape.finance_operations, 20)
-            for _ in range(_ROUNDS):
+            for _ in rounds(*_ROUNDS):
                 ideal = _ideal(landscape.finance_operations)
                 before = _lines(log)
                 walls.append(_swept(host, landscape.finance_operations, _JOBS) / ideal)

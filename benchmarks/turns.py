@@ -34,12 +34,12 @@ class Turns:
         self._costs: defaultdict[str, Cost] = defaultdict(Cost)
 
     def seen(self, request: pb.OrchestratorRequest, response: pb.OrchestratorResponse) -> None:
-        """Add one turn: what came in, and each action, is one event of the history."""
+        """Add one turn: what came in, each action, and the end of the turn is one event of the history."""
         size = request.ByteSize()
         with self._lock:
             cost = self._costs[request.instanceId]
             cost.turns += 1
-            cost.events += len(request.newEvents) + len(response.actions)
+            cost.events += len(request.newEvents) + len(response.actions) + 1
             cost.hops += sum(action.WhichOneof("orchestratorActionType") in _HOPS for action in response.actions)
             cost.largest = max(cost.largest, size)
 
