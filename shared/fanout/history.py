@@ -58,6 +58,8 @@ class ChunkHistory:
 
     def resolved(self, one: BatchOperation) -> BatchOperation | None:
         """Return an operation with URLs in place of its references; None if one is to an unknown entity."""
+        if not one.depends:
+            return one
         return references.resolved(one, {other.id for other in self.left}, self.entities)
 
     def text_of(self, one: BatchOperation) -> str:
