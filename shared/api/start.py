@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from time import monotonic
 
 from shared.api import live
 from shared.core import clock
@@ -25,6 +26,8 @@ _SHORTEST_PAUSE = 0.004
 _LONGEST_PAUSE = 0.25
 _SHARE = 0.05
 """A pause as a share of the time waited so far: a call waits a twentieth too long at most."""
+_LOOKS = 3
+"""How many times as long as a look a pause is at least."""
 _ENGINE_PAUSE = 1.0
 """Seconds between two questions to the engine, which only says whether a run is lost."""
 
@@ -91,17 +94,18 @@ async def _wait_for_response(engine: Engine, spec: RunSpec, seconds: float) -> R
     """
     store, since, asked = app_store(), clock.now(), 0.0
     while True:
+        before = monotonic()
         stored = await asyncio.to_thread(_stored_response, store, spec)
         if stored:
             return stored
-        waited = (clock.now() - since).total_seconds()
+        looked, waited = monotonic() - before, (clock.now() - since).total_seconds()
         if waited >= seconds:
             found = await open_runs.ensure_alive(spec, engine, at_once=True)
             return await asyncio.to_thread(_at_last, store, spec, found)
         if waited >= asked + _ENGINE_PAUSE:
             await open_runs.ensure_alive(spec, engine, at_once=True)
             asked = waited
-        await clock.sleep_async(min(pause(waited), seconds - waited))
+        await clock.sleep_async(min(pause(waited, looked), seconds - waited))
 
 
 def _at_last(store: Store, spec: RunSpec, found: OpenRunState) -> Response:
@@ -113,9 +117,12 @@ def _accepted(store: Store, spec: RunSpec, found: OpenRunState) -> Response:
     return responses.accepted(spec, live.under_way(store, spec, found))
 
 
-def pause(waited: float) -> float:
-    """Return the seconds until the next check of a run, after `waited` seconds."""
-    return min(max(waited * _SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+def pause(waited: float, looked: float = 0.0) -> float:
+    """Return the seconds until the next look at a run, after `waited` seconds; the last look has taken `looked`.
+
+    Looking must not take the time of those who carry out the run.
+    """
+    return min(max(waited * _SHARE, looked * _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
 
 def _stored_response(store: Store, spec: RunSpec) -> Response | None:

@@ -22,6 +22,7 @@ from shared.runs.records import Manifest, PartResult
 from shared.runs.report import State
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
+from shared.storage.parallel import both
 from shared.transport.bulkhead import share
 from shared.transport.deadline import with_deadline
 
@@ -49,9 +50,11 @@ class LaneWork:
 def begin(store: Store, run: str, tries: int, *, cancelled: bool) -> Reference:
     """Find the items of a run; if they are one part, do it, and answer."""
     until = clock.now() + parts.BUDGET
-    spec = records.read_spec(store, run)
-    is_first = records.mark_begun(store, run)
-    found = discovery.discover(store, spec, tries, cancelled=cancelled)
+    (spec, known), is_first = both(
+        lambda: (records.read_spec(store, run), records.read_manifest(store, run)),
+        lambda: records.mark_begun(store, run),
+    )
+    found = discovery.discover(store, spec, known, tries, cancelled=cancelled)
     if isinstance(found, RetryLater):
         raising.after_wait(store, spec, found.problem, tries)
         return paused(store, run, found)

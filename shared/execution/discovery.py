@@ -45,14 +45,15 @@ def look_back(now: datetime, last: datetime | None) -> datetime:
 
 
 @with_deadline
-def discover(store: Store, spec: RunSpec, tries: int, *, cancelled: bool) -> Manifest | RetryLater:
-    """Return a run's manifest; a sweep or a selection is listed once, and the list is stored.
+def discover(
+    store: Store, spec: RunSpec, known: Manifest | None, tries: int, *, cancelled: bool
+) -> Manifest | RetryLater:
+    """Return a run's manifest, if it is not `known`; a sweep or a selection is listed once, and the list is stored.
 
     If the listing fails or the run is cancelled before it, the manifest has one item: the target, with the problem.
     """
-    found = records.read_manifest(store, spec.run)
-    if found or not (spec.sweep or spec.selects):
-        return found or Manifest(items="items", count=0)
+    if known or not (spec.sweep or spec.selects):
+        return known or Manifest(items="items", count=0)
     if cancelled:
         return nothing_found(store, spec, Outcome.of(Cancelled("The run was cancelled before it listed its items.")))
     pause = quiet_pause(spec)

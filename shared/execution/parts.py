@@ -24,8 +24,9 @@ from shared.runs import records
 from shared.runs.claim_record import ClaimRecord, Settled
 from shared.runs.claims import Claim, InFlight, record_of, try_of
 from shared.runs.layout import Layout
-from shared.runs.records import ItemResult, PartResult, RunItem, Wave
+from shared.runs.records import ItemResult, PartResult, RunItem
 from shared.runs.spec import RunSpec
+from shared.runs.wave_record import Wave
 from shared.storage.base import Store
 from shared.storage.parallel import each
 from shared.systems.contract import BulkAction, ItemAction, Snapshot

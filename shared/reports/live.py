@@ -7,9 +7,10 @@ from shared.core.outcome import Ending
 from shared.execution import parts
 from shared.recovery.progress import Progress
 from shared.runs import records
-from shared.runs.records import ItemResult, Manifest, RunItem, Wave
+from shared.runs.records import ItemResult, Manifest, RunItem
 from shared.runs.report import Note
 from shared.runs.spec import RunSpec
+from shared.runs.wave_record import Wave
 from shared.storage.base import Store
 from shared.storage.parallel import each
 

@@ -50,6 +50,7 @@ from shared.runs.layout import PART, Layout, parts_of, size_of
 from shared.runs.report import Item, Note, Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store, keys
+from shared.storage.parallel import both
 
 ReportName = Literal["report", "final"]
 
@@ -77,27 +78,6 @@ class ItemPage(Stored):
     """A page of items."""
 
     run_items: list[RunItem]
-
-
-class Wave(Plain):
-    """Items that are tried together: `items` names their pages, `first` is the number of their first part."""
-
-    number: int
-    items: str
-    count: int
-    first: int
-    size: int = PART
-    """How many items a part has."""
-
-    @property
-    def layout(self) -> Layout:
-        """Where the items of its parts are."""
-        return Layout(self.items, self.size, self.first)
-
-    @property
-    def parts(self) -> range:
-        """The numbers of its parts."""
-        return range(self.first, self.first + parts_of(self.count, self.size))
 
 
 class OpenRun(Stored):
@@ -192,10 +172,12 @@ def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None)
     housekeeping leaves what has one alone.
     """
     mark_open(store, spec.run)
-    if run_items is not None:
-        create(store, f"runs/{spec.run}/manifest", _manifest(store, spec, "items", run_items))
-    index.add(store, spec)
+    both(lambda: run_items is not None and _write_named(store, spec, run_items), lambda: index.add(store, spec))
     create(store, f"runs/{spec.run}/spec", spec)
+
+
+def _write_named(store: Store, spec: RunSpec, run_items: Sequence[RunItem]) -> bool:
+    return create(store, f"runs/{spec.run}/manifest", _manifest(store, spec, "items", run_items))
 
 
 def mark_open(store: Store, run: str) -> None:
@@ -231,19 +213,6 @@ def read_manifest(store: Store, run: str) -> Manifest | None:
     """Return the manifest of a run; None until the run has found its items."""
     found = store.read(f"runs/{run}/manifest")
     return Manifest.read(found.data) if found else None
-
-
-def write_wave(store: Store, spec: RunSpec, number: int, first: int, run_items: Sequence[RunItem]) -> Wave:
-    """Store the items of a wave, in pages with a new name; `first` is the number of the wave's first part."""
-    items, count = f"wave-{number}-{secrets.token_hex(4)}", len(run_items)
-    write_items(store, spec.run, items, run_items)
-    return Wave(number=number, items=items, count=count, first=first, size=size_of(spec, count))
-
-
-def items_of_wave(store: Store, run: str, wave: Wave) -> Iterator[RunItem]:
-    """Yield the items of a wave."""
-    for page in range(-(-wave.count // PAGE)):
-        yield from read_items(store, run, wave.items, page)
 
 
 def read_spec(store: Store, run: str) -> RunSpec:
