@@ -37,7 +37,7 @@ def finish(store: Store, spec: RunSpec, retention: timedelta, candidate: Candida
     known = progress.known() if follows else progress.final()
     items = [_item(one, known.get(one.id, RecoveryResult() if follows else None)) for one in ended]
     is_open = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
-    report = report_of(store, spec, items, notes_of(store, spec, progress))
+    report = report_of(store, spec, Counts.of(items), notes_of(store, spec, progress))
     report = report.model_copy(update={"causes": causes_of(progress, ended=True)})
     if (is_open or (follows and progress.is_open)) and report.state is State.ENDED:
         report = report.model_copy(update={"state": State.WATCHING, "ended": None})
@@ -118,7 +118,7 @@ def close_run(store: Store, head: Run) -> None:
         store.delete(f"{records.OPEN}{head.id}")
 
 
-def report_of(store: Store, spec: RunSpec, items: list[Item], notes: Sequence[Note] = ()) -> Run:
+def report_of(store: Store, spec: RunSpec, counts: Counts, notes: Sequence[Note] = ()) -> Run:
     """Return the report, without items, of a run whose items have all ended."""
     now = clock.now()
     state = State.PLANNED if spec.mode == "plan" else State.ENDED
@@ -127,7 +127,7 @@ def report_of(store: Store, spec: RunSpec, items: list[Item], notes: Sequence[No
         state = State.EXPIRED if halt.how == "never started" else state
         state = State.CANCELLED if halt.cancelled else state
     expires = spec.created + timedelta(hours=app_settings().plan_ttl) if state is State.PLANNED else None
-    return run_of(spec, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now, expires=expires)
+    return run_of(spec, state, counts=counts, notes=list(notes), answered=now, ended=now, expires=expires)
 
 
 def finish_at_once(store: Store, spec: RunSpec, kind: Kind, items: list[Item]) -> tuple[Run, Response]:
@@ -136,7 +136,7 @@ def finish_at_once(store: Store, spec: RunSpec, kind: Kind, items: list[Item]) -
     Existing records are kept.
     """
     records.write_spec(store, spec, [])
-    head = report_of(store, spec, items)
+    head = report_of(store, spec, Counts.of(items))
     records.write_report(store, head, items, "report")
     head = records.read_report(store, spec.run) or head
     content = run_json(with_page(head, items[: records.PAGE], more=len(items) > records.PAGE))
@@ -159,20 +159,17 @@ def keep(
         response: The HTTP response.
         sent: Whether something may have reached the system.
         retention: How long the response is stored.
-        apart: Store the body in a record of its own, because it may be large.
+        apart: The body is stored already, in a record of its own (`large_records.write_body`).
     """
     response = response.with_headers({"Nightshift-Run": run})
     stored = StoredResponse(
         status=response.status,
         content_type=response.content_type,
         headers=dict(response.headers),
-        body="" if apart else response.body.decode(),
+        body=response.body.decode(),
         apart=apart,
         sent=sent,
         expires=clock.now() + retention,
     )
-    if apart:
-        records.keep_apart(store, run, stored, response.body)
-    else:
-        records.create(store, f"runs/{run}/response", stored)
+    records.create(store, f"runs/{run}/response", stored)
     return response

@@ -31,7 +31,6 @@ so is `response`, once, when its body is removed; of `purged`, the last writer w
 `fanout/batch_records.py` lists the records of a batch.
 """
 
-import contextlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -330,9 +329,10 @@ def ended_parts(store: Store, run: str) -> set[int]:
     return {int(key.rpartition("/")[2]) for key in keys(store, f"runs/{run}/outcomes/")}
 
 
-def write_part(store: Store, run: str, part: int, ended: PartResult) -> None:
-    """Store the results of a part; existing ones are kept."""
-    create(store, f"runs/{run}/outcomes/{part}", ended)
+def write_part(store: Store, run: str, part: int, ended: PartResult) -> PartResult:
+    """Store the results of a part, and return what is stored: the first delivery wins."""
+    key = f"runs/{run}/outcomes/{part}"
+    return ended if create(store, key, ended) else read_part(store, run, part) or ended
 
 
 def read_response(store: Store, run: str) -> StoredResponse | None:
@@ -346,13 +346,6 @@ def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportNam
     for page, some in enumerate(batched(items, PAGE, strict=False)):
         create(store, f"runs/{head.id}/{name}/{page}", ReportPage(items=list(some)))
     create(store, f"runs/{head.id}/{name}", head)
-
-
-def keep_apart(store: Store, run: str, kept: StoredResponse, body: bytes) -> None:
-    """Store a response with a large body, the body first; existing records are kept."""
-    with contextlib.suppress(Exists):
-        store.create(f"runs/{run}/body", body)
-    create(store, f"runs/{run}/response", kept)
 
 
 def response_of(store: Store, run: str, kept: StoredResponse) -> Response:
@@ -389,10 +382,13 @@ def refuse_expired(spec: RunSpec, kept: StoredResponse) -> None:
         raise Expired(text, run=spec.run, members={"links": {"self": spec.links().own}})
 
 
-def create(store: Store, key: str, record: Stored) -> None:
-    """Create a record; an existing one is kept."""
-    with contextlib.suppress(Exists):
-        store.create(key, record.data())
+def create(store: Store, key: str, record: Stored | bytes) -> bool:
+    """Create a record, also from its data; return False if there is one, which is kept."""
+    try:
+        store.create(key, record if isinstance(record, bytes) else record.data())
+    except Exists:
+        return False
+    return True
 
 
 def _is_id(run: str) -> bool:
