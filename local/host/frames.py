@@ -10,12 +10,18 @@ from typing import Any, BinaryIO
 type Header = dict[str, Any]
 
 _LENGTHS = struct.Struct(">IQ")
+_LARGE = 64 * 1024
 
 
 def encode(header: Header, body: bytes = b"") -> bytes:
     """Return the bytes of one frame."""
+    return _head(header, len(body)) + body
+
+
+def _head(header: Header, size: int) -> bytes:
+    """Return what comes before a body of that size."""
     text = json.dumps(header).encode()
-    return b"".join((_LENGTHS.pack(len(text), len(body)), text, body))
+    return _LENGTHS.pack(len(text), size) + text
 
 
 async def read(stream: asyncio.StreamReader) -> tuple[Header, bytes]:
@@ -36,8 +42,12 @@ class Channel:
 
     def send(self, header: Header, body: bytes = b"") -> None:
         """Send one frame."""
+        is_large = len(body) > _LARGE
         with self._writing:
-            self._connection.sendall(encode(header, body))
+            # One write for one packet; a large body is not copied for that.
+            self._connection.sendall(_head(header, len(body)) if is_large else encode(header, body))
+            if is_large:
+                self._connection.sendall(body)
 
     def receive(self) -> tuple[Header, bytes] | None:
         """Return the next frame, or nothing when the host is gone."""

@@ -2,16 +2,17 @@
 
 runs/{run}/batch                 the batch's spec
 runs/{run}/plan                  the operations of each chunk
-runs/{run}/payload/{chunk}       the operations of a chunk, as sent; deleted when they are done
+runs/{run}/payload/{chunk}       the operations of a chunk, as sent; deleted when it has ended, and they are done
 sent/{run}/{chunk}/{try}         a try that is being sent: only its creator sends; numbered without gaps, so that two
                                  deliveries can't send at once under different numbers
 runs/{run}/tries/{chunk}/{try}   the verdict on each operation of a try
-runs/{run}/bodies/{chunk}/{try}  the system's responses of a try; deleted when the run's response is rendered
+runs/{run}/bodies/{chunk}/{try}  the system's responses of a try; deleted when the chunk has ended
 runs/{run}/outcomes/{chunk}      how the operations of a chunk ended
+runs/{run}/ends/{chunk}          their items in the report, and pieces of the response (`chunk_ends.py`)
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import NAMESPACE_URL, uuid5
@@ -130,8 +131,7 @@ def write_batch(store: Store, run: str, batch: BatchSpec, plan: ChunkPlan, paylo
     """
 
     def write(chunk: int) -> None:
-        with contextlib.suppress(Exists):
-            store.create(_payload_key(run, chunk), payload(chunk))
+        create(store, _payload_key(run, chunk), payload(chunk))
 
     each(write, range(len(plan.chunks)))
     create(store, f"runs/{run}/plan", plan)
@@ -170,14 +170,14 @@ def operations(store: Store, run: str) -> list[BatchOperation]:
 
 def forget_payload(store: Store, run: str, chunk: int, needed: set[int]) -> None:
     """Delete the texts of a chunk's operations, except those at the positions that a retry may need."""
-    found = store.read(_payload_key(run, chunk))
-    if not found:
-        return
-    payload = Payload.read(found.data)
-    kept = [one if one.place in needed else one.model_copy(update={"text": ""}) for one in payload.operations]
-    if not needed.intersection(one.place for one in payload.operations):
+    if not needed:
         store.delete(_payload_key(run, chunk))
         return
+    found = store.read(_payload_key(run, chunk))
+    payload = Payload.read(found.data) if found else None
+    if found is None or payload is None or all(one.place in needed for one in payload.operations):
+        return
+    kept = [one if one.place in needed else one.model_copy(update={"text": ""}) for one in payload.operations]
     with contextlib.suppress(Changed):
         # Another delivery of the same work did the same.
         store.replace(_payload_key(run, chunk), payload.model_copy(update={"operations": kept}).data(), found.etag)
@@ -203,7 +203,7 @@ def end_try(
 ) -> Try:
     """Store the verdicts of a try, and return what is stored: the first delivery wins."""
     if bodies:
-        create(store, f"runs/{run}/bodies/{chunk}/{number:04}", StoredBodies(answers=list(bodies)))
+        create(store, f"{answers_key(run, chunk)}{number:04}", StoredBodies(answers=list(bodies)))
     create(store, f"runs/{run}/tries/{chunk}/{number}", ended)
     return read_try(store, run, chunk, number) or ended
 
@@ -288,18 +288,17 @@ def _tries(store: Store, run: str, chunk: int) -> Iterator[tuple[Sent | None, Tr
         yield read_sent(store, run, chunk, number), read_try(store, run, chunk, number)
 
 
-def answers_of(store: Store, run: str, chunk: int) -> Iterator[StoredOperationResponse]:
-    """Yield the system's responses to the operations of a chunk, in the order of the tries."""
-    for key in keys(store, f"runs/{run}/bodies/{chunk}/"):
+def answers_key(run: str, chunk: int) -> str:
+    """Return the prefix of the keys of the system's responses to the operations of a chunk, in the order of tries."""
+    return f"runs/{run}/bodies/{chunk}/"
+
+
+def answers_in(store: Store, some: Iterable[str]) -> Iterator[StoredOperationResponse]:
+    """Yield the system's responses in the records with these keys."""
+    for key in some:
         found = store.read(key)
         if found:
             yield from StoredBodies.read(found.data).answers
-
-
-def forget_answers(store: Store, run: str) -> None:
-    """Delete the system's responses once the run's response is rendered."""
-    for key in list(keys(store, f"runs/{run}/bodies/")):
-        store.delete(key)
 
 
 def _payload_key(run: str, chunk: int) -> str:

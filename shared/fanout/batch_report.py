@@ -1,70 +1,105 @@
 """The end of a batch: its report, and one response in the format of the system."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from shared.core.outcome import Ending, Outcome, broken_outcome, planned
+from shared.core.outcome import Outcome, broken_outcome, planned
 from shared.core.problems import BatchStopped, Cancelled
 from shared.core.response import Response
 from shared.execution import auditing
 from shared.execution.parts import BrokenOffOutcomes
-from shared.fanout import batch_records
-from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationResponse
+from shared.fanout import batch_records, chunk_ends
+from shared.fanout.batch_records import BatchSpec, ChunkLayout, Payload
+from shared.fanout.chunk_ends import EndedChunk, Ends
 from shared.reports import finish as reports_finish
 from shared.reports import view
 from shared.reports.responses import status_of
-from shared.runs import records
+from shared.runs import large_records, records
+from shared.runs.large_records import ReportPages
 from shared.runs.records import ItemResult, PartResult
-from shared.runs.report import Item, Note, Run
+from shared.runs.report import Note, Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
-from shared.systems.operations import EndedOperation, OperationResponse, RenderedResponse
+from shared.systems.operations import RenderedResponse
 from shared.systems.registry import fan_out_of
-
-_OWN = frozenset({Ending.DONE, Ending.REJECTED, Ending.SKIPPED})
-"""The outcomes for which the system's own response counts."""
 
 
 def write_chunk(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome]) -> PartResult:
     """Store how the operations of a chunk ended, and return what is stored: the first delivery wins."""
-    ended = list(results_of(store, spec, chunk, outcomes))
-    records.write_part(store, spec.run, chunk, PartResult(ended=ended))
-    stored = records.read_part(store, spec.run, chunk) or PartResult(ended=ended)
+    payload = batch_records.read_payload(store, spec.run, chunk) or Payload(operations=[])
+    ended = list(_results(store, spec, chunk, payload, outcomes))
+    stored = records.write_part(store, spec.run, chunk, PartResult(ended=ended))
     auditing.ended(store, spec, chunk, stored)
+    chunk_ends.write(store, spec, chunk, [one.place for one in payload.operations], stored)
     return stored
 
 
 def results_of(store: Store, spec: RunSpec, chunk: int, outcomes: Mapping[int, Outcome | None]) -> Iterator[ItemResult]:
     """Yield how operations of a chunk ended, given the outcomes by position; those without one are left out."""
     payload = batch_records.read_payload(store, spec.run, chunk)
-    about, called = fan_out_of(spec.system).about, batch_records.called_last(store, spec.run, chunk)
-    for one in payload.operations if payload else []:
+    return _results(store, spec, chunk, payload or Payload(operations=[]), outcomes)
+
+
+def _results(
+    store: Store, spec: RunSpec, chunk: int, payload: Payload, outcomes: Mapping[int, Outcome | None]
+) -> Iterator[ItemResult]:
+    fan_out = fan_out_of(spec.system)
+    called = batch_records.called_last(store, spec.run, chunk) if fan_out.names_calls else {}
+    for one in payload.operations:
         outcome = outcomes.get(one.place)
         if outcome:
             name = called[one.place].name if one.place in called else ""
-            yield ItemResult(id=one.id, outcome=outcome, about=dict(about(one, name)))
+            yield ItemResult(id=one.id, outcome=outcome, about=dict(fan_out.about(one, name)))
 
 
 def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> Run:
     """Write the report and the response of a batch; `rest` is the outcome of operations that were never reached."""
-    batch = batch_records.read_batch(store, spec.run) or BatchSpec(root="", count=0, in_order=True)
-    plan = batch_records.read_plan(store, spec.run)
-    ended = _in_order(store, spec, batch, plan.chunks, rest)
-    items = [Item.of(one.id, one.outcome, dict(one.about)) for one in ended]
-    notes = [Note(at=spec.created, text=text) for text in batch.notes]
-    head = reports_finish.report_of(store, spec, items, [*notes, *view.halt_notes(store, spec.run)])
-    records.write_report(store, head, items, "report")
-    head = records.read_report(store, spec.run) or head
-    if not store.read(f"runs/{spec.run}/response"):
-        whole = list(_ended(store, spec, batch, plan.chunks, ended))
-        written = fan_out_of(spec.system).render(batch, spec.run, whole)
-        sent = any(one.outcome.sent for one in ended)
-        answered = any(_is_answered(one.outcome) for one in ended)
-        answer = _answer(spec, head, written, answered=answered)
-        reports_finish.keep(store, spec.run, answer, sent=sent, retention=retention, apart=True)
-    _forget(store, spec, plan.chunks, ended)
+    plan = batch_records.read_plan(store, spec.run).chunks
+    # Without the ends of the chunks nothing is written: an earlier delivery has written it, and deletes them.
+    head = records.read_report(store, spec.run) if records.read_response(store, spec.run) else None
+    head = head or _write_end(store, spec, retention, Ends(plan, partial(_end_of, store, spec, plan, rest)))
+    chunk_ends.forget(store, spec.run, len(plan))
     reports_finish.close_run(store, head)
     return head
+
+
+def _end_of(store: Store, spec: RunSpec, plan: Sequence[ChunkLayout], rest: Outcome, number: int) -> EndedChunk:
+    """Return the end of a chunk; it is stored, unless the chunk was never reached, or its worker died before that."""
+    found = chunk_ends.read(store, spec.run, number)
+    if found is None:
+        places = plan[number].operations
+        part = records.read_part(store, spec.run, number)
+        if part:
+            chunk_ends.write(store, spec, number, places, part)
+        else:
+            write_chunk(store, spec, number, dict.fromkeys(places, rest))
+        found = chunk_ends.read(store, spec.run, number)
+    if found is None:
+        raise ValueError(f"chunk {number} of run {spec.run} has not ended")
+    return found
+
+
+def _write_end(store: Store, spec: RunSpec, retention: timedelta, ends: Ends) -> Run:
+    """Write the report and the response, which is what makes both valid, in one pass over the operations."""
+    batch = batch_records.read_batch(store, spec.run) or BatchSpec(root="", count=0, in_order=True)
+    written = fan_out_of(spec.system).render(batch, spec.run, _pieces(ends, ReportPages(store, spec.run)))
+    large_records.write_body(store, spec.run, written.body)
+    notes = [Note(at=spec.created, text=text) for text in batch.notes]
+    head = reports_finish.report_of(store, spec, ends.counts, [*notes, *view.halt_notes(store, spec.run)])
+    records.write_report(store, head, [], "report")
+    head = records.read_report(store, spec.run) or head
+    answer = _answer(spec, head, written, answered=ends.answered)
+    reports_finish.keep(store, spec.run, answer, sent=ends.sent, retention=retention, apart=True)
+    return head
+
+
+def _pieces(ends: Ends, pages: ReportPages) -> Iterator[bytes]:
+    """Yield the pieces of the response, and write the pages of the report on the way."""
+    for item, piece in ends.in_order():
+        pages.add(item)
+        yield piece
+    pages.flush()
 
 
 def break_off(
@@ -105,51 +140,10 @@ def stopped_rest(spec: RunSpec, *, cancelled: bool) -> Outcome:
     return Outcome.of(BatchStopped("An earlier operation was not done, and the batch runs in order."))
 
 
-def _in_order(
-    store: Store, spec: RunSpec, batch: BatchSpec, chunks: list[ChunkLayout], rest: Outcome
-) -> list[ItemResult]:
-    """Return the result of each operation, in the order of the request."""
-    found: list[ItemResult | None] = [None] * batch.count
-    for number, chunk in enumerate(chunks):
-        part = records.read_part(store, spec.run, number) or write_chunk(
-            store, spec, number, dict.fromkeys(chunk.operations, rest)
-        )
-        for place, one in zip(chunk.operations, part.ended, strict=True):
-            found[place] = one
-    return [one for one in found if one]
-
-
-def _ended(
-    store: Store, spec: RunSpec, batch: BatchSpec, chunks: list[ChunkLayout], ended: list[ItemResult]
-) -> Iterator[EndedOperation | None]:
-    """Yield how each operation ended; None for one that the response leaves out."""
-    answers: dict[int, StoredOperationResponse] = {}
-    for number in range(len(chunks)):
-        answers |= {one.place: one for one in batch_records.answers_of(store, spec.run, number)}
-    for place, one in enumerate(ended):
-        left_out = batch.failures_only and one.outcome.ending is Ending.DONE
-        counts = answers.get(place) if one.outcome.ending in _OWN else None
-        given = OperationResponse(one.id, counts.status, counts.headers, counts.body) if counts else None
-        yield None if left_out else EndedOperation(one.id, one.outcome, given)
-
-
 def _answer(spec: RunSpec, head: Run, written: RenderedResponse, *, answered: bool) -> Response:
-    """Return the response; where clients read inner statuses, a batch that the system has answered is 200."""
+    """Return the response without its body; where clients read inner statuses, one that was answered is 200."""
     overall = view.overall_outcome(head)
     inner = fan_out_of(spec.system).inner_statuses
     status = 200 if inner and answered and not spec.strict else status_of(overall, strict=spec.strict)
     headers = {"Nightshift-Outcome": overall, **written.headers}
-    return Response(status, written.body, written.media_type, headers=headers)
-
-
-def _is_answered(outcome: Outcome) -> bool:
-    """Return whether the system's own response counts."""
-    return outcome.ending in _OWN and outcome.upstream_status is not None
-
-
-def _forget(store: Store, spec: RunSpec, chunks: list[ChunkLayout], ended: list[ItemResult]) -> None:
-    """Delete the payloads that no retry needs, and the system's responses, which are rendered."""
-    for number, chunk in enumerate(chunks):
-        needed = {place for place in chunk.operations if ended[place].outcome.ending is not Ending.DONE}
-        batch_records.forget_payload(store, spec.run, number, needed)
-    batch_records.forget_answers(store, spec.run)
+    return Response(status, content_type=written.media_type, headers=headers)

@@ -150,9 +150,9 @@ def _groups(operations: Sequence[Operation]) -> Iterator[OperationGroup]:
 
 def _payload(operations: Sequence[Operation], where: Sequence[int], chunk: Chunk) -> bytes:
     """Return the JSON of a chunk's `Payload`, without building one: there may be 40,000 operations."""
-    stored = ",".join(_stored(operations, where, place) for place in chunk.operations)
+    stored = b",".join([_stored(operations, where, place).encode() for place in chunk.operations])
     more = f"{',"stops":true' if chunk.stops else ''}{',"atomic":true' if chunk.atomic else ''}"
-    return f'{{"v":1,"operations":[{stored}]{more}}}'.encode()
+    return b"".join((b'{"v":1,"operations":[', stored, f"]{more}}}".encode()))
 
 
 def _stored(operations: Sequence[Operation], where: Sequence[int], place: int) -> str:

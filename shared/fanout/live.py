@@ -22,7 +22,10 @@ def operations_so_far(store: Store, spec: RunSpec) -> SoFar:
         part = records.read_part(store, spec.run, chunk) if chunk in ended else None
         if part:
             return part.ended
-        return list(batch_report.results_of(store, spec, chunk, batch_records.known(store, spec.run, chunk)))
+        known = list(batch_report.results_of(store, spec, chunk, batch_records.known(store, spec.run, chunk)))
+        # A chunk may end meanwhile, and its operations are no longer stored then.
+        part = None if known else records.read_part(store, spec.run, chunk)
+        return part.ended if part else known
 
     found = [one for chunk in each(results, sorted(ended | tried)) for one in chunk]
     return SoFar(found, batch.count, [Note(at=spec.created, text=text) for text in batch.notes])

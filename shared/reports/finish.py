@@ -59,7 +59,9 @@ def finish(
     known = progress.known() if follows else progress.final()
     items = [_item(one, known.get(one.id, RecoveryResult() if follows else None)) for one in ended]
     is_open = any(item.outcome is Ending.DONE and item.recovery is None for item in items)
-    report = _report(spec, items, [*(found.notes if found else ()), *progress.notes, *notes_of_halt(halt)], halt)
+    report = _report(
+        spec, Counts.of(items), [*(found.notes if found else ()), *progress.notes, *notes_of_halt(halt)], halt
+    )
     report = report.model_copy(update={"causes": causes_of(progress, ended=True)})
     if (is_open or (follows and progress.is_open)) and report.state is State.ENDED:
         report = report.model_copy(update={"state": State.WATCHING, "ended": None})
@@ -148,19 +150,19 @@ def close_run(store: Store, head: Run) -> None:
         store.delete(f"{records.OPEN}{head.id}")
 
 
-def report_of(store: Store, spec: RunSpec, items: list[Item], notes: Sequence[Note] = ()) -> Run:
+def report_of(store: Store, spec: RunSpec, counts: Counts, notes: Sequence[Note] = ()) -> Run:
     """Return the report, without items, of a run whose items have all ended."""
-    return _report(spec, items, notes, switches.halted(store.read, spec.run))
+    return _report(spec, counts, notes, switches.halted(store.read, spec.run))
 
 
-def _report(spec: RunSpec, items: list[Item], notes: Sequence[Note], halt: Halt | None) -> Run:
+def _report(spec: RunSpec, counts: Counts, notes: Sequence[Note], halt: Halt | None) -> Run:
     now = clock.now()
     state = State.PLANNED if spec.mode == "plan" else State.ENDED
     if halt:
         state = State.EXPIRED if halt.how == "never started" else state
         state = State.CANCELLED if halt.cancelled else state
     expires = spec.created + timedelta(hours=app_settings().plan_ttl) if state is State.PLANNED else None
-    return run_of(spec, state, counts=Counts.of(items), notes=list(notes), answered=now, ended=now, expires=expires)
+    return run_of(spec, state, counts=counts, notes=list(notes), answered=now, ended=now, expires=expires)
 
 
 def finish_at_once(store: Store, spec: RunSpec, kind: Kind, items: list[Item]) -> tuple[Run, Response]:
@@ -169,7 +171,7 @@ def finish_at_once(store: Store, spec: RunSpec, kind: Kind, items: list[Item]) -
     Existing records are kept.
     """
     records.write_spec(store, spec, [])
-    head = report_of(store, spec, items)
+    head = report_of(store, spec, Counts.of(items))
     head = records.write_report(store, head, items, "report")
     content = run_json(with_page(head, items[: records.PAGE], more=len(items) > records.PAGE))
     answer = Response(200, content, headers={"Nightshift-Outcome": overall_outcome(head)})
@@ -191,20 +193,17 @@ def keep(
         response: The HTTP response.
         sent: Whether something may have reached the system.
         retention: How long the response is stored.
-        apart: Store the body in a record of its own, because it may be large.
+        apart: The body is stored already, in a record of its own (`large_records.write_body`).
     """
     response = response.with_headers({"Nightshift-Run": run})
     stored = StoredResponse(
         status=response.status,
         content_type=response.content_type,
         headers=dict(response.headers),
-        body="" if apart else response.body.decode(),
+        body=response.body.decode(),
         apart=apart,
         sent=sent,
         expires=clock.now() + retention,
     )
-    if apart:
-        records.keep_apart(store, run, stored, response.body)
-    else:
-        records.create(store, f"runs/{run}/response", stored)
+    records.create(store, f"runs/{run}/response", stored)
     return response

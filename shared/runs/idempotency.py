@@ -41,7 +41,10 @@ def is_flow(call: Call) -> bool:
 def fingerprint(call: Call) -> str:
     """Return a hash of the body's bytes and the header Nightshift-Target; it is equal for repeats of a request."""
     named = call.headers.get("nightshift-target", "").lower()
-    return hashlib.sha256(named.encode() + b"\0" + call.body).hexdigest()
+    found = hashlib.sha256(named.encode() + b"\0")
+    # The body may be large.
+    found.update(call.body)
+    return found.hexdigest()
 
 
 def key_of(call: Call, scope: str) -> str | None:

@@ -31,7 +31,6 @@ so is `response`, once, when its body is removed; of `purged`, the last writer w
 `fanout/batch_records.py` lists the records of a batch.
 """
 
-import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -325,13 +324,6 @@ def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportNam
     return head if create(store, f"runs/{head.id}/{name}", head) else read_report(store, head.id, name) or head
 
 
-def keep_apart(store: Store, run: str, kept: StoredResponse, body: bytes) -> None:
-    """Store a response with a large body, the body first; existing records are kept."""
-    with contextlib.suppress(Exists):
-        store.create(f"runs/{run}/body", body)
-    create(store, f"runs/{run}/response", kept)
-
-
 def response_of(store: Store, run: str, kept: StoredResponse) -> Response:
     """Return a stored response as it was returned first."""
     found = store.read(f"runs/{run}/body") if kept.apart else None
@@ -366,10 +358,10 @@ def refuse_expired(spec: RunSpec, kept: StoredResponse) -> None:
         raise Expired(text, run=spec.run, members={"links": {"self": spec.links().own}})
 
 
-def create(store: Store, key: str, record: Stored) -> bool:
-    """Create a record; return false if there is one, which is kept."""
+def create(store: Store, key: str, record: Stored | bytes) -> bool:
+    """Create a record, also from its data; return False if there is one, which is kept."""
     try:
-        store.create(key, record.data())
+        store.create(key, record if isinstance(record, bytes) else record.data())
     except Exists:
         return False
     return True

@@ -134,6 +134,17 @@ class Counts(Plain):
         return cls(items=len(listed), outcome=outcomes, recovery=recoveries(one.recovery for one in listed))
 
     @classmethod
+    def together(cls, some: Iterable["Counts"]) -> "Counts":
+        """Add the counts of parts of a run whose items have all ended."""
+        items, outcome, recovery = 0, Counter[Ending](), Counter[Recovery]()
+        for one in some:
+            items += one.items
+            outcome.update(one.outcome)
+            recovery.update(one.recovery)
+        outcomes, recovered = dict.fromkeys(Ending, 0) | outcome, dict.fromkeys(Recovery, 0) | recovery
+        return cls(items=items, outcome=outcomes, recovery=recovered)
+
+    @classmethod
     def so_far(cls, endings: Iterable[Ending], recovery: Mapping[Recovery, int], count: int) -> "Counts":
         """Count the items of a run at work: the outcomes that are known, and the number of all items."""
         outcomes = _counted(Ending, endings)

@@ -1,6 +1,6 @@
 """The protocol of a store, the keys with a prefix, and a write that loses to whoever was first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from shared.core.problems import Changed, Exists
@@ -31,6 +31,14 @@ class Store(Protocol):
 
         Raises:
             Exists: the key has a record.
+        """
+        ...
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
+        """Create a record that may be large from its pieces, which are never all there; else as `create`.
+
+        No reader sees a part of it. All pieces are taken even if the key has a record. Nobody may give the same key to
+        `create`: Azurite takes a record that was begun for one that exists.
         """
         ...
 
@@ -66,6 +74,19 @@ class Containers(Protocol):
     def beside(self, container: str) -> Store:
         """Return the store in another container of the account."""
         ...
+
+
+def blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in blocks of at least `size` bytes, but for the last one; one empty block for nothing."""
+    waiting, length, is_first = list[bytes](), 0, True
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= size:
+            yield b"".join(waiting)
+            waiting, length, is_first = [], 0, False
+    if waiting or is_first:
+        yield b"".join(waiting)
 
 
 def put(store: Store, key: str, data: bytes, etag: str) -> str:

@@ -3,16 +3,20 @@
 import contextlib
 import secrets
 import sqlite3
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.core.problems import Changed, Exists, NotReady
-from shared.storage.base import Page, Record
+from shared.storage.base import Page, Record, blocks
 
 _BUSY_SECONDS = 30.0
 _CACHE_KB = 512
+_BLOCK = 1024 * 1024
 _LAST_CHARACTER = "\U0010ffff"
+
+_READ = "SELECT CASE WHEN length(data) <= ? THEN data END, etag FROM records WHERE key = ?"
 
 
 class SqliteStore:
@@ -29,15 +33,36 @@ class SqliteStore:
         etag = secrets.token_hex(8)
         with self._writing() as connection:
             try:
-                connection.execute("INSERT INTO records VALUES (?, ?, ?)", (key, data, etag))
+                connection.execute("INSERT INTO records VALUES (?, ?, ?)", (key, etag, data))
             except sqlite3.IntegrityError:
                 raise Exists(key) from None
+        return etag
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
+        """As `Store.create_from`: the pieces wait in a file, as no other thread may write until the record is there."""
+        etag = secrets.token_hex(8)
+        with tempfile.TemporaryFile() as waiting:
+            for block in blocks(pieces, _BLOCK):
+                waiting.write(block)
+            size = waiting.tell()
+            waiting.seek(0)
+            with self._writing() as connection, connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    done = connection.execute("INSERT INTO records VALUES (?, ?, zeroblob(?))", (key, etag, size))
+                except sqlite3.IntegrityError:
+                    raise Exists(key) from None
+                with connection.blobopen("records", "data", done.lastrowid or 0) as blob:
+                    while block := waiting.read(_BLOCK):
+                        blob.write(block)
         return etag
 
     def read(self, key: str) -> Record | None:
         """As `Store.read`."""
         with self._reading() as connection:
-            row = connection.execute("SELECT data, etag FROM records WHERE key = ?", (key,)).fetchone()
+            row = connection.execute(_READ, (_BLOCK, key)).fetchone()
+            if row and row[0] is None:
+                row = _large(connection, key)
         return Record(*row) if row else None
 
     def replace(self, key: str, data: bytes, etag: str) -> str:
@@ -95,8 +120,7 @@ class SqliteStore:
         # There is a connection for each thread.
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, data BLOB NOT NULL, etag TEXT NOT NULL)"
-            " WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, etag TEXT NOT NULL, data BLOB NOT NULL)"
         )
         return connection
 
@@ -107,6 +131,18 @@ def _sqlite_errors() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise NotReady(f"The store can't be used: {error.sqlite_errorname}.") from error
+
+
+def _large(connection: sqlite3.Connection, key: str) -> tuple[bytes, str] | None:
+    """Return the data and the ETag of a large record; in a row of a result it would be there twice."""
+    with connection:
+        # So that it does not change in between.
+        connection.execute("BEGIN")
+        row = connection.execute("SELECT rowid, etag FROM records WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        with connection.blobopen("records", "data", row[0], readonly=True) as blob:
+            return blob.read(), str(row[1])
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

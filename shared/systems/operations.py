@@ -99,9 +99,9 @@ class EndedOperation:
 
 @dataclass(frozen=True)
 class RenderedResponse:
-    """The response to a list of operations, in the system's own form."""
+    """The response to a list of operations, in the system's own form; its body comes in pieces."""
 
-    body: bytes
+    body: Iterable[bytes]
     media_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -328,15 +328,20 @@ class FanOut:
         settles_by_fields: A record can be found by fields of it (`settleBy`).
         inner_statuses: Its clients read the status of each response in an answer that is 200, even if all are refused.
         about: Returns what people call an operation in a report; takes the operation and the name of its last call.
-        render: Writes the response; takes what is known of the list, the run's id, and by the positions of the
-            operations how each ended; None is left out.
+        names_calls: `about` uses the name of the call.
+        pieces: Returns what the response has of each operation of a chunk; takes what is known of the list, the run's
+            id, the operations' positions, and how each ended; None is left out. Empty is nothing. A group is in one
+            chunk.
+        render: Writes the response; takes what is known of the list, the run's id, and the pieces of all operations.
     """
 
     read: Callable[[Call], OperationsBody]
     again: Callable[[BatchHead, Sequence[BatchOperation], Mapping[str, str]], OperationsBody]
     chunks: Callable[[OperationList, Target], Sequence[Chunk]]
     sender: Callable[[Connection, BatchHead, str], ChunkSender]
-    render: Callable[[BatchHead, str, Sequence[EndedOperation | None]], RenderedResponse]
+    pieces: Callable[[BatchHead, str, Sequence[int], Sequence[EndedOperation | None]], list[bytes]]
+    render: Callable[[BatchHead, str, Iterable[bytes]], RenderedResponse]
     about: Callable[[BatchOperation, str], Mapping[str, str]]
+    names_calls: bool = False
     inner_statuses: bool = False
     settles_by_fields: bool = False

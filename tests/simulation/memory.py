@@ -2,7 +2,7 @@
 
 import bisect
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from shared.core.problems import Changed, Exists
 from shared.storage.base import Page, Record
@@ -20,6 +20,9 @@ class MemoryStore:
         if key in self._records:
             raise Exists(key)
         return self._put(key, data)
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
+        return self.create(key, b"".join(pieces))
 
     def read(self, key: str) -> Record | None:
         return self._records.get(key)
@@ -57,6 +60,10 @@ class SteppedStore:
         self._store = store
 
     def create(self, key: str, data: bytes) -> str:
+        return self._step(lambda: self._store().create(key, data))
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
+        data = b"".join(pieces)
         return self._step(lambda: self._store().create(key, data))
 
     def read(self, key: str) -> Record | None:

@@ -41,6 +41,7 @@ BUSINESS_CENTRAL = SystemDefinition(
         again=_again,
         chunks=requests.chunks,
         sender=Sending,
+        pieces=rendering.pieces,
         render=rendering.rendered,
         about=_about,
         inner_statuses=True,

@@ -9,12 +9,13 @@ import base64
 import binascii
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from shared.core.outcome import Ending
-from shared.systems.operations import BatchHead, EndedOperation, OperationGroup, RenderedResponse
+from shared.systems.operations import BatchHead, EndedOperation, OperationGroup, RenderedResponse, encoded
 
 _EOL = b"\r\n"
 _PHRASES = {int(one): one.phrase for one in HTTPStatus}
@@ -33,21 +34,44 @@ class _Rendered:
     is_done: bool = False
 
 
-def rendered(batch: BatchHead, run: str, ended: Sequence[EndedOperation | None]) -> RenderedResponse:
-    """Return the response to a batch.
+def pieces(batch: BatchHead, run: str, places: Sequence[int], ended: Sequence[EndedOperation | None]) -> list[bytes]:
+    """Return what the response has of each operation of a chunk; the first one of a change set has all of it.
 
     Args:
         batch: The batch.
         run: The run's id. It is the boundary, so that a repeated delivery writes the same bytes.
-        ended: By the positions of the operations; None is left out.
+        places: The positions of the operations, ascending.
+        ended: How each of them ended; None is left out.
     """
     responses = [_response(one) if one else None for one in ended]
+    groups = [_group_at(batch, place) for place in places]
+    if batch.form == "json":
+        return [
+            _json_of(one, group.name if group else None).encode() if one else b""
+            for one, group in zip(responses, groups, strict=True)
+        ]
+    return [
+        _part_at(batch, run, group, responses[index : index + (group.count if group else 1)])
+        if group is None or group.first == place
+        else b""
+        for index, (place, group) in enumerate(zip(places, groups, strict=True))
+    ]
+
+
+def rendered(batch: BatchHead, run: str, found: Iterable[bytes]) -> RenderedResponse:
+    """Return the response to a batch, given its pieces."""
     headers = {"OData-Version": "4.0"}
     if batch.form == "json":
-        return RenderedResponse("".join(_json(batch, responses)).encode(), "application/json", headers)
+        return RenderedResponse(_json(found), "application/json", headers)
     boundary = f"batchresponse_{run}"
-    body = _multipart(_parts(batch, run, responses), boundary)
-    return RenderedResponse(body, f"multipart/mixed; boundary={boundary}", headers)
+    return RenderedResponse(_multipart(found, boundary), f"multipart/mixed; boundary={boundary}", headers)
+
+
+def _group_at(batch: BatchHead, place: int) -> OperationGroup | None:
+    """Return the group of the operation at a position."""
+    number = bisect_right(batch.groups, place, key=lambda one: one.first) - 1
+    found = batch.groups[number] if number >= 0 else None
+    return found if found and place < found.first + found.count else None
 
 
 def _response(one: EndedOperation) -> _Rendered:
@@ -57,62 +81,55 @@ def _response(one: EndedOperation) -> _Rendered:
     if is_done:
         return _Rendered(one.id, HTTPStatus.NO_CONTENT, {}, is_done=True)
     error = {"code": f"Nightshift_{one.outcome.ending}", "message": one.outcome.reason}
-    body = json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":"))
-    return _Rendered(one.id, HTTPStatus.FAILED_DEPENDENCY, {"content-type": "application/json"}, body)
+    content = encoded({"error": error})
+    return _Rendered(one.id, HTTPStatus.FAILED_DEPENDENCY, {"content-type": "application/json"}, content)
 
 
-def _json(batch: BatchHead, responses: Sequence[_Rendered | None]) -> Iterator[str]:
-    """Yield the JSON text of the response, operation by operation."""
-    groups = {place: one.name for one in batch.groups for place in range(one.first, one.first + one.count)}
-    yield '{"responses":['
-    before = ""
-    for place, one in enumerate(responses):
-        if one:
-            yield before + _json_of(one, groups.get(place))
-            before = ","
-    yield "]}"
+def _json(found: Iterable[bytes]) -> Iterator[bytes]:
+    yield b'{"responses":['
+    before = b""
+    for piece in found:
+        if piece:
+            yield before + piece
+            before = b","
+    yield b"]}"
 
 
 def _json_of(one: _Rendered, group: str | None) -> str:
-    head = f'"id":{json.dumps(one.id, ensure_ascii=False)}'
+    head = f'"id":{encoded(one.id)}'
     if group is not None:
-        head += f',"atomicityGroup":{json.dumps(group, ensure_ascii=False)}'
-    headers = json.dumps(dict(one.headers), ensure_ascii=False, separators=(",", ":"))
+        head += f',"atomicityGroup":{encoded(group)}'
     body = f',"body":{one.body}' if one.body is not None else ""
-    return f'{{{head},"status":{int(one.status)},"headers":{headers}{body}}}'
+    return f'{{{head},"status":{int(one.status)},"headers":{encoded(dict(one.headers))}{body}}}'
 
 
-def _parts(batch: BatchHead, run: str, responses: Sequence[_Rendered | None]) -> Iterator[bytes]:
-    """Yield the parts of a multipart response, in the order of the requests."""
-    groups = {one.first: one for one in batch.groups}
-    place = 0
-    while place < len(responses):
-        group, one = groups.get(place), responses[place]
-        if group:
-            yield from _change_set(batch, run, group, responses[place : place + group.count])
-        elif one:
-            yield _part(batch, one)
-        place += group.count if group else 1
+def _part_at(batch: BatchHead, run: str, group: OperationGroup | None, responses: Sequence[_Rendered | None]) -> bytes:
+    """Return the part of an operation, or of the group that it begins; empty if it is left out."""
+    if group:
+        return _change_set(batch, run, group, [one for one in responses if one])
+    one = responses[0]
+    return _part(batch, one) if one else b""
 
 
-def _change_set(
-    batch: BatchHead, run: str, group: OperationGroup, responses: Sequence[_Rendered | None]
-) -> Iterator[bytes]:
-    """Yield the part of a change set: the responses to all its requests, or the one that says why it failed."""
-    listed = [one for one in responses if one]
+def _change_set(batch: BatchHead, run: str, group: OperationGroup, listed: Sequence[_Rendered]) -> bytes:
+    """Return the part of a change set: the responses to all its requests, or the one that says why it failed."""
+    if not listed:
+        return b""
     failed = [one for one in listed if not one.is_done]
     if failed:
         # An operation that was not reached, or rolled back, says less than the one that the system refused.
-        yield _part(batch, next((one for one in failed if one.status != HTTPStatus.FAILED_DEPENDENCY), failed[0]))
-    elif listed:
-        boundary = f"changesetresponse_{run}_{group.first}"
-        head = f"Content-Type: multipart/mixed; boundary={boundary}".encode()
-        yield head + 2 * _EOL + _multipart((_part(batch, one) for one in listed), boundary)
+        return _part(batch, next((one for one in failed if one.status != HTTPStatus.FAILED_DEPENDENCY), failed[0]))
+    boundary = f"changesetresponse_{run}_{group.first}"
+    head = f"Content-Type: multipart/mixed; boundary={boundary}".encode()
+    return head + 2 * _EOL + b"".join(_multipart((_part(batch, one) for one in listed), boundary))
 
 
-def _multipart(parts: Iterable[bytes], boundary: str) -> bytes:
+def _multipart(parts: Iterable[bytes], boundary: str) -> Iterator[bytes]:
     mark = b"--" + boundary.encode()
-    return b"".join(mark + _EOL + part + _EOL for part in parts) + mark + b"--" + _EOL
+    for part in parts:
+        if part:
+            yield mark + _EOL + part + _EOL
+    yield mark + b"--" + _EOL
 
 
 def _part(batch: BatchHead, one: _Rendered) -> bytes:

@@ -14,7 +14,7 @@ from shared.systems.opendatadsl.delete_summary import Deleting
 from shared.systems.opendatadsl.described import DESCRIBED
 from shared.systems.opendatadsl.executions import executions_of, marked
 from shared.systems.opendatadsl.failures import cause_and_group, facts, failures, failures_page
-from shared.systems.opendatadsl.rendering import rendered
+from shared.systems.opendatadsl.rendering import pieces, rendered
 from shared.systems.opendatadsl.run_again import RunningAgain, next_of
 from shared.systems.opendatadsl.run_process import Running
 from shared.systems.operations import BatchOperation, FanOut, OperationList
@@ -58,6 +58,15 @@ OPENDATADSL = SystemDefinition(
     probe=_probe,
     items=ItemActions(action=_action, recovered=_recovered),
     failures=FailureSource(find=failures, page=failures_page, facts=facts, cause=cause_and_group),
-    fan_out=FanOut(read=read_batch, again=batch_again, chunks=_chunks, sender=Sending, render=rendered, about=_about),
+    fan_out=FanOut(
+        read=read_batch,
+        again=batch_again,
+        chunks=_chunks,
+        sender=Sending,
+        pieces=pieces,
+        render=rendered,
+        about=_about,
+        names_calls=True,
+    ),
     described=DESCRIBED,
 )

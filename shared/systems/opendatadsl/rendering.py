@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from shared.core import clock
 from shared.core.outcome import Ending
@@ -17,31 +17,48 @@ _NO_FAILURE = (Ending.DONE, Ending.PLANNED)
 _TAKEN_OVER = ("user", "environment", "timestamp", "service", "name", "reason", "source")
 
 
-def rendered(batch: BatchHead, run: str, ended: Sequence[EndedOperation | None]) -> RenderedResponse:
+class _Piece(NamedTuple):
+    """What the response needs of one element: its id, how it ended, and the summary of its part, if it has that."""
+
+    id: str
+    ending: str
+    summary: dict[str, Any] | None
+
+
+def pieces(batch: BatchHead, run: str, places: Sequence[int], ended: Sequence[EndedOperation | None]) -> list[bytes]:
+    """Return what the response needs of each element; one of each part has the part's summary."""
+    del batch, run, places
+    return [_piece(one) if one else b"" for one in ended]
+
+
+def _piece(one: EndedOperation) -> bytes:
+    summary = json.loads(one.given.body) if one.given and one.given.body else None
+    return json.dumps(_Piece(one.id, one.outcome.ending, summary)).encode()
+
+
+def rendered(batch: BatchHead, run: str, found: Iterable[bytes]) -> RenderedResponse:
     """Return the response: the summaries of the parts as one, with all elements that are not done under `failures`."""
     del run
     sent = {name: value for name, value, _ in members_of(batch.head)} if batch.head else {}
-    summaries = list(_summaries(ended))
+    counted: Counter[Ending] = Counter()
+    summaries: list[dict[str, Any]] = []
+    undone: list[str] = []
+    for one in (_Piece(*json.loads(piece)) for piece in found if piece):
+        counted[Ending(one.ending)] += 1
+        summaries += [one.summary] if one.summary is not None else []
+        undone += [one.id] if one.ending not in _NO_FAILURE else []
     first = summaries[0] if summaries else {}
-    whole = [one for one in ended if one]
     content = {
         "_id": sent.get("_id"),
         **{name: first.get(name, sent.get(name)) for name in _TAKEN_OVER},
-        "status": _status(whole),
-        "message": _message(whole),
-        "summary": _merged(summaries, whole),
+        "status": _status(counted),
+        "message": _message(counted),
+        "summary": _merged(summaries, undone),
     }
-    return RenderedResponse(json.dumps(content, ensure_ascii=False).encode(errors="replace"), "application/json")
+    return RenderedResponse([json.dumps(content, ensure_ascii=False).encode(errors="replace")], "application/json")
 
 
-def _summaries(ended: Sequence[EndedOperation | None]) -> Iterator[dict[str, Any]]:
-    """Yield the summaries of the parts; the response to an element of each part has it."""
-    for one in ended:
-        if one and one.given and one.given.body:
-            yield json.loads(one.given.body)
-
-
-def _merged(summaries: Sequence[dict[str, Any]], ended: Sequence[EndedOperation]) -> dict[str, dict[str, list[str]]]:
+def _merged(summaries: Iterable[dict[str, Any]], undone: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     merged: dict[str, dict[str, list[str]]] = {name: {} for name in _SECTIONS}
     for content in summaries:
         # There may be more sections than the documented ones.
@@ -49,21 +66,19 @@ def _merged(summaries: Sequence[dict[str, Any]], ended: Sequence[EndedOperation]
             for day, names in days.items():
                 merged.setdefault(name, {}).setdefault(day, []).extend(names)
     listed = {name for names in merged["failures"].values() for name in names}
-    missing = [one.id for one in ended if one.outcome.ending not in _NO_FAILURE and one.id not in listed]
+    missing = [one for one in undone if one not in listed]
     if missing:
         merged["failures"].setdefault(f"{clock.now():%Y-%m-%d}", []).extend(missing)
     return merged
 
 
-def _status(ended: Sequence[EndedOperation]) -> str:
+def _status(counted: Counter[Ending]) -> str:
     """Return the status of the whole, in the service's own words but for a plan."""
-    endings = {one.outcome.ending for one in ended}
-    if Ending.PLANNED in endings:
+    if Ending.PLANNED in counted:
         return "planned"
-    return "success" if endings == {Ending.DONE} else "warning" if Ending.DONE in endings else "failed"
+    return "success" if set(counted) == {Ending.DONE} else "warning" if Ending.DONE in counted else "failed"
 
 
-def _message(ended: Sequence[EndedOperation]) -> str:
+def _message(counted: Counter[Ending]) -> str:
     """Return how many elements ended in which way."""
-    counted = Counter(one.outcome.ending for one in ended)
     return f"Elements: {', '.join(f'{count} {ending}' for ending, count in sorted(counted.items()))}."

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,9 @@ class Hanging:
         raise NotReady(key)
 
     def create(self, key: str, data: bytes) -> str:
+        raise NotImplementedError
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
         raise NotImplementedError
 
     def replace(self, key: str, data: bytes, etag: str) -> str:

@@ -1,6 +1,6 @@
 """A system of one item, and a store that lets things happen between any two steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -53,6 +53,9 @@ class SteppedStore:
 
     def create(self, key: str, data: bytes) -> str:
         return self._step(lambda: self._store.create(key, data))
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
+        return self._step(lambda: self._store.create_from(key, pieces))
 
     def read(self, key: str) -> Record | None:
         return self._step(lambda: self._store.read(key))

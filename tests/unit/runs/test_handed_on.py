@@ -5,6 +5,7 @@ one dies and how much time passes is drawn.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -169,6 +170,9 @@ class Replayed:
 
     def create(self, key: str, data: bytes) -> str:
         return str(self._step("create", key, data))
+
+    def create_from(self, key: str, pieces: Iterable[bytes]) -> str:
+        return self.create(key, b"".join(pieces))
 
     def read(self, key: str) -> Record | None:
         found = self._step("read", key)

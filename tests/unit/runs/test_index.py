@@ -244,7 +244,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Store:
             entry = one._replace(state=str(state or ""))
             keys = list(sorted_keys(entry).values()) if state else [index.new_key(one)]
             keys += [index.night_key(one)] if one.night else []
-            connection.executemany("INSERT INTO records VALUES (?, x'', '')", [(key,) for key in keys])
+            connection.executemany("INSERT INTO records VALUES (?, '', x'')", [(key,) for key in keys])
             counts += [entry] if state else []
         connection.execute("COMMIT")
     index.count(store, counts, 1)

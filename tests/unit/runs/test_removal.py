@@ -19,7 +19,17 @@ from shared.core.settings import Settings
 from shared.durable import housekeeping
 from shared.durable.engine import Engine
 from shared.fanout import batch_records
-from shared.runs import creation, handed_on, index, records, removal, retention, selection, tidying
+from shared.runs import (
+    creation,
+    handed_on,
+    index,
+    large_records,
+    records,
+    removal,
+    retention,
+    selection,
+    tidying,
+)
 from shared.runs.handed_on import HandedOnRecord, Handing
 from shared.runs.idempotency import KeyRecord
 from shared.runs.index import RunFilter, new_entry
@@ -104,7 +114,8 @@ def end(store: Store, spec: RunSpec, state: State = State.ENDED, **more: object)
     kept = StoredResponse(
         status=200, content_type="a/b", headers={"A": "b"}, body="", apart=True, sent=True, expires=expires
     )
-    records.keep_apart(store, spec.run, kept, b"the answer")
+    large_records.write_body(store, spec.run, [b"the answer"])
+    records.create(store, f"runs/{spec.run}/response", kept)
     if state is not State.WATCHING:
         store.delete(f"{records.OPEN}{spec.run}")
 

@@ -69,6 +69,49 @@ def test_a_record_is_created_only_once(store: Store) -> None:
     assert found.data == b"first"
 
 
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_a_record_is_made_of_pieces(store: Store, count: int) -> None:
+    pieces = [bytes([number % 256]) * 3000 for number in range(count)]
+    etag = store.create_from("runs/1/body", iter(pieces))
+    assert store.read("runs/1/body") == (b"".join(pieces), etag)
+    with pytest.raises(Changed):
+        store.replace("runs/1/body", b"", "other")
+    store.delete("runs/1/body", etag)
+    assert store.read("runs/1/body") is None
+
+
+def test_a_record_of_pieces_is_created_only_once_and_whole(store: Store) -> None:
+    def pieces() -> Iterator[bytes]:
+        for number in range(6):
+            assert (store.read("runs/2/body") is None) == (number < 3)
+            if number == 2:
+                store.create_from("runs/2/body", [b"the", b" first"])
+            yield bytes(2_000_000)
+
+    with pytest.raises(Exists):
+        store.create_from("runs/2/body", pieces())
+    found = store.read("runs/2/body")
+    assert found is not None
+    assert found.data == b"the first"
+    with pytest.raises(Exists):
+        store.create("runs/2/body", b"")
+
+
+def test_what_ends_amid_its_pieces_leaves_nothing(store: Store) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield bytes(9_000_000)
+        raise NotReady("no more")
+
+    with pytest.raises(NotReady):
+        store.create_from("runs/3/body", pieces())
+    assert store.read("runs/3/body") is None
+    assert store.list("runs/3/") == ([], None)
+    store.create_from("runs/3/body", [b"later"])
+    found = store.read("runs/3/body")
+    assert found is not None
+    assert found.data == b"later"
+
+
 def test_a_record_is_replaced_only_as_it_was_read(store: Store) -> None:
     first = store.create("claims/1", b"1")
     second = store.replace("claims/1", b"2", first)

@@ -3,14 +3,16 @@
 import email
 import email.policy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import MIMEPart
+from itertools import pairwise
+from typing import NamedTuple
 
 import hypothesis
 from hypothesis import strategies as st
 
 from shared.core.outcome import Ending, Outcome
-from shared.systems.business_central.rendering import rendered
+from shared.systems.business_central import rendering
 from shared.systems.operations import BatchHead, EndedOperation, OperationGroup, OperationResponse
 
 RUN = "20261124-0f"
@@ -32,6 +34,21 @@ def given(
 
 def done(name: str, body: str | None = '{"a": 1.10}') -> EndedOperation:
     return given(name, 201, JSON, body, Ending.DONE)
+
+
+class Written(NamedTuple):
+    media_type: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def rendered(spec: BatchHead, run: str, ended: Sequence[EndedOperation | None], cuts: Sequence[int] = ()) -> Written:
+    """Return the response to a batch whose chunks end before the positions `cuts`."""
+    pieces: list[bytes] = []
+    for begin, end in pairwise((0, *cuts, len(ended))):
+        pieces += rendering.pieces(spec, run, range(begin, end), ended[begin:end])
+    found = rendering.rendered(spec, run, pieces)
+    return Written(found.media_type, found.headers, b"".join(found.body))
 
 
 def parts(spec: BatchHead, *ended: EndedOperation | None) -> list[MIMEPart]:
@@ -131,3 +148,10 @@ def test_what_the_system_did_not_answer_is_told_by_its_outcome() -> None:
     first, second = json.loads(rendered(batch(form="json"), RUN, ended).body)["responses"]
     assert (first["status"], first["body"]) == (424, {"error": {"code": "Nightshift_unknown", "message": "Lost."}})
     assert (second["status"], "body" in second) == (204, False)
+
+
+@hypothesis.given(cuts=st.sets(st.sampled_from([1, 2, 4, 5])), form=st.sampled_from(["json", "multipart"]))
+def test_a_response_has_the_same_bytes_however_its_operations_were_sent(cuts: set[int], form: str) -> None:
+    spec = batch(("a", 0, 1), ("b", 2, 2), form=form)
+    ended = [done("1"), None, done("3"), given("4", 400, JSON, "{}"), None, done("6", None)]
+    assert rendered(spec, RUN, ended, sorted(cuts)) == rendered(spec, RUN, ended)
