@@ -11,7 +11,6 @@ from benchmarks.host import Host
 from benchmarks.landscape import Landscape, System
 from benchmarks.measuring import rounds, wall
 from benchmarks.operations import BATCH_SECONDS, IN_FLIGHT, MOST, OPERATION_SECONDS
-from benchmarks.processes import Child
 from benchmarks.table import Row, row
 
 _INSERTS, _ROUNDS = 5_000, (5, 35.0)
@@ -21,12 +20,12 @@ _IN_BATCHES, _ONE_BY_ONE = 1_000, 500
 def script() -> list[Row]:
     """Measure 5,000 inserts against a plain script with the same chunks, at a system without latency."""
     values = []
-    with fan_out.stage() as (landscape, host), _script(landscape.business_central) as plain:
+    with fan_out.stage() as (landscape, host), fan_out.script(landscape.business_central) as plain:
         central = landscape.business_central
-        _by_script(plain, central)
+        fan_out.by_script(plain, central, _INSERTS)
         for _ in rounds(*_ROUNDS):
             # Both from a list of operations to the status of each.
-            theirs = _by_script(plain, central)
+            theirs = fan_out.by_script(plain, central, _INSERTS)
             journals = operations.fresh(central)
             sent = journals.operations(_INSERTS)
             ours, statuses = wall(partial(_by_app, host, sent))
@@ -56,15 +55,6 @@ def others() -> list[Row]:
             "higher",
         ),
     ]
-
-
-def _script(central: System) -> Child:
-    return Child("benchmarks.plain_script", url=central.url, token=central.token)
-
-
-def _by_script(plain: Child, central: System) -> float:
-    journals = operations.fresh(central)
-    return float(plain.ask("send", company=journals.company, journals=journals.ids, number=_INSERTS))
 
 
 def _by_app(host: Host, sent: list[operations.Operation]) -> dict[str, int]:

@@ -28,7 +28,9 @@ from shared.policy.cached_reader import app_reader
 from shared.reports.run_log import log_answered
 from shared.runs import records
 from shared.runs.needs import raising
+from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
+from shared.storage.base import Store
 
 _LEASE = 1800.0
 """Seconds until the gate takes back a slot that was not released. No sending begins that could outlast its lease."""
@@ -45,10 +47,15 @@ def carry_out_batch(context: OrchestrationContext, work: Reference) -> Turns:
     cancelled = context.wait_for_external_event(CANCEL)
     try:
         found = yield from until_done(context, "prepare_batch", run, cancelled)
+        # The first segment needs no activity to find its chunks.
+        layout = {name: found.pop(name) for name in ("layout",) if name in found}
         for number in range(found["segments"]):
-            result = yield from _run_segment(context, {**run, **found, "segment": number}, cancelled)
+            result = yield from _run_segment(context, {**run, **found, **layout, "segment": number}, cancelled)
+            if "finished" in result:
+                return result["finished"]
             if result["stop"] or cancelled.is_complete:
                 break
+            layout = {}
         return (yield from until_done(context, "finish_batch", run, cancelled))
     except TaskFailedError:
         return (yield from until_done(context, "break_batch", run, cancelled))
@@ -82,10 +89,16 @@ def _run_segment(context: OrchestrationContext, work: Reference, cancelled: Task
 
 
 def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
-    """Send the chunks of a segment, each after those that it follows; returns whether the batch must `stop`."""
+    """Send the chunks of a segment, each after those that it follows.
+
+    Returns:
+        Whether the batch must `stop`, and its result if it is `finished`.
+    """
     cancelled = context.wait_for_external_event(CANCEL)
-    reference = {"run": work["run"], "segment": work["segment"]}
-    layout = yield from until_done(context, "read_segment", reference, cancelled)
+    layout = work.get("layout")
+    if layout is None:
+        reference = {"run": work["run"], "segment": work["segment"]}
+        layout = yield from until_done(context, "read_segment", reference, cancelled)
     segment = _Segment(context, work, layout, cancelled)
     while segment.has_work():
         segment.begin()
@@ -94,7 +107,7 @@ def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
     gate_entity.leave(context, work["target"], context.instance_id)
     if segment.failure:
         raise segment.failure
-    return {"stop": segment.stops}
+    return {"stop": segment.stops, **({"finished": segment.finished} if segment.finished else {})}
 
 
 class _Segment:
@@ -121,6 +134,7 @@ class _Segment:
         self._sending: tuple[Task[Any], list[Taken]] | None = None
         self._pauses: dict[Task[Any], int] = {}
         self.stops = False
+        self.finished: Reference | None = None
         self.failure: TaskFailedError | None = None
 
     @property
@@ -220,6 +234,9 @@ class _Segment:
         payload = {"run": self._work["run"], "chunks": chunks, "cancelled": self._cancelled, **self._slots}
         if self._cancelled:
             self._informed.update(one.chunk for one in taken)
+        if self._work["segment"] + 1 == self._work["segments"] and not (self._schedule.is_open or self._pauses):
+            # These are all that is left: whoever ends them ends the batch, without another hop.
+            payload["finish"] = True
         self._sending = call(self._context, "send_chunks", payload), taken
 
     def _on_sent(self, done: Task[Any], taken: list[Taken]) -> None:
@@ -245,7 +262,7 @@ class _Segment:
         """Note what became of chunks: some have ended, some wait, the others were not begun."""
         ended: list[int] = result.get("ended", [])
         waits = {chunk: (seconds, number) for chunk, seconds, number in result.get("waits", [])}
-        self.stops = self.stops or bool(result.get("stop"))
+        self.stops, self.finished = self.stops or bool(result.get("stop")), result.get("finished")
         self._schedule.put_back([one for one in taken if one.chunk not in ended and one.chunk not in waits])
         for chunk in ended:
             self._schedule.end(chunk)
@@ -267,7 +284,10 @@ class _Segment:
 
 @patient
 def prepare_batch(work: Reference) -> Reference:
-    """Return how a batch is sent: `segments`, the most `slots` it needs, `places` of its gate, and `target`."""
+    """Return how a batch is sent: `segments`, the most `slots` it needs, `places` of its gate, `target`, and `layout`.
+
+    The `layout` is that of the first segment.
+    """
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
     records.mark_begun(store, spec.run)
@@ -275,16 +295,21 @@ def prepare_batch(work: Reference) -> Reference:
     chunks = batch.chunks if batch and spec.mode == "perform" else 0
     places = slots_of(spec)
     slots = 1 if batch is None or batch.in_order else max(1, min(places, chunks, spec.max_parallel))
-    return {"segments": -(-chunks // batch_records.SEGMENT), "slots": slots, "places": places, "target": spec.target}
+    found = {"segments": -(-chunks // batch_records.SEGMENT), "slots": slots, "places": places, "target": spec.target}
+    return {**found, "layout": _layout(store, spec, 0)} if chunks else found
 
 
 @patient
 def read_segment(work: Reference) -> Reference:
     """Return the chunks of a segment: `first`, how many, and those that each must wait for (`after`)."""
-    plan = batch_records.read_plan(app_store(), str(work["run"]))
-    spec = records.read_spec(app_store(), str(work["run"]))
-    arrivals.note(app_store(), spec)
-    first = int(work["segment"]) * batch_records.SEGMENT
+    store = app_store()
+    return _layout(store, records.read_spec(store, str(work["run"])), int(work["segment"]))
+
+
+def _layout(store: Store, spec: RunSpec, segment: int) -> Reference:
+    arrivals.note(store, spec)
+    plan = batch_records.read_plan(store, spec.run)
+    first = segment * batch_records.SEGMENT
     chunks = plan.chunks[first : first + batch_records.SEGMENT]
     after = {
         str(first + number): inside
@@ -296,7 +321,12 @@ def read_segment(work: Reference) -> Reference:
 
 @patient
 def send_chunks(work: Reference) -> Reference:
-    """Do the next try of some chunks; returns those that `ended` and those that `wait`, the others were not begun."""
+    """Do the next try of some chunks, and `finish` the batch if they have all ended.
+
+    Returns:
+        The chunks that `ended`, those that wait, and whether the batch must `stop`, or its result if it is `finished`.
+        The other chunks were not begun.
+    """
     store, reader = app_store(), app_reader()
     spec = records.read_spec(store, str(work["run"]))
     batch = batch_records.known_batch(store, spec.run)
@@ -312,15 +342,21 @@ def send_chunks(work: Reference) -> Reference:
     now = clock.now()
     waits = [[chunk, (wait.until - now).total_seconds(), wait.number] for chunk, wait in result.waits.items()]
     waits = [[chunk, max(seconds, 0.0), number] for chunk, seconds, number in waits]
-    return {"ended": result.ended, "waits": waits, **({"stop": True} if result.stops else {})}
+    done: Reference = {"ended": result.ended, "waits": waits, **({"stop": True} if result.stops else {})}
+    if work.get("finish") and len(result.ended) == len(turns):
+        done["finished"] = _finished(store, spec, cancelled=bool(work["cancelled"]))
+    return done
 
 
 @patient
 def finish_batch(work: Reference) -> Reference:
     """Write the report and the response of a batch."""
     store = app_store()
-    spec = records.read_spec(store, str(work["run"]))
-    cancelled = bool(work["cancelled"]) or switches.is_cancelled(store, spec.run)
+    return _finished(store, records.read_spec(store, str(work["run"])), cancelled=bool(work["cancelled"]))
+
+
+def _finished(store: Store, spec: RunSpec, *, cancelled: bool) -> Reference:
+    cancelled = cancelled or switches.is_cancelled(store, spec.run)
     head = batch_report.finish(store, spec, retention(), batch_report.stopped_rest(spec, cancelled=cancelled))
     raising.after_answer(store, spec, head)
     return {"outcome": log_answered(spec, head)}

@@ -31,6 +31,11 @@ class Schedule:
         """Whether a chunk can be sent now."""
         return bool(self._ready)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether chunks are left, also such that wait for others."""
+        return bool(self._ready) or any(self._waits.values())
+
     def take(self, most: int) -> list[Taken]:
         """Return the next chunks, `most` at most, in the order in which they are sent."""
         taken: dict[int, list[int]] = {}

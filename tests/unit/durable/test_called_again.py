@@ -175,6 +175,45 @@ def played_batch() -> Played:
     return played
 
 
+def test_the_first_segment_is_told_its_chunks_and_the_others_read_them() -> None:
+    played = Played(batch_orchestrator.carry_out_batch, {"run": "run"})
+    layout = {"first": 0, "chunks": 400, "after": {}}
+    found = {name: WORK[name] for name in ("segments", "slots", "places", "target")}
+    played.finish(played.calls("prepare_batch")[-1], {**found, "layout": layout})
+    assert told(played.children()[-1]) == {**WORK, "layout": layout}
+    played.finish(played.children()[-1], {"stop": False})
+    assert told(played.children()[-1]) == {**WORK, "segment": 1}
+    told_all = Played(batch_orchestrator.carry_out_segment, {**WORK, "layout": {**layout, "chunks": 1}}, "run-0")
+    assert (len(told_all.calls("read_segment")), len(told_all.asks())) == (0, 1)
+
+
+def test_a_batch_that_its_last_segment_has_finished_needs_no_other_activity() -> None:
+    played = played_batch()
+    played.finish(played.children()[-1], {"stop": False})
+    played.finish(played.children()[-1], {"stop": False, "finished": {"outcome": {"done": 3}}})
+    assert played.ended == {"outcome": {"done": 3}}
+    assert not played.calls("finish_batch")
+
+
+@pytest.mark.parametrize("segment", [0, 1])
+def test_who_sends_all_that_is_left_of_the_last_segment_finishes_the_batch(segment: int) -> None:
+    played = played_segment(chunks=2, segment=segment)
+    played.answer(played.asks()[-1], slots(played))
+    assert told(played.calls("send_chunks")[-1]).get("finish", False) is (segment == 1)
+    # One chunk waits, so the other one is not all that is left; then it is.
+    played.finish(played.calls("send_chunks")[-1], {"ended": [], "waits": [[0, 30.0, 1]]})
+    pause = played.timers()[-1]
+    played.answer(played.asks()[-1], slots(played))
+    assert "finish" not in told(played.calls("send_chunks")[-1])
+    played.finish(played.calls("send_chunks")[-1], {"ended": [1]})
+    played.fire(pause)
+    played.answer(played.asks()[-1], slots(played))
+    assert told(played.calls("send_chunks")[-1]).get("finish", False) is (segment == 1)
+    finished = {"finished": {"outcome": {}}} if segment else {}
+    played.finish(played.calls("send_chunks")[-1], {"ended": [0], **finished})
+    assert played.ended == {"stop": False, **finished}
+
+
 def test_a_segment_that_failed_is_begun_anew_under_another_id() -> None:
     played = played_batch()
     for number in range(2):
