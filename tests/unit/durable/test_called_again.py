@@ -209,7 +209,7 @@ def test_who_sends_all_that_is_left_of_the_last_segment_finishes_the_batch(segme
     played.fire(pause)
     played.answer(played.asks()[-1], slots(played))
     assert told(played.calls("send_chunks")[-1]).get("finish", False) is (segment == 1)
-    finished = {"finished": {"outcome": {}}} if segment else {}
+    finished: dict[str, Any] = {"finished": {"outcome": {}}} if segment else {}
     played.finish(played.calls("send_chunks")[-1], {"ended": [0], **finished})
     assert played.ended == {"stop": False, **finished}
 
