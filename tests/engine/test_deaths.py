@@ -78,16 +78,16 @@ def test_a_call_about_many_jobs_is_made_once(retrier: Retrier, real: Machine, *,
 
 
 def test_a_worker_that_dies_each_time_breaks_its_run_only(caller: Caller, real: Machine) -> None:
-    jobs = [caller.failed_job() for _ in range(3)]
+    jobs = [caller.failed_job() for _ in range(6)]
     for _ in range(5):
-        real.host.kill_worker_at("begin_run", after=False)
+        real.host.kill_worker_at("begin_run", after=True)
     real.host.kill_worker_at("break_run", after=True)
     # A turn that is lost with its worker is given out again a minute later.
     told = caller.run(unpushed(listed(caller, jobs), seconds=200))
-    assert counted(told) == {"not_attempted": 3}, told
+    assert counted(told) == {"not_attempted": 6}, told
     assert real.host.planned_deaths == 0
-    assert sent(caller, jobs) == {0: 3}
-    assert outcomes(requeued(caller, jobs)) == {"done": 3}
+    assert sent(caller, jobs) == {0: 6}
+    assert outcomes(requeued(caller, jobs)) == {"done": 6}
 
 
 def test_a_sender_that_died_in_the_middle_is_settled_by_the_run_itself(caller: Caller, real: Machine) -> None:
