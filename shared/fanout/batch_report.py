@@ -7,7 +7,7 @@ from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import BatchStopped, Cancelled
 from shared.core.response import Response
 from shared.execution import auditing
-from shared.execution.parts import BrokenOffOutcomes
+from shared.execution.breaking_off import BrokenOffOutcomes
 from shared.fanout import batch_records
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, StoredOperationResponse
 from shared.reports import finish as reports_finish
