@@ -15,9 +15,10 @@ from shared.core.durations import CLOSING
 from shared.core.outcome import Outcome, broken_outcome
 from shared.core.problems import OutcomeUnknown, RunClosed
 from shared.core.settings import app_settings
-from shared.execution import auditing, discovery, parts
+from shared.execution import auditing, breaking_off, discovery
 from shared.execution.bindings import action_for
-from shared.execution.parts import BrokenOffOutcomes, PartContext
+from shared.execution.breaking_off import BrokenOffOutcomes
+from shared.execution.parts import PartContext
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report
 from shared.policy import switches
@@ -93,10 +94,10 @@ def _items(store: Store, spec: RunSpec, ends: BrokenOffOutcomes) -> Iterator[dat
     if spec.is_careful:
         for wave in watch.break_off(store, spec, ends.rest).sent:
             at = replace(context, wave=wave)
-            yield from (parts.break_off(at, wave.layout, number, ends, audited) for number in wave.parts)
+            yield from (breaking_off.break_off(at, wave.layout, number, ends, audited) for number in wave.parts)
     elif not spec.is_decided:
         numbers = records.parts_in(spec, found)
-        yield from (parts.break_off(context, found.layout, number, ends, audited) for number in numbers)
+        yield from (breaking_off.break_off(context, found.layout, number, ends, audited) for number in numbers)
 
 
 def _wait(untils: Iterable[datetime | None]) -> RetryLater | None:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 
 from pydantic import ValidationError
 
-from shared.core import clock, log
+from shared.core import clock
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import Cancelled, ItemProblem, TooSoon
 from shared.execution import auditing, bulk, bulk_calls, discovery, guard
@@ -22,9 +22,9 @@ from shared.policy.cached_reader import CachedReader
 from shared.policy.rules import Facts
 from shared.runs import records
 from shared.runs.claim_record import ClaimRecord, Settled
-from shared.runs.claims import Claim, InFlight, record_of, try_of
+from shared.runs.claims import Claim, record_of, try_of
 from shared.runs.layout import Layout
-from shared.runs.records import ItemResult, PartResult, RunItem
+from shared.runs.records import ItemPages, ItemResult, PartResult, RunItem
 from shared.runs.spec import RunSpec
 from shared.runs.wave_record import Wave
 from shared.storage.base import Store
@@ -70,16 +70,10 @@ class PartContext:
         """The name under which the run claims the items."""
         return try_of(self.spec.run, self.wave.number if self.wave else None)
 
-    def run_items(self, layout: Layout, number: int) -> list[RunItem]:
-        """Return the items of a part."""
-        return items_of(self.store, self.spec, layout, number)
-
-
-def items_of(store: Store, spec: RunSpec, layout: Layout, number: int) -> list[RunItem]:
-    """Return the items of a part of a run, or of one of its waves."""
-    if spec.is_whole:
-        return list(records.all_run_items(store, spec.run))
-    return records.items_of_part(store, spec.run, layout, number)
+    @cached_property
+    def pages(self) -> ItemPages:
+        """The items of the run."""
+        return ItemPages(self.store, self.spec)
 
 
 @with_deadline
@@ -94,7 +88,7 @@ def execute(
     if done:
         _audit(context, number, done)
         return done
-    return execute_open(context, context.run_items(layout, number), number, tries, until or clock.now() + BUDGET)
+    return execute_open(context, context.pages.of_part(layout, number), number, tries, until or clock.now() + BUDGET)
 
 
 @with_deadline
@@ -106,7 +100,7 @@ def execute_open(
     try:
         bulk_action = context.bulk_action_for(context.spec, run_items)
     except ItemProblem as problem:
-        ended: list[ItemResult] | RetryLater = [_result_of(run_item, Outcome.of(problem)) for run_item in run_items]
+        ended: list[ItemResult] | RetryLater = [result_of(run_item, Outcome.of(problem)) for run_item in run_items]
     else:
         ended = (
             _in_bulk(context, bulk_action, run_items, number, tries)
@@ -115,14 +109,14 @@ def execute_open(
         )
     if isinstance(ended, RetryLater):
         return ended
-    return _keep(context, number, PartResult(ended=ended))
+    return keep(context, number, PartResult(ended=ended))
 
 
 def _intent(context: PartContext, run_items: Sequence[RunItem], number: int) -> Intent:
     return Intent(context.store, context.spec, number, lambda: auditing.intended(run_items))
 
 
-def _keep(context: PartContext, number: int, part: PartResult) -> PartResult:
+def keep(context: PartContext, number: int, part: PartResult) -> PartResult:
     """Store how the items of a part ended, and write it into the audit trail; the first delivery wins."""
     stored = records.write_part(context.store, context.spec.run, number, part)
     _audit(context, number, stored)
@@ -175,16 +169,18 @@ def _in_bulk(
     if isinstance(ended, RetryLater):
         return ended
     call = bulk_calls.read(context.store, key)
-    return [_bulk_result(run_item, ended.get(run_item.id), call) for run_item in run_items]
+    return [bulk_result(run_item, ended.get(run_item.id), call) for run_item in run_items]
 
 
-def results_so_far(store: Store, spec: RunSpec, wave: Wave | None, layout: Layout, number: int) -> list[ItemResult]:
+def results_so_far(
+    store: Store, spec: RunSpec, wave: Wave | None, run_items: Sequence[RunItem], number: int
+) -> list[ItemResult]:
     """Return how items of a part that is at work have ended, as their claims say."""
     call = bulk_calls.read(store, bulk_calls.key_of(spec.run, number)) if spec.shape == "bulk" else None
     name = try_of(spec.run, wave.number if wave else None)
-    run_items = [one for one in items_of(store, spec, layout, number) if one.outcome is None]
-    ended = each(lambda one: _settled(store, spec.target, one.id, name), run_items)
-    return [_bulk_result(one, known, call) for one, known in zip(run_items, ended, strict=True) if known]
+    still_open = [one for one in run_items if one.outcome is None]
+    ended = each(lambda one: _settled(store, spec.target, one.id, name), still_open)
+    return [bulk_result(one, known, call) for one, known in zip(still_open, ended, strict=True) if known]
 
 
 def _settled(store: Store, target: str, item: str, name: str) -> Settled | None:
@@ -195,9 +191,10 @@ def _settled(store: Store, target: str, item: str, name: str) -> Settled | None:
         return None
 
 
-def _bulk_result(run_item: RunItem, ended: Settled | None, call: BulkCall | None) -> ItemResult:
+def bulk_result(run_item: RunItem, ended: Settled | None, call: BulkCall | None) -> ItemResult:
+    """Return the result of an item, from its claim and from the bulk call of its part, if it has one."""
     if ended is None:
-        return _result_of(run_item, run_item.outcome or broken_outcome(sent=False))
+        return result_of(run_item, run_item.outcome or broken_outcome(sent=False))
     own = call if call and run_item.id in call.items else None
     batch = own.id if own and ended.outcome.ending is Ending.DONE else None
     about = {**run_item.about, **({"batch": batch} if batch else {})}
@@ -206,64 +203,21 @@ def _bulk_result(run_item: RunItem, ended: Settled | None, call: BulkCall | None
     )
 
 
-@dataclass(frozen=True)
-class BrokenOffOutcomes:
-    """The outcomes of the open items of a run that is being ended.
-
-    Attributes:
-        sent: For items that were sent and have no outcome.
-        rest: For all others.
-    """
-
-    sent: Outcome
-    rest: Outcome
-
-
-def break_off(
-    context: PartContext, layout: Layout, number: int, ends: BrokenOffOutcomes, known: frozenset[str] = frozenset()
-) -> datetime | None:
-    """End the items of a part whose run is being ended.
-
-    Items that were not sent can't be sent from now on, because their claims are closed. `known` are the outcomes that
-    are in the audit trail.
-
-    Returns:
-        When the calls in progress are over, if there are any: call again then. Otherwise None.
-    """
-    done = records.read_part(context.store, context.spec.run, number)
-    if done:
-        if context.spec.mode == "perform":
-            auditing.ended_before(context.store, context.spec, number, done, known)
-        return None
-    call = bulk_calls.read(context.store, bulk_calls.key_of(context.spec.run, number))
-    ended: list[ItemResult] = []
-    held: list[datetime] = []
-    for run_item in context.run_items(layout, number):
-        one = _broken_off(context, run_item, number, call, ends)
-        if isinstance(one, InFlight):
-            held.append(one.until)
-        else:
-            ended.append(one)
-    if held:
-        return max(held)
-    _keep(context, number, PartResult(ended=ended))
-    return None
-
-
 def _execute_one(context: PartContext, run_item: RunItem, tries: int) -> ItemResult | RetryLater:
     if run_item.outcome:
-        return _result_of(run_item, run_item.outcome)
+        return result_of(run_item, run_item.outcome)
     try:
         seen: list[Snapshot] = []
         result = _perform_or_plan(context, run_item, tries, seen)
     except ItemProblem as problem:
-        return _result_of(run_item, Outcome.of(problem))
+        return result_of(run_item, Outcome.of(problem))
     if isinstance(result, RetryLater):
         return result
     return _result(run_item, result, seen[-1] if seen else _earlier_snapshot(context, run_item))
 
 
-def _result_of(run_item: RunItem, outcome: Outcome) -> ItemResult:
+def result_of(run_item: RunItem, outcome: Outcome) -> ItemResult:
+    """Return the result of an item that was not looked at."""
     return ItemResult(id=run_item.id, outcome=outcome, episode=run_item.episode, about=run_item.about)
 
 
@@ -354,31 +308,6 @@ def _event_wait(context: PartContext, action: ItemAction, judge_item: Judge) -> 
 
 def _refuse_over(context: PartContext) -> None:
     guard.refuse_over(context.watch.read, context.spec, cancelled=context.cancelled)
-
-
-def _broken_off(
-    context: PartContext, run_item: RunItem, number: int, call: BulkCall | None, ends: BrokenOffOutcomes
-) -> ItemResult | InFlight:
-    if run_item.outcome or context.spec.mode == "plan":
-        return _result_of(run_item, run_item.outcome or ends.rest)
-    claim = Claim(context.store, context.spec.target, run_item.id, context.claimant, timedelta())
-    known = call.outcome_of(run_item.id) if call else None
-    try:
-        found = claim.settle(known) if known else claim.abandon(_if_sent(context, claim, number, call, ends), ends.rest)
-        return found if isinstance(found, InFlight) else _bulk_result(run_item, claim.see(), call)
-    except ValidationError:
-        # The claim record itself may have broken the run; the other items still get their outcomes.
-        log.error("records-unreadable", run=context.spec.run, item=run_item.id)
-        return _result_of(run_item, ends.sent)
-
-
-def _if_sent(
-    context: PartContext, claim: Claim, number: int, call: BulkCall | None, ends: BrokenOffOutcomes
-) -> Outcome:
-    """Return the outcome of an item that is marked as sent; a bulk call must also list the item in its record."""
-    mark = claim.record.open
-    in_bulk = mark is not None and mark.sender == bulk_calls.key_of(context.spec.run, number)
-    return ends.rest if in_bulk and not (call and claim.item in call.items) else ends.sent
 
 
 class _Recording:

@@ -8,7 +8,7 @@ from shared.core.outcome import Outcome, broken_outcome, planned
 from shared.core.problems import BatchStopped, Cancelled
 from shared.core.response import Response
 from shared.execution import auditing
-from shared.execution.parts import BrokenOffOutcomes
+from shared.execution.breaking_off import BrokenOffOutcomes
 from shared.fanout import batch_records, chunk_ends
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, Payload
 from shared.fanout.chunk_ends import EndedChunk, Ends

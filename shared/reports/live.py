@@ -7,7 +7,7 @@ from shared.core.outcome import Ending
 from shared.execution import parts
 from shared.recovery.progress import Progress
 from shared.runs import records
-from shared.runs.records import ItemResult, Manifest, RunItem
+from shared.runs.records import ItemPages, ItemResult, Manifest, RunItem
 from shared.runs.report import Note
 from shared.runs.spec import RunSpec
 from shared.runs.wave_record import Wave
@@ -63,8 +63,9 @@ def _of_parts(store: Store, spec: RunSpec, all_of: Wave | Manifest, ended: set[i
         yield from part.ended if part else ()
     # Lanes are dealt their parts in turn, so what is at work are the first of all others.
     at_work = [number for number in numbers if number not in ended][: 2 * spec.max_parallel]
+    pages = ItemPages(store, spec)
     for number in at_work:
-        yield from parts.results_so_far(store, spec, wave, all_of.layout, number)
+        yield from parts.results_so_far(store, spec, wave, pages.of_part(all_of.layout, number), number)
 
 
 def _decided(run_item: RunItem) -> ItemResult | None:

@@ -277,11 +277,30 @@ def read_items(store: Store, run: str, items: str, page: int) -> list[RunItem]:
     return ItemPage.read(found.data).run_items if found else []
 
 
-def items_of_part(store: Store, run: str, layout: Layout, part: int) -> list[RunItem]:
-    """Return the items of one part, which may begin on one page and end on the next."""
-    first, last = layout.place(part), layout.place(part + 1) - 1
-    pages = [read_items(store, run, layout.items, page) for page in range(first // PAGE, last // PAGE + 1)]
-    return [one for page in pages for one in page][first % PAGE :][: layout.size]
+class ItemPages:
+    """The pages of a run's items, for who reads one part after the other: the last ones are kept."""
+
+    _MOST = 2
+
+    def __init__(self, store: Store, spec: RunSpec) -> None:
+        self._store = store
+        self._spec = spec
+        self._pages: dict[tuple[str, int], list[RunItem]] = {}
+
+    def of_part(self, layout: Layout, part: int) -> list[RunItem]:
+        """Return the items of one part, which may begin on one page and end on the next."""
+        if self._spec.is_whole:
+            return list(all_run_items(self._store, self._spec.run))
+        first, last = layout.place(part), layout.place(part + 1) - 1
+        pages = [self._page(layout.items, page) for page in range(first // PAGE, last // PAGE + 1)]
+        return [one for page in pages for one in page][first % PAGE :][: layout.size]
+
+    def _page(self, items: str, page: int) -> list[RunItem]:
+        if (items, page) not in self._pages:
+            if len(self._pages) >= self._MOST:
+                self._pages.pop(next(iter(self._pages)))
+            self._pages[items, page] = read_items(self._store, self._spec.run, items, page)
+        return self._pages[items, page]
 
 
 def all_run_items(store: Store, run: str) -> Iterator[RunItem]:

@@ -9,8 +9,9 @@ from shared.audit import trail
 from shared.audit.trail import Position, Question
 from shared.core.outcome import Ending, Outcome
 from shared.execution import bulk_calls
+from shared.execution.breaking_off import BrokenOffOutcomes, break_off
 from shared.execution.bulk_calls import BulkCall, BulkItem
-from shared.execution.parts import BrokenOffOutcomes, PartContext, break_off
+from shared.execution.parts import PartContext
 from shared.policy import switches
 from shared.policy.cached_reader import CachedReader
 from shared.runs import records

@@ -26,7 +26,7 @@ from shared.core.problems import (
     Throttled,
     TimedOut,
 )
-from shared.execution.parts import BrokenOffOutcomes
+from shared.execution.breaking_off import BrokenOffOutcomes
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report, chunks
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload

@@ -69,11 +69,12 @@ def test_the_parts_of_a_run_are_its_tasks_some_at_a_time(store: Store, count: in
     written = tasks(count)
     prepared = records.write_manifest(store, spec("r1"), written)
     numbers = records.parts_in(spec("r1"), prepared)
-    parts = [records.items_of_part(store, "r1", prepared.layout, part) for part in numbers]
+    pages = records.ItemPages(store, spec("r1"))
+    parts = [pages.of_part(prepared.layout, part) for part in numbers]
     assert [task for part in parts for task in part] == written
     assert all(len(part) == prepared.size for part in parts[:-1])
     assert all(parts)
-    assert records.items_of_part(store, "r1", prepared.layout, len(numbers)) == []
+    assert pages.of_part(prepared.layout, len(numbers)) == []
 
 
 @COUNTS
