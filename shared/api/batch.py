@@ -3,6 +3,7 @@
 import asyncio
 
 from shared.api import start
+from shared.core.memory import give_back_memory
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
 from shared.core.targets import System, Target
@@ -31,6 +32,7 @@ async def send_batch(call: Call, system: System, engine: Engine) -> Response:
 
 
 def _create(store: Store, settings: Settings, call: Call, system: System) -> StartedRun:
+    give_back_memory()
     fan_out = fan_out_of(system)
     body = fan_out.read(call)
     target = chosen_target(call, system, named_target(call, body.target, "/nightshift/target"))

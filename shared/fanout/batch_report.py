@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from shared.core.memory import give_back_memory
 from shared.core.outcome import Outcome, broken_outcome, planned
 from shared.core.problems import BatchStopped, Cancelled
 from shared.core.response import Response
@@ -55,6 +56,7 @@ def _results(
 
 def finish(store: Store, spec: RunSpec, retention: timedelta, rest: Outcome) -> Run:
     """Write the report and the response of a batch; `rest` is the outcome of operations that were never reached."""
+    give_back_memory()
     plan = batch_records.read_plan(store, spec.run).chunks
     # Without the ends of the chunks nothing is written: an earlier delivery has written it, and deletes them.
     head = records.read_report(store, spec.run) if records.read_response(store, spec.run) else None

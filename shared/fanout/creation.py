@@ -19,7 +19,7 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.chunking import Chunk
-from shared.systems.operations import Operation, OperationGroup, OperationList, encoded
+from shared.systems.operations import OperationGroup, OperationList, Operations, encoded
 from shared.systems.registry import fan_out_of
 from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.body import json_body
@@ -128,7 +128,7 @@ def write_chunks(
         groups=list(_groups(operations.operations)),
         content_ids=dict(operations.content_ids),
         head=operations.head,
-        refers=any(one.op.refers for one in operations.operations),
+        refers=any(one.refers for one in operations.operations.ops.ties.values()),
         referred=sorted(resent.referred),
     )
     plan = ChunkPlan(
@@ -138,29 +138,29 @@ def write_chunks(
     batch_records.write_batch(store, spec.run, batch, plan, lambda number: payload(chunks[number]))
 
 
-def _groups(operations: Sequence[Operation]) -> Iterator[OperationGroup]:
+def _groups(operations: Operations) -> Iterator[OperationGroup]:
     """Yield the groups of a list of operations; the operations of a group follow each other."""
     first = 0
-    for name, some in groupby(operations, key=lambda one: one.group):
+    for name, some in groupby(map(operations.groups.get, range(len(operations)))):
         count = len(list(some))
         if name is not None:
             yield OperationGroup(name=name, first=first, count=count)
         first += count
 
 
-def _payload(operations: Sequence[Operation], where: Sequence[int], chunk: Chunk) -> bytes:
+def _payload(operations: Operations, where: Sequence[int], chunk: Chunk) -> bytes:
     """Return the JSON of a chunk's `Payload`, without building one: there may be 40,000 operations."""
     stored = b",".join([_stored(operations, where, place).encode() for place in chunk.operations])
     more = f"{',"stops":true' if chunk.stops else ''}{',"atomic":true' if chunk.atomic else ''}"
     return b"".join((b'{"v":1,"operations":[', stored, f"]{more}}}".encode()))
 
 
-def _stored(operations: Sequence[Operation], where: Sequence[int], place: int) -> str:
+def _stored(operations: Operations, where: Sequence[int], place: int) -> str:
     """Return the JSON of a `BatchOperation`."""
     one = operations[place]
     kind, depends, group = one.kind, "", ""
     if one.op.depends:
-        depends = f',"depends":{encoded([(where[other], operations[other].id) for other in one.op.depends])}'
+        depends = f',"depends":{encoded([(where[other], operations.ids[other]) for other in one.op.depends])}'
     if one.op.group is not None:
         group = f',"group":{encoded(one.op.group)}'
     return (

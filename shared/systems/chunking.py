@@ -6,13 +6,13 @@ the list. Streams are independent of each other. Small streams share a chunk, la
 different streams are sent in parallel. A group of operations is a chunk of its own, which takes effect as a whole.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """The properties of an operation that the plan depends on.
 
     Attributes:
@@ -28,6 +28,41 @@ class Op:
     refers: tuple[int, ...] = ()
     document: str | None = None
     group: str | None = None
+
+
+class Ties(NamedTuple):
+    """What ties an operation to others, as in `Op`."""
+
+    depends: tuple[int, ...] = ()
+    refers: tuple[int, ...] = ()
+    group: str | None = None
+
+
+NO_TIES = Ties()
+
+
+@dataclass(frozen=True, slots=True)
+class Ops:
+    """The properties of all operations, in columns; `ties` has those of operations that have any, by position."""
+
+    sizes: Sequence[int]
+    documents: Sequence[str | None]
+    ties: Mapping[int, Ties]
+
+    @classmethod
+    def of(cls, operations: Sequence[Op]) -> "Ops":
+        """Return the properties of these operations."""
+        ties = {place: Ties(one.depends, one.refers, one.group) for place, one in enumerate(operations)}
+        return cls([one.size for one in operations], [one.document for one in operations], ties)
+
+    def of_place(self, place: int) -> Op:
+        """Return those of the operation at a position."""
+        ties = self.tied(place)
+        return Op(self.sizes[place], ties.depends, ties.refers, self.documents[place], ties.group)
+
+    def tied(self, place: int) -> Ties:
+        """Return what ties the operation at a position to others."""
+        return self.ties.get(place, NO_TIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +139,14 @@ class _Parts:
         self.heads[second] = first
 
 
-def plan(operations: Sequence[Op], limits: Limits, *, in_order: bool) -> list[Chunk]:
+def plan(operations: Ops, limits: Limits, *, in_order: bool) -> list[Chunk]:
     """Return the chunks of `operations`; a chunk's number is its index, and is larger than the numbers in its `after`.
 
     Raises:
         CannotPlan: an operation cannot share a chunk with an operation that it refers to, or with all of its group.
     """
     if in_order:
-        return _numbered(_divided(range(len(operations)), operations, limits, in_order=True))
+        return _numbered(_divided(range(len(operations.sizes)), operations, limits, in_order=True))
     pieces = list(_packed(_streams(operations), operations, limits))
     # Within a stream the first positions ascend, so a piece is numbered after those that it waits for.
     return _numbered(sorted(pieces, key=lambda piece: piece.operations[0]))
@@ -127,30 +162,31 @@ def _numbered(pieces: Iterable[_Piece]) -> list[Chunk]:
     return chunks
 
 
-def _streams(operations: Sequence[Op]) -> Iterator[list[int]]:
+def _streams(operations: Ops) -> Iterator[list[int]]:
     """Yield the positions of each stream, ascending; streams come in the order of their first positions."""
-    parts = _Parts(list(range(len(operations))))
-    for position, operation in enumerate(operations):
-        for other in (*operation.depends, *operation.refers):
+    parts = _Parts(list(range(len(operations.sizes))))
+    for position, document in enumerate(operations.documents):
+        if document is not None:
+            parts.join(position, parts.documents.setdefault(document, position))
+    for position, ties in operations.ties.items():
+        for other in (*ties.depends, *ties.refers):
             parts.join(position, other)
-        if operation.document is not None:
-            parts.join(position, parts.documents.setdefault(operation.document, position))
-        if operation.group is not None:
-            parts.join(position, parts.groups.setdefault(operation.group, position))
+        if ties.group is not None:
+            parts.join(position, parts.groups.setdefault(ties.group, position))
     found: dict[int, list[int]] = {}
-    for position in range(len(operations)):
+    for position in range(len(operations.sizes)):
         found.setdefault(parts.head(position), []).append(position)
     yield from found.values()
 
 
-def _packed(streams: Iterable[list[int]], operations: Sequence[Op], limits: Limits) -> Iterator[_Piece]:
+def _packed(streams: Iterable[list[int]], operations: Ops, limits: Limits) -> Iterator[_Piece]:
     """Yield the chunks of all streams: the pieces of large streams, and small streams packed together.
 
     Streams with and without dependents are packed apart, so that a failure in the former does not stop the latter.
     """
     open_pieces: dict[bool, _Piece] = {}
     for stream in streams:
-        size = sum(operations[one].size for one in stream)
+        size = sum(operations.sizes[one] for one in stream)
         if len(stream) > limits.count or size > limits.size or _has_group(stream, operations):
             yield from _divided(stream, operations, limits, in_order=False)
             continue
@@ -171,27 +207,28 @@ def _sorted(piece: _Piece) -> _Piece:
     return piece
 
 
-def _stops(chosen: Sequence[int], operations: Sequence[Op]) -> bool:
+def _stops(chosen: Sequence[int], operations: Ops) -> bool:
     """Return whether an operation must not run before another one of the same chunk."""
-    here = set(chosen)
-    documents = [operations[one].document for one in chosen if operations[one].document is not None]
+    documents = [found for one in chosen if (found := operations.documents[one]) is not None]
     if len(documents) > len(set(documents)):
         return True
-    return any(other in here for one in chosen for other in (*operations[one].depends, *operations[one].refers))
+    here = set(chosen)
+    tied = [operations.tied(one) for one in chosen] if operations.ties else []
+    return any(other in here for one in tied for other in (*one.depends, *one.refers))
 
 
-def _has_group(stream: Sequence[int], operations: Sequence[Op]) -> bool:
-    return any(operations[one].group is not None for one in stream)
+def _has_group(stream: Sequence[int], operations: Ops) -> bool:
+    return bool(operations.ties) and any(operations.tied(one).group is not None for one in stream)
 
 
-def _divided(stream: Sequence[int], operations: Sequence[Op], limits: Limits, *, in_order: bool) -> Iterator[_Piece]:
+def _divided(stream: Sequence[int], operations: Ops, limits: Limits, *, in_order: bool) -> Iterator[_Piece]:
     """Yield the pieces of one stream in order: each group, and what is between the groups as long as the limits allow.
 
     Raises:
         CannotPlan: an operation refers to one outside its piece, or a group is too large.
     """
     before = None
-    for group, some in groupby(stream, key=lambda one: operations[one].group):
+    for group, some in groupby(stream, key=lambda one: operations.tied(one).group):
         between = list(some)
         if len(between) < len(stream):
             _refuse_crossing(between, operations)
@@ -204,16 +241,16 @@ def _divided(stream: Sequence[int], operations: Sequence[Op], limits: Limits, *,
             yield before
 
 
-def _refuse_crossing(between: Sequence[int], operations: Sequence[Op]) -> None:
+def _refuse_crossing(between: Sequence[int], operations: Ops) -> None:
     here = set(between)
     for one in between:
-        if not here.issuperset(operations[one].refers):
+        if not here.issuperset(operations.tied(one).refers):
             raise CannotPlan(one, "refers by $<id> across the border of a group that takes effect as a whole")
 
 
-def _whole(group: list[int], operations: Sequence[Op], limits: Limits, before: _Piece | None) -> _Piece:
+def _whole(group: list[int], operations: Ops, limits: Limits, before: _Piece | None) -> _Piece:
     """Return a group as one piece."""
-    size = sum(operations[one].size for one in group)
+    size = sum(operations.sizes[one] for one in group)
     if len(group) > limits.count or (size > limits.size and len(group) > 1):
         text = f"begins a group that is larger than a chunk: at most {limits.count} operations, {limits.size} bytes"
         raise CannotPlan(group[0], text)
@@ -221,7 +258,7 @@ def _whole(group: list[int], operations: Sequence[Op], limits: Limits, before: _
 
 
 def _cut(
-    stream: Sequence[int], operations: Sequence[Op], limits: Limits, before: _Piece | None, *, in_order: bool
+    stream: Sequence[int], operations: Ops, limits: Limits, before: _Piece | None, *, in_order: bool
 ) -> Iterator[_Piece]:
     """Yield the pieces of operations without groups, each as long as the limits allow."""
     places = _last_cuts(stream, operations)
@@ -238,24 +275,24 @@ def _cut(
         begin = end
 
 
-def _most(stream: Sequence[int], operations: Sequence[Op], limits: Limits, begin: int) -> int:
+def _most(stream: Sequence[int], operations: Ops, limits: Limits, begin: int) -> int:
     """Return the end of the longest piece from `begin` within the limits; one that is too large goes alone."""
     end, size = begin, 0
     while end < len(stream) and end - begin < limits.count:
-        size += operations[stream[end]].size
+        size += operations.sizes[stream[end]]
         if size > limits.size and end > begin:
             break
         end += 1
     return end
 
 
-def _last_cuts(stream: Sequence[int], operations: Sequence[Op]) -> list[int]:
+def _last_cuts(stream: Sequence[int], operations: Ops) -> list[int]:
     """Return, for each index between operations, the last index up to it that no reference crosses."""
     lowest = len(stream)
     free = [True] * (len(stream) + 1)
     index = {one: place for place, one in enumerate(stream)}
     for place in range(len(stream) - 1, -1, -1):
-        refers = operations[stream[place]].refers
+        refers = operations.tied(stream[place]).refers
         lowest = min(lowest, *(index[other] for other in refers)) if refers else lowest
         free[place] = lowest >= place
     found = [0]

@@ -1,10 +1,11 @@
 """What a system implements to take lists of operations."""
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, overload
 
 from pydantic import Field
 
@@ -13,7 +14,7 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Mistake
 from shared.core.targets import Target
 from shared.policy.rules import Facts
-from shared.systems.chunking import Chunk, Op
+from shared.systems.chunking import NO_TIES, Chunk, Op, Ops, Ties
 from shared.transport.connection import Connection
 from shared.validation.models import Strict
 from shared.validation.request import Call
@@ -269,6 +270,69 @@ class Operation(NamedTuple):
         return f'{{"id":{encoded(self.id)}{self.kind.head}{end}'
 
 
+class Operations(Sequence[Operation]):
+    """All operations of a list, in columns: one is an object as long as somebody looks at it.
+
+    Attributes:
+        ids: Their ids.
+        ops: What the chunks are planned by.
+        groups: The name of the group, or change set, that an operation is written in, by its position.
+    """
+
+    def __init__(self, data: Sequence[bytes], begins: Sequence[int], ends: Sequence[int]) -> None:
+        """Begin with where their bodies are."""
+        self.ids: list[str] = []
+        self.groups: dict[int, str] = {}
+        self._data, self._begins, self._ends = data, begins, ends
+        self._kinds: list[OperationKind] = []
+        self._sizes = array("Q")
+        self._documents: list[str | None] = []
+        self._ties: dict[int, Ties] = {}
+        self.ops = Ops(self._sizes, self._documents, self._ties)
+
+    def add(
+        self,
+        name: str,
+        kind: OperationKind,
+        size: int,
+        document: str | None = None,
+        ties: Ties = NO_TIES,
+        group: str | None = None,
+    ) -> None:
+        """Add the next one; `size` is that of its JSON text in a chunk, and `group` that in which it is written."""
+        place = len(self.ids)
+        if ties != NO_TIES:
+            self._ties[place] = ties
+        if group:
+            self.groups[place] = group
+        self.ids.append(name)
+        self._kinds.append(kind)
+        self._sizes.append(size)
+        self._documents.append(document)
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Operation: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Operation]: ...
+    def __getitem__(self, place: int | slice) -> Operation | Sequence[Operation]:
+        """Return the operation at a position."""
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        return Operation(
+            self.ids[place],
+            self._kinds[place],
+            self.ops.of_place(place),
+            self.groups.get(place),
+            self._data[place],
+            self._begins[place],
+            self._ends[place],
+        )
+
+
 @dataclass(frozen=True)
 class OperationList:
     """A validated list of operations.
@@ -289,7 +353,7 @@ class OperationList:
     """
 
     root: str
-    operations: Sequence[Operation]
+    operations: Operations
     options: BatchOptions
     in_order: bool
     snapshot: bool

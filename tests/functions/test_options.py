@@ -26,7 +26,7 @@ from shared.fanout import batch_records
 from shared.policy.rules import Rule
 from shared.runs import records
 from shared.storage.sqlite import SqliteStore
-from shared.systems.business_central.body import Options as BusinessCentralOptions
+from shared.systems.business_central.drafts import Options as BusinessCentralOptions
 from shared.systems.camunda import requests as camunda
 from shared.systems.finance_operations import requests as finance_operations
 from shared.systems.opendatadsl import run_process

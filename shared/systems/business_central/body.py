@@ -6,18 +6,14 @@ OData JSON Format 4.01, 19.1:
  "nightshift": {"reason": "..."}}
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pydantic import Field
-
-from shared.core.problems import Mistake, NotValid
-from shared.systems.operations import BatchForm, BatchOptions
+from shared.core.problems import NotValid
+from shared.systems.business_central.drafts import MOST_HEADS, NO_HEADERS, BodyKind, Draft, Head, Options, Written
 from shared.validation.body import json_body, readable
 from shared.validation.json_bytes import BodyReader
-from shared.validation.models import MistakeList, Path, checked, pointer
+from shared.validation.models import checked
 from shared.validation.request import Call
 
 MOST_OPERATIONS = 40_000
@@ -25,90 +21,6 @@ BODILESS = frozenset({"GET", "DELETE"})
 """The methods whose operations have no body; a body of null is none, as Microsoft's library takes it."""
 METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 _OF_HEAD = frozenset({"method", "url", "headers", "body"})
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_MOST_HEADS = 1000
-
-
-class Options(BatchOptions):
-    """The reserved member `nightshift`; it is not sent to the system."""
-
-    settleBy: list[str] | None = Field(  # noqa: N815 - as callers write it
-        default=None, min_length=1, max_length=8, description="Fields that identify a created record."
-    )
-    company: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The company for operations that name none."
-    )
-    documentsInOrder: bool = Field(  # noqa: N815 - as callers write it
-        default=True, description="Writes to one document are sent in order, never in parallel."
-    )
-
-
-BodyKind = Literal["none", "null", "object", "text", "other"]
-"""What kind of JSON value a body is."""
-
-
-@dataclass(slots=True, eq=False)
-class Head:
-    """What many operations of a body have in common; a member with a mistake is empty.
-
-    `host` is the header Host of a part of a multipart body.
-    """
-
-    method: str | None = None
-    url: str | None = None
-    headers: Mapping[str, str] = _NO_HEADERS
-    body_kind: BodyKind = "none"
-    host: str | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Draft:
-    """One operation as received; a member with a mistake is empty here, and the mistake is recorded in `Written`.
-
-    Its body is that piece of `data`; without one, `end` is 0. `part` and `line` are those of a multipart body: the
-    part's number, and the line in which its request begins.
-    """
-
-    head: Head
-    id: str | None = None
-    data: bytes = b""
-    begin: int = 0
-    end: int = 0
-    depends: Sequence[str] = ()
-    group: str | None = None
-    part: str | None = None
-    line: int = 0
-
-
-@dataclass
-class Written:
-    """A whole body as received; `content_ids` has the Content-IDs of operations whose id is another one, by that id."""
-
-    drafts: list[Draft] = field(default_factory=list)
-    options: Options = field(default_factory=Options)
-    mistakes: MistakeList = field(default_factory=MistakeList)
-    form: BatchForm = "json"
-    content_ids: dict[str, str] = field(default_factory=dict)
-    heads: dict[tuple[object, ...], Head] = field(default_factory=dict)
-    """The heads so far, by all that they have."""
-    usual: dict[tuple[object, ...], Head] = field(default_factory=dict)
-    """Those of operations without mistakes, as written."""
-
-    def shared(self, head: Head) -> Head:
-        """Return the first head that is equal to this one."""
-        key = (head.method, head.url, head.body_kind, head.host, *head.headers.items())
-        return self.heads.setdefault(key, head) if len(self.heads) < _MOST_HEADS else self.heads.get(key, head)
-
-    def path(self, position: int) -> Path:
-        """Return the path of the operation at a position."""
-        part = self.drafts[position].part
-        return ("requests", position) if part is None else ("parts", part)
-
-    def mistake(self, position: int, detail: str, *path: str | int) -> Mistake:
-        """Return a mistake in the operation at a position."""
-        line = self.drafts[position].line
-        text = f"{detail} (line {line})" if line else detail
-        return Mistake(text, pointer((*self.path(position), *path)))
 
 
 def read(call: Call) -> Written:
@@ -187,7 +99,7 @@ def _usual_head(members: Mapping[str, Any], found: Written) -> Head | None:
     """Return the head of an operation; None if it may have a mistake."""
     try:
         kind = kind_of(members["body"]) if "body" in members else "none"
-        key = (members["method"], members["url"], kind, *members.get("headers", _NO_HEADERS).items())
+        key = (members["method"], members["url"], kind, *members.get("headers", NO_HEADERS).items())
         return found.usual.get(key) or _new_head(key, found)
     except (AttributeError, KeyError, TypeError):
         return None
@@ -202,7 +114,7 @@ def _new_head(key: tuple[Any, ...], found: Written) -> Head | None:
     head = Head(method.upper(), url, dict(headers), kind)
     if head.method not in METHODS or not isinstance(url, str) or not url:
         return None
-    if len(found.usual) < _MOST_HEADS:
+    if len(found.usual) < MOST_HEADS:
         found.usual[key] = head
     return head
 
@@ -273,14 +185,14 @@ def _take_headers(draft: Draft, value: Any) -> bool:  # noqa: ANN401
 def _take_group(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     if value is not None and (not isinstance(value, str) or not value):
         return False
-    draft.group = value
+    draft.more = draft.more._replace(group=value)
     return True
 
 
 def _take_depends(draft: Draft, value: Any) -> bool:  # noqa: ANN401
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         return False
-    draft.depends = value
+    draft.more = draft.more._replace(depends=value)
     return True
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from shared.core.problems import HeaderNotValid, NotMultipart
-from shared.systems.business_central.body import MOST_OPERATIONS, Options
+from shared.systems.business_central.body import MOST_OPERATIONS
+from shared.systems.business_central.drafts import Options
 from shared.systems.business_central.requests import SYSTEM
 from shared.validation.described import BODY, JSON, MULTIPART, TARGET, Answer, Described, Parameter
 

@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass, field
 
 from shared.core.problems import Mistake, NotJson, NotMultipart
-from shared.systems.business_central.body import BODILESS, METHODS, MOST_OPERATIONS, Draft, Head, Written, kind_of
+from shared.systems.business_central.body import BODILESS, METHODS, MOST_OPERATIONS, kind_of
+from shared.systems.business_central.drafts import Draft, Head, More, Written
 from shared.validation.body import plain_body
 from shared.validation.json_text import Reader
 from shared.validation.models import pointer
@@ -113,14 +114,16 @@ class _Reader:
         text = part.content.lstrip(b"\r\n")
         line = part.line + part.content.count(b"\n", 0, len(part.content) - len(text))
         first, _, rest = text.partition(b"\n")
-        draft = Draft(Head(), group=scope.group, part=number, line=line)
-        self.written.drafts.append(draft)
-        self._read_first_line(draft, first)
-        request = headed(rest, line + 1)
-        self._name(draft, part, request, scope)
-        self._read_headers(draft, request, scope)
-        self._read_body(draft, request)
-        draft.head = self.written.shared(draft.head)
+        draft = Draft(Head(), more=More(group=scope.group, part=number, line=line))
+        try:
+            self._read_first_line(draft, first)
+            request = headed(rest, line + 1)
+            self._name(draft, part, request, scope)
+            self._read_headers(draft, request, scope)
+            self._read_body(draft, request)
+            draft.head = self.written.shared(draft.head)
+        finally:
+            self.written.drafts.append(draft)
 
     def _read_first_line(self, draft: Draft, first: bytes) -> None:
         """Read method and URL; some clients leave blanks in a URL."""
@@ -135,7 +138,7 @@ class _Reader:
         draft.head.url = " ".join(words[1:-1])
         if not draft.head.method:
             self._mistake(draft, f"must be one of {', '.join(sorted(METHODS))}", "method")
-        if draft.head.method == "GET" and draft.group:
+        if draft.head.method == "GET" and draft.more.group:
             self._mistake(draft, "GET is not allowed in a change set", "method")
 
     def _name(self, draft: Draft, part: Headed, request: Headed, scope: _Scope) -> None:
@@ -147,7 +150,7 @@ class _Reader:
             self._mistake(draft, "is the Content-ID of an earlier part", "Content-ID")
         draft.id = name
         while draft.id in self._taken:
-            draft.id = f"{draft.part}" if draft.id == name else f"{draft.id}_"
+            draft.id = f"{draft.more.part}" if draft.id == name else f"{draft.id}_"
         if draft.id != name:
             self.written.content_ids[draft.id] = name
         self._taken.add(draft.id)
@@ -184,7 +187,7 @@ class _Reader:
         draft.head.body_kind = "object"
         try:
             reader = Reader(text.rstrip(_BLANKS).decode())
-            reader.path = ["parts", draft.part or "", "body"]
+            reader.path = ["parts", draft.more.part or "", "body"]
             value, raw = reader.raw()
             draft.head.body_kind = kind_of(value)
             draft.data = raw.encode()
@@ -195,12 +198,12 @@ class _Reader:
                 self.written.mistakes.add(Mistake(f"{mistake.detail} (line {line})", mistake.pointer))
         except (ValueError, RecursionError) as error:
             detail, after = _unreadable(error)
-            self._wrong(draft.part or "", detail, line + after, "body")
+            self._wrong(draft.more.part or "", detail, line + after, "body")
         if draft.head.method in BODILESS and draft.head.body_kind == "null":
             draft.end = 0
 
     def _mistake(self, draft: Draft, detail: str, *path: str) -> None:
-        self._wrong(draft.part or "", detail, draft.line, *path)
+        self._wrong(draft.more.part or "", detail, draft.more.line, *path)
 
 
 def _unreadable(error: ValueError | RecursionError) -> tuple[str, int]:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from shared.core.problems import Mistake, NotValid
 from shared.core.targets import System, Target
 from shared.systems.business_central.answer_form import answer_form
-from shared.systems.business_central.body import BODILESS, Draft, Head, Written
+from shared.systems.business_central.body import BODILESS
+from shared.systems.business_central.drafts import Head, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
 from shared.systems.business_central.urls import Root, Url, callers_root, service_root
-from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, plan
-from shared.systems.operations import Operation, OperationKind, OperationList, Safe, encoded
+from shared.systems.chunking import NO_TIES, CannotPlan, Chunk, Limits, Ties, plan
+from shared.systems.operations import OperationKind, OperationList, Operations, Safe, encoded
 from shared.validation.models import MistakeList, pointer
 from shared.validation.request import Call, preferences
 
@@ -71,7 +72,7 @@ def batch_of(written: Written, call: Call, target: Target, root: str) -> Operati
     in_order = not _continues(prefers)
     snapshot = _is_snapshot(call, written.mistakes, in_order=in_order)
     validation = _Validation(written, target, api, call, snapshot=snapshot)
-    operations = list(validation.operations())
+    operations = validation.operations()
     if snapshot:
         _check_snapshot(operations, target, written.mistakes)
     written.mistakes.refuse()
@@ -99,7 +100,7 @@ def chunks(batch: OperationList, target: Target) -> list[Chunk]:
     """
     limits = Limits(target.batch_operations, target.batch_bytes)
     try:
-        return plan([operation.op for operation in batch.operations], limits, in_order=batch.in_order)
+        return plan(batch.operations.ops, limits, in_order=batch.in_order)
     except CannotPlan as error:
         raise NotValid.of(batch.mistake(error.position, error.text)) from None
 
@@ -125,10 +126,9 @@ def _is_snapshot(call: Call, mistakes: MistakeList, *, in_order: bool) -> bool:
     return True
 
 
-def _check_snapshot(operations: list[Operation], target: Target, mistakes: MistakeList) -> None:
+def _check_snapshot(operations: Operations, target: Target, mistakes: MistakeList) -> None:
     """Refuse a snapshot that exceeds one chunk: two chunks are not reverted together."""
-    size = sum(operation.op.size for operation in operations)
-    if len(operations) > target.batch_operations or size > target.batch_bytes:
+    if len(operations) > target.batch_operations or sum(operations.ops.sizes) > target.batch_bytes:
         text = f"snapshot needs one batch: at most {target.batch_operations} operations, {target.batch_bytes} bytes"
         mistakes.add(Mistake(text, header="Isolation"))
 
@@ -142,30 +142,40 @@ class _Validation:
         self._root = Root(target.url, api, callers_root(call.url))
         self._headers = AllHeaders(call)
         self._snapshot = snapshot
-        self._groups = Counter(draft.group for draft in written.drafts if draft.group)
+        self._groups = Counter(written.drafts.groups)
         self._last_of_group: dict[str, int] = {}
-        self._given = {draft.id for draft in written.drafts if draft.id is not None}
         self._positions: dict[str, int] = {}
+        """The first position of each id, also of those that come later."""
+        for position, name in enumerate(written.drafts.ids):
+            if name is not None:
+                self._positions.setdefault(name, position)
         self._places: list[_Place | None] = []
         self._known: dict[tuple[Head, bool], _Checked] = {}
         self._fixes: Counter[str] = Counter()
         self._first: dict[str, int] = {}
         self._spare = len(written.drafts)
 
-    def operations(self) -> Iterator[Operation]:
-        """Yield the operations without mistakes; the mistakes of the others are collected."""
-        mistakes = self._written.mistakes
-        for position, draft in enumerate(self._written.drafts):
-            before = mistakes.count
-            found = self._known.get((draft.head, draft.end > 0)) or self._checked(position, draft)
-            depends = [self._known_position(one, position, ("dependsOn", n)) for n, one in enumerate(draft.depends)]
-            refers = self._refers(position, draft.head, found) if found and found.place is None else {}
-            name = self._named(position, draft.id)
-            if draft.group:
-                self._join_group(position, draft.group)
+    def operations(self) -> Operations:
+        """Return the operations, without those that have mistakes, which are collected."""
+        drafts, mistakes = self._written.drafts, self._written.mistakes
+        operations = Operations(drafts.data, drafts.begins, drafts.ends)
+        for position, head in enumerate(drafts.heads):
+            before, more, has_body = mistakes.count, drafts.more_of(position), drafts.ends[position] > 0
+            found = self._known.get((head, has_body)) or self._checked(position, head, has_body=has_body)
+            depends = [self._known_position(one, position, ("dependsOn", n)) for n, one in enumerate(more.depends)]
+            refers = self._refers(position, head, found) if found and found.place is None else {}
+            name = self._named(position, drafts.ids[position])
+            if more.group:
+                self._join_group(position, more.group)
             self._places.append((found.place or self._place(found, refers)) if found else None)
             if found and mistakes.count == before:
-                yield self._operation(position, name, found, refers, [*depends, *refers.values()])
+                operations.add(
+                    name,
+                    *self._sent(position, name, found, refers),
+                    self._ties(more.group, refers, [*depends, *refers.values()]),
+                    more.group,
+                )
+        return operations
 
     def fixes(self) -> Iterator[str]:
         """Yield a sentence per kind of correction."""
@@ -180,11 +190,11 @@ class _Validation:
         """Return the operation's id; a generated id is its position from 1, or a number that no id uses."""
         if name is None:
             made = str(position + 1)
-            while made in self._given:
+            while made in self._positions or made in self._last_of_group:
                 self._spare += 1
                 made = str(self._spare)
             return made
-        if self._positions.setdefault(name, position) != position:
+        if self._positions[name] != position:
             self._mistake(position, "is the id of an earlier operation", "id")
         return name
 
@@ -193,15 +203,13 @@ class _Validation:
         if self._last_of_group.get(group, position - 1) != position - 1:
             self._mistake(position, "is the group of earlier operations that it does not follow", "atomicityGroup")
         self._last_of_group[group] = position
-        self._given.add(group)
 
-    def _checked(self, position: int, draft: Draft) -> _Checked | None:
+    def _checked(self, position: int, head: Head, *, has_body: bool) -> _Checked | None:
         """Return what is sent of a head; None if its mistakes prevent further checks.
 
         One without mistakes is kept: many operations have the same.
         """
-        head, before = draft.head, self._written.mistakes.count
-        has_body = draft.end > 0
+        before = self._written.mistakes.count
         url = self._url(position, head)
         company = self._company_to_add(head, url) if url else None
         try:
@@ -276,9 +284,10 @@ class _Validation:
 
     def _known_position(self, name: str, position: int, path: tuple[str | int, ...]) -> int:
         """Return the position of an earlier operation, or record a mistake."""
-        known = self._positions.get(name, self._last_of_group.get(name))
+        first = self._positions.get(name, position)
+        known = first if first < position else self._last_of_group.get(name)
         if known is None:
-            text = "does not come before this one" if name in self._given else "does not exist"
+            text = "does not come before this one" if name in self._positions else "does not exist"
             self._mistake(position, f"names an operation that {text}", *path)
         return position if known is None else known
 
@@ -297,28 +306,28 @@ class _Validation:
             return None
         return f"{place.company or ''}/{place.below}"
 
-    def _operation(
-        self, position: int, name: str, found: _Checked, refers: dict[str, int], depends: list[int]
-    ) -> Operation:
-        draft, kind, document = self._written.drafts[position], found.kind, found.document
-        size = found.size + len(encoded(name).encode())
+    def _ties(self, group: str | None, refers: dict[str, int], depends: list[int]) -> Ties:
+        if not group and not depends:
+            return NO_TIES
+        together = self._together(group) if group else None
+        return Ties(tuple(dict.fromkeys(depends)), tuple(dict.fromkeys(refers.values())), together)
+
+    def _sent(
+        self, position: int, name: str, found: _Checked, refers: dict[str, int]
+    ) -> tuple[OperationKind, int, str | None]:
+        """Return what is sent of an operation, its size in a chunk, and the document that it writes to."""
+        begin, end = self._written.drafts.begins[position], self._written.drafts.ends[position]
+        kind, document = found.kind, found.document
+        size = found.size + len(encoded(name).encode()) + _FRAME + (_BODY_FRAME + end - begin if end else 0)
         if refers:
             needed = _needed(refers)
             kind = kind._replace(head=f"{kind.head}{needed}")
             size += len(needed.encode())
             document = self._document(kind.method, self._places[position])
-        size += _FRAME + (_BODY_FRAME + draft.end - draft.begin if draft.end else 0)
-        op = Op(
-            size,
-            tuple(dict.fromkeys(depends)) if depends else (),
-            tuple(dict.fromkeys(refers.values())) if refers else (),
-            document,
-            self._together(draft.group) if draft.group else None,
-        )
         for fix in found.fixes:
             self._fixes[fix] += 1
             self._first.setdefault(fix, position)
-        return Operation(name, kind, op, draft.group, draft.data, draft.begin, draft.end)
+        return kind, size, document
 
     def _together(self, group: str) -> str | None:
         """Return the group that an operation takes effect with, unless that is the whole batch, or the operation."""

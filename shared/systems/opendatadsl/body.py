@@ -5,6 +5,7 @@ Elements, and members that are not known, are kept as they came. `nightshift` ha
 
 import json
 import uuid
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +13,15 @@ from urllib.parse import quote
 
 from shared.core.problems import HeaderNotValid, Mistake, NotValid
 from shared.core.targets import Target
-from shared.systems.chunking import Op
 from shared.systems.opendatadsl.client import ENVIRONMENT
 from shared.systems.opendatadsl.drop_in import body_of
 from shared.systems.operations import (
     BatchHead,
     BatchOperation,
     BatchOptions,
-    Operation,
     OperationKind,
     OperationList,
+    Operations,
     OperationsBody,
 )
 from shared.validation.body import readable
@@ -36,28 +36,22 @@ SEND_PARAMETERS = ("_reason",)
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(slots=True)
-class Element:
-    """One element: its id, what it has in common with others, and which bytes of the body it is."""
-
-    id: str
-    kind: OperationKind
-    begin: int
-    end: int
-
-
 @dataclass
 class Written:
     """A body as it was read, with its mistakes."""
 
     data: bytes
     members: dict[str, str] = field(default_factory=dict)
-    elements: list[Element] = field(default_factory=list)
     options: BatchOptions = field(default_factory=BatchOptions)
     mistakes: MistakeList = field(default_factory=MistakeList)
     root: str = PATH
     kinds: dict[str, OperationKind] = field(default_factory=dict)
     """By the types of elements."""
+
+    def __post_init__(self) -> None:
+        """Begin without elements."""
+        self.bodies, self.begins, self.ends = list[bytes](), array("Q"), array("Q")
+        self.elements = Operations(self.bodies, self.begins, self.ends)
 
     @property
     def head(self) -> str:
@@ -104,7 +98,7 @@ def _validated(found: Written, target: Target, environment: str | None) -> Opera
     found.mistakes.refuse()
     return OperationList(
         root=found.root,
-        operations=[_operation(found.data, one) for one in found.elements],
+        operations=found.elements,
         options=found.options,
         in_order=False,
         snapshot=False,
@@ -113,11 +107,6 @@ def _validated(found: Written, target: Target, environment: str | None) -> Opera
         mistake=lambda place, text: Mistake(text, pointer(("elements", place))),
         head=found.head,
     )
-
-
-def _operation(data: bytes, one: Element) -> Operation:
-    # One byte for the comma.
-    return Operation(one.id, one.kind, Op(one.end - one.begin + 1), None, data, one.begin, one.end)
 
 
 def _read(data: bytes) -> Written:
@@ -193,4 +182,8 @@ def _read_element(reader: BodyReader, position: int, first: dict[str, int], foun
     kind = value.get("_type", "")
     kind = kind if isinstance(kind, str) else ""
     kind = found.kinds.get(kind) or found.kinds.setdefault(kind, OperationKind("POST", kind))
-    found.elements.append(Element(named, kind, begin, end))
+    found.bodies.append(found.data)
+    found.begins.append(begin)
+    found.ends.append(end)
+    # One byte for the comma.
+    found.elements.add(named, kind, end - begin + 1)

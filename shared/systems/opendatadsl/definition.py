@@ -27,7 +27,7 @@ def _probe(connection: Connection) -> None:
 
 def _chunks(batch: OperationList, target: Target) -> Sequence[Chunk]:
     limits = Limits(target.part_elements, target.part_bytes)
-    return plan([operation.op for operation in batch.operations], limits, in_order=False)
+    return plan(batch.operations.ops, limits, in_order=False)
 
 
 def _about(one: BatchOperation, part: str) -> Mapping[str, str]:

@@ -1,15 +1,20 @@
 """A list of operations is cut into chunks that keep every promise."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, plan
+from shared.systems import chunking
+from shared.systems.chunking import CannotPlan, Chunk, Limits, Op, Ops
 
 HUNDRED = Limits(100, 10_000)
+
+
+def plan(operations: Sequence[Op], limits: Limits, *, in_order: bool) -> list[Chunk]:
+    return chunking.plan(Ops.of(operations), limits, in_order=in_order)
 
 
 @st.composite

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.systems.business_central import body
-from shared.systems.business_central.body import Draft, Written
+from shared.systems.business_central.drafts import Draft, Written
 from shared.validation.json_bytes import BodyReader
 
 LEAVES: st.SearchStrategy[object] = st.sampled_from([None, True, 1, 1.0, "", "1", "body", "ü", '"', "a,b}", []])
@@ -29,7 +29,15 @@ OPERATIONS = st.fixed_dictionaries(
 
 def told(draft: Draft) -> dict[str, object]:
     head = draft.head
-    members = (head.method, head.url, dict(head.headers), head.body_kind, draft.id, list(draft.depends), draft.group)
+    members = (
+        head.method,
+        head.url,
+        dict(head.headers),
+        head.body_kind,
+        draft.id,
+        list(draft.more.depends),
+        draft.more.group,
+    )
     return {"members": members, "body": draft.data[draft.begin : draft.end] if draft.end else None}
 
 

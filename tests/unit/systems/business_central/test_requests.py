@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.core.problems import NotJson, NotValid, Refused, WrongMediaType
 from shared.core.targets import Target
-from shared.systems.business_central.body import Options, read
+from shared.systems.business_central.body import read
+from shared.systems.business_central.drafts import Options
 from shared.systems.business_central.requests import batch_of, chunks
 from shared.systems.operations import Operation, OperationList
 from shared.validation.request import Call
@@ -114,7 +115,7 @@ def test_letters_are_sent_as_utf_8_and_counted_as_bytes() -> None:
 
 def test_no_operations_are_a_batch_too() -> None:
     found = asked()
-    assert found.operations == []
+    assert not found.operations
     assert chunks(found, TARGET) == []
 
 
