@@ -128,11 +128,15 @@ class _Slice:
             _SliceOver: the chunk must not be sent any more.
         """
         self._free.acquire()
-        with self._changed:
-            may = self._may_begin()
-            self._begun += may
+        may = False
+        try:
+            with self._changed:
+                may = self._may_begin()
+                self._begun += may
+        finally:
+            if not may:
+                self._free.release()
         if not may:
-            self._free.release()
             raise _SliceOver
 
     def __exit__(self, *_: object) -> None:

@@ -219,6 +219,17 @@ def test_of_a_chunk_whose_record_can_not_be_read_only_that_one_waits(slot: Slot)
     assert STORE_PAUSE - 1 <= left <= STORE_PAUSE
 
 
+def test_a_store_that_does_not_say_whether_others_came_keeps_no_slot(slot: Slot) -> None:
+    slot.store.away.add("arrivals/bc")
+    with pytest.raises(NotReady):
+        slot.send(*turns(0, 1, 2, 3, 4, 5))
+    # Before others could matter, two were sent; who had prepared another one waits, and who looks for more fails.
+    assert len(slot.sent) == 2
+    slot.store.away.clear()
+    assert sorted(slot.send(*turns(0, 1, 2, 3, 4, 5)).ended) == list(range(6))
+    assert sorted(slot.sent) == ["0", "1", "2", "3", "4", "5"]
+
+
 def test_after_a_defect_no_other_chunk_is_begun(slot: Slot) -> None:
     slot.store.create(f"runs/{RUN}/outcomes/0", b"not a record")
     with pytest.raises(ValueError, match="PartResult"):
