@@ -20,14 +20,11 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         self._path = path
         self._local = threading.local()
-        self._writing = threading.Lock()
-        """SQLite lets who finds the file locked sleep for milliseconds; a thread of this process waits no longer than
-        it must."""
 
     def create(self, key: str, data: bytes) -> str:
         """As `Store.create`."""
         etag = secrets.token_hex(8)
-        with self._writing, self._connection() as connection:
+        with self._connection() as connection:
             try:
                 connection.execute("INSERT INTO records VALUES (?, ?, ?)", (key, data, etag))
             except sqlite3.IntegrityError:
@@ -43,7 +40,7 @@ class SqliteStore:
     def replace(self, key: str, data: bytes, etag: str) -> str:
         """As `Store.replace`."""
         new = secrets.token_hex(8)
-        with self._writing, self._connection() as connection:
+        with self._connection() as connection:
             done = connection.execute(
                 "UPDATE records SET data = ?, etag = ? WHERE key = ? AND etag = ?", (data, new, key, etag)
             )
@@ -53,7 +50,7 @@ class SqliteStore:
 
     def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
-        with self._writing, self._connection() as connection:
+        with self._connection() as connection:
             done = connection.execute("DELETE FROM records WHERE key = ? AND etag = coalesce(?, etag)", (key, etag))
         if etag and not done.rowcount and self.read(key):
             raise Changed(key)
