@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from shared.core import clock
@@ -35,7 +36,13 @@ def current_policy(read: Callable[[str], Record | None]) -> PolicyDocument:
         NotReady: the file is needed, and is missing or not valid.
     """
     found = read(_POLICY)
-    return PolicyDocument.read(found.data) if found else _first_policy()
+    return _document(found.data) if found else _first_policy()
+
+
+@lru_cache(maxsize=2)
+def _document(data: bytes) -> PolicyDocument:
+    """Return the policy of a record: each item of a run is judged by it, and it seldom changes."""
+    return PolicyDocument.read(data)
 
 
 def put_policy(

@@ -25,13 +25,11 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         self._path = path
         self._local = threading.local()
-        self._writer: sqlite3.Connection | None = None
-        self._writes = threading.Lock()
 
     def create(self, key: str, data: bytes) -> str:
         """As `Store.create`."""
         etag = secrets.token_hex(8)
-        with self._writing() as connection:
+        with self._connection() as connection:
             try:
                 connection.execute("INSERT INTO records VALUES (?, ?, ?)", (key, etag, data))
             except sqlite3.IntegrityError:
@@ -46,7 +44,7 @@ class SqliteStore:
                 waiting.write(block)
             size = waiting.tell()
             waiting.seek(0)
-            with self._writing() as connection, connection:
+            with self._connection() as connection, connection:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     done = connection.execute("INSERT INTO records VALUES (?, ?, zeroblob(?))", (key, etag, size))
@@ -59,7 +57,7 @@ class SqliteStore:
 
     def read(self, key: str) -> Record | None:
         """As `Store.read`."""
-        with self._reading() as connection:
+        with self._connection() as connection:
             row = connection.execute(_READ, (_BLOCK, key)).fetchone()
             if row and row[0] is None:
                 row = _large(connection, key)
@@ -68,7 +66,7 @@ class SqliteStore:
     def replace(self, key: str, data: bytes, etag: str) -> str:
         """As `Store.replace`."""
         new = secrets.token_hex(8)
-        with self._writing() as connection:
+        with self._connection() as connection:
             done = connection.execute(
                 "UPDATE records SET data = ?, etag = ? WHERE key = ? AND etag = ?", (data, new, key, etag)
             )
@@ -78,7 +76,7 @@ class SqliteStore:
 
     def delete(self, key: str, etag: str | None = None) -> None:
         """As `Store.delete`."""
-        with self._writing() as connection:
+        with self._connection() as connection:
             done = connection.execute("DELETE FROM records WHERE key = ? AND etag = coalesce(?, etag)", (key, etag))
         if etag and not done.rowcount and self.read(key):
             raise Changed(key)
@@ -87,7 +85,7 @@ class SqliteStore:
         """As `Store.list`."""
         # Bounds that the primary key knows: other prefixes are not read.
         above = ("key > ?", after) if after and after >= prefix else ("key >= ?", prefix)
-        with self._reading() as connection:
+        with self._connection() as connection:
             rows = connection.execute(
                 f"SELECT key FROM records WHERE {above[0]} AND key < ? ORDER BY key LIMIT ?",  # noqa: S608 - one of two
                 (above[1], f"{prefix}{_LAST_CHARACTER}", limit + 1),
@@ -96,25 +94,15 @@ class SqliteStore:
         return Page(keys[:limit], keys[limit - 1] if len(keys) > limit else None)
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Yield this thread's connection."""
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Yield this thread's connection; each statement is its own transaction."""
         with _sqlite_errors():
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._open()
             yield self._local.connection
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield the only connection that writes; each statement is its own transaction.
-
-        SQLite lets one writer in at a time, and has the others sleep in between.
-        """
-        with self._writes, _sqlite_errors():
-            self._writer = self._writer or self._open()
-            yield self._writer
-
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         # There is a connection for each thread.
