@@ -233,7 +233,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """20,000 runs of 90 days; some values have most of them, and some only a few."""
     store = SqliteStore(str(tmp_path_factory.mktemp("full") / "store.db"))
     chance, counts = random.Random(1), list[IndexedRun]()  # noqa: S311 - the same runs each time
-    with store._writing() as connection:  # noqa: SLF001 - 120,000 records, in one transaction
+    with store._connection() as connection:  # noqa: SLF001 - 120,000 records, in one transaction
         connection.execute("BEGIN")
         for number in range(MANY):
             function, system, target = chance.choices(FUNCTIONS, [9000, 300, 9000, 400, 1280, 20])[0]
