@@ -7,43 +7,8 @@ from functools import cache
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.api.apply import apply_plan
-from shared.api.audit import AUDIT_PARAMETERS, get_audit
-from shared.api.batch import send_batch
-from shared.api.cancel import cancel_run
-from shared.api.check import check_run
-from shared.api.events import EVENT_PARAMETERS, receive_events
-from shared.api.failures import FAILURES_PARAMETERS, list_failures
-from shared.api.item import ITEM_PARAMETERS, get_item
-from shared.api.needs_look import look_for_needs
-from shared.api.needs_person import NEEDS_PARAMETERS, acknowledge_need, list_needs
-from shared.api.nights import NIGHTS_PARAMETERS, get_night, list_nights
-from shared.api.notify import notify
-from shared.api.openapi.handler import get_openapi
-from shared.api.policy import change_policy, get_policy, resume_sending, stop_sending
-from shared.api.retry import retry_run
-from shared.api.runs import LIST_PARAMETERS, RUN_PARAMETERS, get_run, list_runs
-from shared.api.settle import settle_run
-from shared.api.start import RESULT_PARAMETERS, get_result, start_and_answer
-from shared.api.status import get_health, get_systems
-from shared.api.sweep import sweep_target
-from shared.api.timers import start_retries, start_sweeps
-from shared.durable import batch_orchestrator, closing_orchestrator, gate_entity, run_orchestrator
+from shared.durable import functions as durable
 from shared.durable.engine import Engine
-from shared.durable.housekeeping import keep_house
-from shared.systems.camunda.delete_batch import delete_batch as read_delete_batch
-from shared.systems.camunda.requests import set_retries as read_set_retries
-from shared.systems.finance_operations.requests import requeue as read_requeue
-from shared.systems.finance_operations.requests import requeue_native as read_requeue_native
-from shared.systems.opendatadsl.body import SEND_PARAMETERS
-from shared.systems.opendatadsl.delete_summary import delete_summary as read_delete_summary
-from shared.systems.opendatadsl.drop_in import with_reason
-from shared.systems.opendatadsl.run_process import PROCESS_PARAMETERS
-from shared.systems.opendatadsl.run_process import run_process as read_run_process
-from shared.systems.opendatadsl.show import RUNS_OF_PROCESSES, SHOW_PARAMETERS, SUMMARIES, show_service
-from shared.systems.superoffice.requests import start_task as read_start_task
-from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
-from shared.systems.superoffice.stop_task import stop_task as read_stop_task
 from shared.validation.functions import HttpFunction, http_functions
 from shared.validation.serving import serve
 
@@ -64,17 +29,17 @@ class _App(df.DFApp):
 
 
 app = _App(http_auth_level=FUNCTION)
-app.register_functions(run_orchestrator.blueprint)
-app.register_functions(batch_orchestrator.blueprint)
-app.register_functions(closing_orchestrator.blueprint)
-app.register_functions(gate_entity.blueprint)
+app.register_functions(durable.blueprint)
 
 
 @app.route("finance-operations/requeue", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def requeue(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Requeue one or more failed batch jobs of Finance & Operations."""
-    return await serve(req, "requeue", lambda call: start_and_answer(call, read_requeue(call), Engine(client)))
+    from shared.api.start import start_and_answer
+    from shared.systems.finance_operations.requests import requeue as read
+
+    return await serve(req, "requeue", lambda call: start_and_answer(call, read(call), Engine(client)))
 
 
 @app.route(
@@ -85,15 +50,18 @@ async def requeue(req: func.HttpRequest, client: df.DurableFunctionsClient) -> f
 @app.durable_client_input(client_name="client")
 async def requeue_native(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Requeue one failed batch job, with the request and the response of Finance & Operations itself."""
-    return await serve(
-        req, "requeue_native", lambda call: start_and_answer(call, read_requeue_native(call), Engine(client))
-    )
+    from shared.api.start import start_and_answer
+    from shared.systems.finance_operations.requests import requeue_native as read
+
+    return await serve(req, "requeue_native", lambda call: start_and_answer(call, read(call), Engine(client)))
 
 
 @app.route("finance-operations/events", methods=EVENTS, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Receive batch job events of Finance & Operations; read each job, and requeue it if the policy allows it."""
+    from shared.api.events import EVENT_PARAMETERS, receive_events
+
     return await serve(
         req,
         "batch_job_event",
@@ -106,6 +74,8 @@ async def batch_job_event(req: func.HttpRequest, client: df.DurableFunctionsClie
 @app.durable_client_input(client_name="client")
 async def batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Send a large OData batch to Business Central in chunks, and return one response per operation."""
+    from shared.api.batch import send_batch
+
     return await serve(req, "batch", lambda call: send_batch(call, "business-central", Engine(client)))
 
 
@@ -113,28 +83,37 @@ async def batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 @app.durable_client_input(client_name="client")
 async def set_retries(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Set the retries of Camunda jobs, with the request and the response of the process engine itself."""
-    return await serve(req, "set_retries", lambda call: start_and_answer(call, read_set_retries(call), Engine(client)))
+    from shared.api.start import start_and_answer
+    from shared.systems.camunda.requests import set_retries as read
+
+    return await serve(req, "set_retries", lambda call: start_and_answer(call, read(call), Engine(client)))
 
 
 @app.route("camunda/batch/{id}", methods=DELETE, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def delete_batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Delete a Camunda batch that sets retries and cannot complete, because one of its jobs is gone."""
-    return await serve(
-        req, "delete_batch", lambda call: start_and_answer(call, read_delete_batch(call), Engine(client))
-    )
+    from shared.api.start import start_and_answer
+    from shared.systems.camunda.delete_batch import delete_batch as read
+
+    return await serve(req, "delete_batch", lambda call: start_and_answer(call, read(call), Engine(client)))
 
 
 @app.route("superoffice/v1/BatchTask", methods=POST, auth_level=FUNCTION)
 @app.durable_client_input(client_name="client")
 async def start_task(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Start a batch task of SuperOffice, with the request and the response of SuperOffice itself."""
-    return await serve(req, "start_task", lambda call: start_and_answer(call, read_start_task(call), Engine(client)))
+    from shared.api.start import start_and_answer
+    from shared.systems.superoffice.requests import start_task as read
+
+    return await serve(req, "start_task", lambda call: start_and_answer(call, read(call), Engine(client)))
 
 
 @app.route("superoffice/v1/BatchTask/{id}", methods=GET, auth_level=FUNCTION)
 async def task(req: func.HttpRequest) -> func.HttpResponse:
     """Show a batch task of SuperOffice, as SuperOffice itself does."""
+    from shared.systems.superoffice.show_task import TASK_PARAMETERS, show_task
+
     return await serve(req, "task", show_task, TASK_PARAMETERS)
 
 
@@ -142,12 +121,18 @@ async def task(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def stop_task(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Stop a batch task of SuperOffice, if its CancellationBehaviour allows it."""
-    return await serve(req, "stop_task", lambda call: start_and_answer(call, read_stop_task(call), Engine(client)))
+    from shared.api.start import start_and_answer
+    from shared.systems.superoffice.stop_task import stop_task as read
+
+    return await serve(req, "stop_task", lambda call: start_and_answer(call, read(call), Engine(client)))
 
 
 @app.route("opendatadsl/batch", methods=GET, auth_level=FUNCTION)
 async def object_service(req: func.HttpRequest) -> func.HttpResponse:
     """Show the build information of OpenDataDSL's batch service."""
+    from shared.systems.opendatadsl.drop_in import with_reason
+    from shared.systems.opendatadsl.show import SHOW_PARAMETERS, show_service
+
     return await serve(req, "object_service", show_service, SHOW_PARAMETERS, with_reason)
 
 
@@ -155,6 +140,10 @@ async def object_service(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def send_objects(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Send a batch of objects of any size to OpenDataDSL in parts, and return one summary."""
+    from shared.api.batch import send_batch
+    from shared.systems.opendatadsl.body import SEND_PARAMETERS
+    from shared.systems.opendatadsl.drop_in import with_reason
+
     return await serve(
         req, "send_objects", lambda call: send_batch(call, "opendatadsl", Engine(client)), SEND_PARAMETERS, with_reason
     )
@@ -163,12 +152,18 @@ async def send_objects(req: func.HttpRequest, client: df.DurableFunctionsClient)
 @app.route("opendatadsl/batch/v1", methods=GET, auth_level=FUNCTION)
 async def object_batches(req: func.HttpRequest) -> func.HttpResponse:
     """List the summaries of batches, by OpenDataDSL's own filters."""
+    from shared.systems.opendatadsl.drop_in import with_reason
+    from shared.systems.opendatadsl.show import SUMMARIES
+
     return await serve(req, "object_batches", SUMMARIES.show_list, None, with_reason)
 
 
 @app.route("opendatadsl/batch/v1/{id}", methods=GET, auth_level=FUNCTION)
 async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
     """Show the summary of a batch."""
+    from shared.systems.opendatadsl.drop_in import with_reason
+    from shared.systems.opendatadsl.show import SUMMARIES
+
     return await serve(req, "object_batch", SUMMARIES.show_one, None, with_reason)
 
 
@@ -176,10 +171,14 @@ async def object_batch(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def delete_object_batch(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Delete the summary of a batch; what the batch has written stays."""
+    from shared.api.start import start_and_answer
+    from shared.systems.opendatadsl.delete_summary import delete_summary as read
+    from shared.systems.opendatadsl.drop_in import with_reason
+
     return await serve(
         req,
         "delete_object_batch",
-        lambda call: start_and_answer(call, read_delete_summary(call), Engine(client)),
+        lambda call: start_and_answer(call, read(call), Engine(client)),
         finish=with_reason,
     )
 
@@ -188,10 +187,15 @@ async def delete_object_batch(req: func.HttpRequest, client: df.DurableFunctions
 @app.durable_client_input(client_name="client")
 async def run_process(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Run a process of OpenDataDSL once."""
+    from shared.api.start import start_and_answer
+    from shared.systems.opendatadsl.drop_in import with_reason
+    from shared.systems.opendatadsl.run_process import PROCESS_PARAMETERS
+    from shared.systems.opendatadsl.run_process import run_process as read
+
     return await serve(
         req,
         "run_process",
-        lambda call: start_and_answer(call, read_run_process(call), Engine(client)),
+        lambda call: start_and_answer(call, read(call), Engine(client)),
         PROCESS_PARAMETERS,
         with_reason,
     )
@@ -200,12 +204,18 @@ async def run_process(req: func.HttpRequest, client: df.DurableFunctionsClient) 
 @app.route("opendatadsl/process-exec/v1", methods=GET, auth_level=FUNCTION)
 async def process_executions(req: func.HttpRequest) -> func.HttpResponse:
     """List the executions of processes, by OpenDataDSL's own filters."""
+    from shared.systems.opendatadsl.drop_in import with_reason
+    from shared.systems.opendatadsl.show import RUNS_OF_PROCESSES
+
     return await serve(req, "process_executions", RUNS_OF_PROCESSES.show_list, None, with_reason)
 
 
 @app.route("opendatadsl/process-exec/v1/{id}", methods=GET, auth_level=FUNCTION)
 async def process_execution(req: func.HttpRequest) -> func.HttpResponse:
     """Show the execution of a process."""
+    from shared.systems.opendatadsl.drop_in import with_reason
+    from shared.systems.opendatadsl.show import RUNS_OF_PROCESSES
+
     return await serve(req, "process_execution", RUNS_OF_PROCESSES.show_one, None, with_reason)
 
 
@@ -213,6 +223,8 @@ async def process_execution(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Find the failures of a target and return a plan, or carry it out at once with `apply`."""
+    from shared.api.sweep import sweep_target
+
     return await serve(req, "sweep", lambda call: sweep_target(call, Engine(client)))
 
 
@@ -220,6 +232,8 @@ async def sweep(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 @app.durable_client_input(client_name="client")
 async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start the nightly sweep of each Finance & Operations target."""
+    from shared.api.timers import start_sweeps
+
     await start_sweeps("finance-operations", "nightly_requeue", Engine(client))
 
 
@@ -227,6 +241,8 @@ async def nightly_requeue(timer: func.TimerRequest, client: df.DurableFunctionsC
 @app.durable_client_input(client_name="client")
 async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start the nightly sweep of each Camunda target."""
+    from shared.api.timers import start_sweeps
+
     await start_sweeps("camunda", "nightly_retries", Engine(client))
 
 
@@ -234,6 +250,8 @@ async def nightly_retries(timer: func.TimerRequest, client: df.DurableFunctionsC
 @app.durable_client_input(client_name="client")
 async def nightly_tasks(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start the nightly sweep of each SuperOffice target: its failed tasks, of which a rule lets some start again."""
+    from shared.api.timers import start_sweeps
+
     await start_sweeps("superoffice", "nightly_tasks", Engine(client))
 
 
@@ -241,6 +259,8 @@ async def nightly_tasks(timer: func.TimerRequest, client: df.DurableFunctionsCli
 @app.durable_client_input(client_name="client")
 async def nightly_objects(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start the nightly sweep of each OpenDataDSL target: processes whose last execution has failed."""
+    from shared.api.timers import start_sweeps
+
     await start_sweeps("opendatadsl", "nightly_objects", Engine(client))
 
 
@@ -248,6 +268,8 @@ async def nightly_objects(timer: func.TimerRequest, client: df.DurableFunctionsC
 @app.durable_client_input(client_name="client")
 async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Retry, with BATCH_RETRY=on, the failed and not attempted operations of the day's batches."""
+    from shared.api.timers import start_retries
+
     await start_retries("business-central", "nightly_batch", Engine(client))
 
 
@@ -255,6 +277,10 @@ async def nightly_batch(timer: func.TimerRequest, client: df.DurableFunctionsCli
 @app.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:  # noqa: ARG001 - the clock decides
     """Start and close runs that nobody carries out, tell people what needs them, and remove what is past its time."""
+    from shared.api.needs_look import look_for_needs
+    from shared.api.notify import notify
+    from shared.durable.housekeeping import keep_house
+
     await keep_house(Engine(client))
     await notify(Engine(client), await look_for_needs())
 
@@ -263,6 +289,8 @@ async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClie
 @app.durable_client_input(client_name="client")
 async def runs(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """List runs, the newest first."""
+    from shared.api.runs import LIST_PARAMETERS, list_runs
+
     return await serve(req, "runs", lambda call: list_runs(call, Engine(client)), LIST_PARAMETERS)
 
 
@@ -270,6 +298,8 @@ async def runs(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func
 @app.durable_client_input(client_name="client")
 async def run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Show a run and the outcome of each item."""
+    from shared.api.runs import RUN_PARAMETERS, get_run
+
     return await serve(req, "run", lambda call: get_run(call, Engine(client)), RUN_PARAMETERS)
 
 
@@ -277,6 +307,8 @@ async def run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.
 @app.durable_client_input(client_name="client")
 async def run_result(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Return the response of a run once it is ready; needs the run's ticket instead of a key."""
+    from shared.api.start import RESULT_PARAMETERS, get_result
+
     return await serve(req, "run_result", lambda call: get_result(call, Engine(client)), RESULT_PARAMETERS)
 
 
@@ -284,6 +316,8 @@ async def run_result(req: func.HttpRequest, client: df.DurableFunctionsClient) -
 @app.durable_client_input(client_name="client")
 async def apply(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Apply a plan, or part of it, to the items that have not changed since."""
+    from shared.api.apply import apply_plan
+
     return await serve(req, "apply", lambda call: apply_plan(call, Engine(client)))
 
 
@@ -291,18 +325,24 @@ async def apply(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 @app.durable_client_input(client_name="client")
 async def retry(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Retry the failed and not attempted items of a run in a new run."""
+    from shared.api.retry import retry_run
+
     return await serve(req, "retry", lambda call: retry_run(call, Engine(client)))
 
 
 @app.route("runs/{id}/check", methods=POST, auth_level=FUNCTION)
 async def check(req: func.HttpRequest) -> func.HttpResponse:
     """Ask the system again about the unknown items of a run."""
+    from shared.api.check import check_run
+
     return await serve(req, "check", check_run)
 
 
 @app.route("runs/{id}/settle", methods=POST, auth_level=FUNCTION)
 async def settle(req: func.HttpRequest) -> func.HttpResponse:
     """Record that unknown items of a run did or did not happen."""
+    from shared.api.settle import settle_run
+
     return await serve(req, "settle", settle_run)
 
 
@@ -310,24 +350,32 @@ async def settle(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def cancel(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Cancel a run: calls in progress complete, the other items are not attempted."""
+    from shared.api.cancel import cancel_run
+
     return await serve(req, "cancel", lambda call: cancel_run(call, Engine(client)))
 
 
 @app.route("items/{target}/{*id}", methods=GET, auth_level=FUNCTION)
 async def item(req: func.HttpRequest) -> func.HttpResponse:
     """Show what is known of an item, and what runs, events and people did with it."""
+    from shared.api.item import ITEM_PARAMETERS, get_item
+
     return await serve(req, "item", get_item, ITEM_PARAMETERS)
 
 
 @app.route("audit", methods=GET, auth_level=FUNCTION)
 async def audit(req: func.HttpRequest) -> func.HttpResponse:
     """Show who did what to which item, when and why; as JSON, or as CSV."""
+    from shared.api.audit import AUDIT_PARAMETERS, get_audit
+
     return await serve(req, "audit", get_audit, AUDIT_PARAMETERS)
 
 
 @app.route("failures", methods=GET, auth_level=FUNCTION)
 async def failures(req: func.HttpRequest) -> func.HttpResponse:
     """List the failures of one target or all, with the decision of the policy, one by one or in groups."""
+    from shared.api.failures import FAILURES_PARAMETERS, list_failures
+
     return await serve(req, "failures", list_failures, FAILURES_PARAMETERS)
 
 
@@ -335,6 +383,8 @@ async def failures(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def nights(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """List the last nights, each in one sentence with its totals."""
+    from shared.api.nights import NIGHTS_PARAMETERS, list_nights
+
     return await serve(req, "nights", lambda call: list_nights(call, Engine(client)), NIGHTS_PARAMETERS)
 
 
@@ -342,6 +392,8 @@ async def nights(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fu
 @app.durable_client_input(client_name="client")
 async def night(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Show one night over all systems: what ran, what it came to, and what needs a person."""
+    from shared.api.nights import get_night
+
     return await serve(req, "night", lambda call: get_night(call, Engine(client)))
 
 
@@ -349,42 +401,56 @@ async def night(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 @app.durable_client_input(client_name="client")
 async def systems(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Show the state of each target, the stop switches, how many things need a person, and how many runs are open."""
+    from shared.api.status import get_systems
+
     return await serve(req, "systems", lambda call: get_systems(call, Engine(client)))
 
 
 @app.route("needs-person", methods=GET, auth_level=FUNCTION)
 async def needs_person(req: func.HttpRequest) -> func.HttpResponse:
     """List what needs a person now, the most urgent first, each with what to do next."""
+    from shared.api.needs_person import NEEDS_PARAMETERS, list_needs
+
     return await serve(req, "needs_person", list_needs, NEEDS_PARAMETERS)
 
 
 @app.route("needs-person/{id}/acknowledge", methods=POST, auth_level=FUNCTION)
 async def acknowledge(req: func.HttpRequest) -> func.HttpResponse:
     """Acknowledge something that needs a person, with a reason; it is listed again once it happens again."""
+    from shared.api.needs_person import acknowledge_need
+
     return await serve(req, "acknowledge", acknowledge_need)
 
 
 @app.route("policy", methods=GET, auth_level=FUNCTION)
 async def policy(req: func.HttpRequest) -> func.HttpResponse:
     """Show the rules of the policy."""
+    from shared.api.policy import get_policy
+
     return await serve(req, "policy", get_policy)
 
 
 @app.route("policy", methods=PUT, auth_level=FUNCTION)
 async def put_policy(req: func.HttpRequest) -> func.HttpResponse:
     """Replace the rules of the policy; If-Match names the version that is replaced."""
+    from shared.api.policy import change_policy
+
     return await serve(req, "put_policy", change_policy)
 
 
 @app.route("stop", methods=POST, auth_level=FUNCTION)
 async def stop(req: func.HttpRequest) -> func.HttpResponse:
     """Stop sending to a target, or to all targets."""
+    from shared.api.policy import stop_sending
+
     return await serve(req, "stop", stop_sending)
 
 
 @app.route("resume", methods=POST, auth_level=FUNCTION)
 async def resume(req: func.HttpRequest) -> func.HttpResponse:
     """Resume sending to a target, or end the stop of all targets."""
+    from shared.api.policy import resume_sending
+
     return await serve(req, "resume", resume_sending)
 
 
@@ -392,12 +458,16 @@ async def resume(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def health(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     """Report whether the app can work: its settings, the store and the engine."""
+    from shared.api.status import get_health
+
     return await serve(req, "health", lambda call: get_health(call, Engine(client)))
 
 
 @app.route("openapi.json", methods=GET, auth_level=ANONYMOUS)
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Return the OpenAPI document of all functions that have a route."""
+    from shared.api.openapi.handler import get_openapi
+
     return await serve(req, "openapi", lambda call: get_openapi(call, _routes))
 
 

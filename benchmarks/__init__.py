@@ -1,1 +1,1 @@
-"""Measurements, as ratios that are taken side by side in one run."""
+"""Measurements, as ratios of what is measured side by side in one run."""

@@ -50,7 +50,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         "lint": "run ruff, mypy and import-linter",
         "check": "run the slow tests, all examples of properties, and the engine tests",
         "engine": "run the tests on the Durable extension (NIGHTSHIFT_ENGINE)",
-        "bench": "measure what a batch costs, into benchmarks/results.json",
+        "bench": "measure speed and size as ratios, into benchmarks/results.json",
         "docs": "write the generated parts of README.md and docs/",
         "examples": "call each function, and write what it answers as the examples of openapi.json",
         "smoke": "call each function once on the Functions host, if it is there",
@@ -73,6 +73,13 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         "--write", action="store_true", help="write the snapshots of what is deployed, instead of comparing them"
     )
     commands["package"].add_argument("file", type=Path, metavar="OUT.zip", help="the zip to be written")
+    commands["bench"].add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,...",
+        help="only these measurements, and no file: benchmarks/README.md has their names",
+    )
     for name in _PASSED_ON:
         commands[name].usage = f"python -m local {name} [-h] [PYTEST ARGUMENT ...]"
     commands["test"].usage = "python -m local test [-h] [--coverage | PYTEST ARGUMENT ...]"

@@ -156,10 +156,10 @@ def _smoke(given: Namespace) -> int:
     return smoke.run(given.func)
 
 
-def _bench(_: Namespace) -> int:
-    from benchmarks import batch  # noqa: PLC0415 - as above
+def _bench(given: Namespace) -> int:
+    from benchmarks import run as bench  # noqa: PLC0415 - as above
 
-    return batch.run()
+    return bench.run(given.only)
 
 
 def _examples(_: Namespace) -> int:

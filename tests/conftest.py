@@ -14,6 +14,8 @@ from shared.core import clock
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+# A store in a file is called by one thread, in an order that tests can foresee.
+os.environ.setdefault("STORE", "sqlite")
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 # How long one example takes says something about the machine only.
 settings.register_profile("quick", deadline=None, max_examples=30)

@@ -22,7 +22,7 @@ from shared.runs import creation, records
 from shared.runs.claim_record import ClaimRecord
 from shared.runs.claims import record_of, run_of
 from shared.runs.removal import is_forgotten
-from shared.runs.report import Links, State
+from shared.runs.report import Links, Run, State
 from shared.storage.app import app_store, audit_store
 from shared.storage.base import Store
 from shared.storage.parallel import each
@@ -264,10 +264,20 @@ def _became(store: Store, claim: ClaimRecord, entry: AuditEntry) -> RecoveryResu
         # A run may try an item again, after a later failure.
         own = [one for one in known if one.episode == entry.items[0].before]
         return (own or known)[-1].became
-    head = records.read_report(store, run)
+    head = records.read_report(store, run, "report")
     if head is None:
         return RecoveryResult()
+    if head.state is not State.WATCHING and not _has_watched(head):
+        # What is known of each item of a night is a large record.
+        return NOT_WATCHED
     one = read_progress(store, run)[0].watched.get(item)
-    if head.state is State.WATCHING:
+    if head.state is State.WATCHING and records.read_report(store, run, "final") is None:
         return one.became if one else RecoveryResult()
     return one.final if one else NOT_WATCHED
+
+
+def _has_watched(head: Run) -> bool:
+    """Return whether a run has watched any of its items, or tried to."""
+    return head.waves == "careful" or any(
+        number for kind, number in head.counts.recovery.items() if kind is not Recovery.NOT_WATCHED
+    )

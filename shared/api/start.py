@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from time import monotonic
 
 from shared.api import live
 from shared.core import clock
@@ -9,10 +10,10 @@ from shared.core.problems import UnknownRun
 from shared.core.response import Response
 from shared.core.settings import Settings, app_settings
 from shared.durable import open_runs
-from shared.durable.engine import Engine, Phase
+from shared.durable.engine import Engine
 from shared.durable.open_runs import OpenRunState
 from shared.reports import responses
-from shared.runs import creation, idempotency, records
+from shared.runs import creation, idempotency, records, selection
 from shared.runs.creation import StartedRun, create_or_join, items_with_cap, spec_of_call
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec
@@ -21,10 +22,14 @@ from shared.storage.base import Store
 from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.request import Call, Preference
 
-_SHORTEST_PAUSE = 0.02
-_LONGEST_PAUSE = 1.0
-_SHARE = 0.1
-"""A pause as a share of the time waited so far: a call waits a tenth too long at most."""
+_SHORTEST_PAUSE = 0.004
+_LONGEST_PAUSE = 0.1
+_SHARE = 0.05
+"""A pause as a share of the time waited so far: a call waits a twentieth too long at most."""
+_LOOKS = 3
+"""How many times as long as a look a pause is at least."""
+_ENGINE_PAUSE = 1.0
+"""Seconds between two questions to the engine, which only says whether a run is lost."""
 
 RESULT_PARAMETERS = ("ticket",)
 
@@ -76,35 +81,48 @@ def _create(store: Store, settings: Settings, call: Call, request: RunRequest) -
     def make(record: idempotency.KeyRecord) -> tuple[RunSpec, list[RunItem] | None]:
         if request.selection is None:
             return spec_of_call(call, request, settings, record), items_with_cap(request.items, request.cap)
-        records.write_selection(store, record.run, request.selection)
+        selection.write(store, record.run, request.selection)
         return spec_of_call(call, request, settings, record), None
 
     return create_or_join(store, key, idempotency.fingerprint(call), make)
 
 
 async def _wait_for_response(engine: Engine, spec: RunSpec, seconds: float) -> Response:
-    """Wait for the response of a run, or return 202; a run that the engine has lost is closed meanwhile."""
-    store, since = app_store(), clock.now()
+    """Wait for the response of a run, or return 202; a run that the engine has lost is closed meanwhile.
+
+    The store has the response before the engine has noted that the run is over.
+    """
+    store, since, asked = app_store(), clock.now(), 0.0
     while True:
-        found = await open_runs.ensure_alive(spec, engine, at_once=True)
-        waited = (clock.now() - since).total_seconds()
-        # Read it at the end in any case: the engine may lag behind the store.
-        if found.phase not in (Phase.RUNNING, Phase.WAITING) or waited >= seconds:
-            stored = await asyncio.to_thread(_stored_response, store, spec)
-            if stored:
-                return stored
-            if waited >= seconds:
-                return await asyncio.to_thread(_accepted, store, spec, found)
-        await clock.sleep_async(min(pause(waited), seconds - waited))
+        before = monotonic()
+        stored = await asyncio.to_thread(_stored_response, store, spec)
+        if stored:
+            return stored
+        looked, waited = monotonic() - before, (clock.now() - since).total_seconds()
+        if waited >= seconds:
+            found = await open_runs.ensure_alive(spec, engine, at_once=True)
+            return await asyncio.to_thread(_at_last, store, spec, found)
+        if waited >= asked + _ENGINE_PAUSE:
+            await open_runs.ensure_alive(spec, engine, at_once=True)
+            asked = waited
+        await clock.sleep_async(min(pause(waited, looked), seconds - waited))
+
+
+def _at_last(store: Store, spec: RunSpec, found: OpenRunState) -> Response:
+    """Return the response of a run, which may have ended meanwhile, or 202."""
+    return _stored_response(store, spec) or _accepted(store, spec, found)
 
 
 def _accepted(store: Store, spec: RunSpec, found: OpenRunState) -> Response:
     return responses.accepted(spec, live.under_way(store, spec, found))
 
 
-def pause(waited: float) -> float:
-    """Return the seconds until the next check of a run, after `waited` seconds."""
-    return min(max(waited * _SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+def pause(waited: float, looked: float = 0.0) -> float:
+    """Return the seconds until the next look at a run, after `waited` seconds; the last look has taken `looked`.
+
+    Looking must not take the time of those who carry out the run.
+    """
+    return min(max(waited * _SHARE, looked * _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
 
 def _stored_response(store: Store, spec: RunSpec) -> Response | None:

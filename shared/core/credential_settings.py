@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from shared.core import credential_values
 from shared.core.urls import checked_url
+
+if TYPE_CHECKING:
+    from shared.core.certificates import ClientCertificate
 
 Auth = Literal[
     "none",
@@ -192,7 +195,9 @@ class CredentialSettings(BaseModel):
     @classmethod
     def _check_private_key(cls, value: SecretStr) -> SecretStr:
         if value:
-            credential_values.private_key(value.get_secret_value())
+            from shared.core.certificates import private_key  # noqa: PLC0415 - few targets need cryptography
+
+            private_key(value.get_secret_value())
         return value
 
     @field_validator("context")
@@ -225,12 +230,12 @@ class CredentialSettings(BaseModel):
         except ValueError as error:
             yield f"CERTIFICATE {error}"
 
-    def client_certificate(self) -> credential_values.ClientCertificate:
+    def client_certificate(self) -> "ClientCertificate":
         """Return the certificate and its key.
 
         Raises:
             ValueError: CERTIFICATE is none, or CERTIFICATE_PASSWORD is wrong.
         """
-        return credential_values.client_certificate(
-            self.certificate.get_secret_value(), self.certificate_password.get_secret_value()
-        )
+        from shared.core.certificates import client_certificate  # noqa: PLC0415 - as above
+
+        return client_certificate(self.certificate.get_secret_value(), self.certificate_password.get_secret_value())

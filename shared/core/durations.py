@@ -31,20 +31,20 @@ def longest_call(connecting: float, reading: float) -> timedelta:
 
 
 LONGEST: Mapping[str, timedelta] = {
-    "prepare_run": CALLING + STORE,
-    "perform_part": CALLING + STORE,
+    "begin_run": CALLING + STORE,
+    "perform_parts": CALLING + STORE,
     "watch_run": CALLING + STORE,
     "finish_run": STORE,
     "end_run": STORE,
     "break_run": STORE,
     "prepare_batch": STORE,
     "read_segment": STORE,
-    "send_chunk": CALLING + STORE,
+    "send_chunks": CALLING + STORE,
     "end_closed_run": CLOSING + STORE,
     "finish_batch": STORE,
     "break_batch": STORE,
 }
 """Maximum duration of each activity, by its registered name."""
 
-LONGEST_CHUNK = LONGEST["send_chunk"]
+LONGEST_CHUNK = LONGEST["send_chunks"]
 """How long a chunk of a batch may hold its slot at the gate."""

@@ -6,4 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class Plain(BaseModel):
     """A value that this app writes and reads again. Unknown members, from a newer release, are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)

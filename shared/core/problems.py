@@ -88,10 +88,12 @@ A `Problem` is an exception and an HTTP response in one (RFC 9457, `application/
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from shared.core.problem_body import MistakeBody, ProblemBody
 from shared.core.response import Response, to_json
+
+if TYPE_CHECKING:
+    from shared.core.problem_body import MistakeBody, ProblemBody
 
 MOST_MISTAKES = 100
 PREFIX = "urn:nightshift:problem:"
@@ -109,8 +111,10 @@ class Mistake:
     header: str | None = None
     parameter: str | None = None
 
-    def body(self) -> MistakeBody:
+    def body(self) -> "MistakeBody":
         """Return the mistake as an element of `errors` (RFC 9457, section 3)."""
+        from shared.core.problem_body import MistakeBody  # noqa: PLC0415 - a cold start builds no models
+
         return MistakeBody(detail=self.detail, pointer=self.pointer, header=self.header, parameter=self.parameter)
 
 
@@ -146,8 +150,10 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         named = f" (run {self.run})" if self.run else ""
         return f"{self.slug}: {self.detail} {self.next_step}{named}"
 
-    def body(self) -> ProblemBody:
+    def body(self) -> "ProblemBody":
         """Return the problem's members (RFC 9457, section 3); `next` is the next step for the caller."""
+        from shared.core.problem_body import ProblemBody  # noqa: PLC0415 - as in Mistake
+
         return ProblemBody(
             type=PREFIX + self.slug,
             title=self.title,

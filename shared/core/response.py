@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel
+import pydantic
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,6 @@ class Response:
 
 def to_json(content: object) -> bytes:
     """Return a model, or JSON values, as compact UTF-8 JSON."""
-    if isinstance(content, BaseModel):
+    if isinstance(content, pydantic.BaseModel):
         return content.model_dump_json().encode()
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

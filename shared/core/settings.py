@@ -28,7 +28,7 @@ class Settings(BaseModel):
     The settings of targets are in `targets.py`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     store: Literal["blob", "sqlite"] = Field(
         default="blob",

@@ -39,7 +39,7 @@ def is_name(text: str) -> bool:
 class Target(CredentialSettings):
     """One connection: a system, its URL and a credential. A field's name is the last part of the setting's name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     name: str = Field(exclude=True)
     system: System = Field(

@@ -1,39 +1,36 @@
-"""Durable functions of fanned-out batches: a batch is sent in segments of up to 100 chunks.
+"""Durable functions of fanned-out batches: a batch is sent in segments of up to 400 chunks.
 
-The history of a segment holds numbers only. A segment sends its chunks in lanes, one chunk at a time per lane. Every
-few chunks, a lane needs a slot of the target's gate, which all runs share.
+The history of a segment holds numbers only. A segment needs slots of the target's gate, which all runs share; with
+these, one call of an activity sends many chunks, some of them at the same time.
 """
 
-from collections import Counter, deque
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-import azure.durable_functions as df
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_any
 
-from shared.core import clock, log
-from shared.core.durations import LONGEST_CHUNK
-from shared.core.outcome import Ending, Outcome
+from shared.core import clock
 from shared.core.problems import ItemProblem
 from shared.durable import closing, gate_entity
 from shared.durable.closing import retention
-from shared.durable.engine import BATCH, CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
-from shared.durable.run_orchestrator import Reference, Turns, call, patient, paused, until_done
-from shared.execution import auditing
+from shared.durable.engine import CANCEL, IN_SEGMENT, SEGMENT, SEGMENT_STARTS, WAITING, segment_of
+from shared.durable.run_orchestrator import Reference, Turns, call, patient, until_done
 from shared.execution.waiting import RetryLater
-from shared.fanout import batch_records, batch_report
-from shared.fanout import chunks as fanout_chunks
+from shared.fanout import arrivals, batch_records, batch_report, sending
 from shared.fanout.bindings import chunk_sender, slots_of
-from shared.fanout.chunks import ChunkContext
-from shared.fanout.gate import GateMessage
+from shared.fanout.deciding import ChunkContext
+from shared.fanout.gate import GateMessage, Request
+from shared.fanout.schedule import Schedule, Taken
+from shared.fanout.sending import Slots, Turn, may_send
 from shared.policy import switches
 from shared.policy.cached_reader import app_reader
 from shared.reports.run_log import log_answered
 from shared.runs import records
 from shared.runs.needs import raising
+from shared.runs.spec import RunSpec
 from shared.storage.app import app_store
+from shared.storage.base import Store
 
 _LEASE = 1800.0
 """Seconds until the gate takes back a slot that was not released. No sending begins that could outlast its lease."""
@@ -43,20 +40,22 @@ _FIRST_PAUSE = timedelta(seconds=5)
 """The first pause between two starts of a segment; each pause is twice the one before. Meanwhile most calls of the
 failed segment end. The gate no longer counts them once the slots of that segment are released."""
 
-blueprint = df.Blueprint()
 
-
-@blueprint.orchestration_trigger(context_name="context", orchestration=BATCH)
 def carry_out_batch(context: OrchestrationContext, work: Reference) -> Turns:
     """Carry out a batch: one segment after the other, until one returns `stop` or the run is cancelled."""
     run = {"run": work["run"]}
     cancelled = context.wait_for_external_event(CANCEL)
     try:
         found = yield from until_done(context, "prepare_batch", run, cancelled)
+        # The first segment needs no activity to find its chunks.
+        layout = {name: found.pop(name) for name in ("layout",) if name in found}
         for number in range(found["segments"]):
-            result = yield from _run_segment(context, {**run, **found, "segment": number}, cancelled)
+            result = yield from _run_segment(context, {**run, **found, **layout, "segment": number}, cancelled)
+            if "finished" in result:
+                return result["finished"]
             if result["stop"] or cancelled.is_complete:
                 break
+            layout = {}
         return (yield from until_done(context, "finish_batch", run, cancelled))
     except TaskFailedError:
         return (yield from until_done(context, "break_batch", run, cancelled))
@@ -89,224 +88,228 @@ def _run_segment(context: OrchestrationContext, work: Reference, cancelled: Task
     return None
 
 
-@blueprint.orchestration_trigger(context_name="context", orchestration=SEGMENT)
 def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
-    """Send the chunks of a segment, each after those that it follows; returns whether the batch must `stop`."""
+    """Send the chunks of a segment, each after those that it follows.
+
+    Returns:
+        Whether the batch must `stop`, and its result if it is `finished`.
+    """
     cancelled = context.wait_for_external_event(CANCEL)
-    reference = {"run": work["run"], "segment": work["segment"]}
-    layout = yield from until_done(context, "read_segment", reference, cancelled)
+    layout = work.get("layout")
+    if layout is None:
+        reference = {"run": work["run"], "segment": work["segment"]}
+        layout = yield from until_done(context, "read_segment", reference, cancelled)
     segment = _Segment(context, work, layout, cancelled)
     while segment.has_work():
-        segment.start_lanes()
+        segment.begin()
         context.set_custom_status(WAITING if segment.only_pauses() else "")
         segment.handle((yield when_any(segment.awaited())))
     gate_entity.leave(context, work["target"], context.instance_id)
     if segment.failure:
         raise segment.failure
-    return {"stop": segment.stops}
-
-
-@dataclass
-class _Lane:
-    """A lane: the number of its last request for a slot, and how many chunks it may still send, `until` when."""
-
-    turn: int = 0
-    chunks: int = 0
-    until: str = ""
+    return {"stop": segment.stops, **({"finished": segment.finished} if segment.finished else {})}
 
 
 class _Segment:
-    """State of one segment."""
+    """State of one segment: at most one request for slots or one send is in progress, and any number of pauses."""
 
     def __init__(self, context: OrchestrationContext, work: Reference, layout: Reference, cancelled: Task[Any]) -> None:
         self._context = context
         self._work = work
         self._cancel_event = cancelled
-        after = {int(chunk): set(others) for chunk, others in layout["after"].items()}
-        chunks = range(layout["first"], layout["first"] + layout["chunks"])
-        self._ready = deque(chunk for chunk in chunks if chunk not in after)
-        self._blocked = after
+        after = {int(chunk): others for chunk, others in layout["after"].items()}
+        self._schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
         self._tries: dict[int, int] = {}
-        self._sent_cancelled: set[int] = set()
+        self._informed: set[int] = set()
         """Chunks whose last call knew that the run is cancelled; the pause that such a call returns is kept."""
-        self._lanes = [_Lane() for _ in range(work["lanes"])]
-        self._idle = deque(range(work["lanes"]))
-        self._tasks: dict[Task[Any], tuple[str, int, int]] = {}
+        self._turn = 0
+        self._slots: Reference = {}
+        """The slots that it has, as the gate answered."""
+        self._request: Task[Any] | None = None
         self._requested_at = context.current_utc_datetime
-        self._request_timer: Task[Any] | None = None
-        """Fires when a request may be unanswered; one timer for all requests, because each timer costs history."""
+        self._unanswered: Task[Any] | None = None
+        """Fires when the request may count as lost; one timer for all requests, because each timer costs history."""
+        self._queue: Task[Any] | None = None
+        """The pause before the next request."""
+        self._sending: tuple[Task[Any], list[Taken]] | None = None
+        self._pauses: dict[Task[Any], int] = {}
         self.stops = False
+        self.finished: Reference | None = None
         self.failure: TaskFailedError | None = None
+
+    @property
+    def _cancelled(self) -> bool:
+        return bool(self._work["cancelled"]) or self._cancel_event.is_complete
 
     @property
     def _ends(self) -> bool:
         return self.stops or self.failure is not None
 
     @property
-    def _cancelled(self) -> bool:
-        return bool(self._work["cancelled"]) or self._cancel_event.is_complete
+    def _may_begin(self) -> bool:
+        return self._schedule.is_ready and not self._ends
+
+    @property
+    def _waits_for_slots(self) -> bool:
+        return self._request is not None or self._queue is not None
 
     def has_work(self) -> bool:
-        """Return whether a task is in progress, or a chunk can be started."""
-        return bool(self._tasks) or (bool(self._ready) and not self._ends)
+        """Return whether chunks are being sent, or others will be."""
+        return bool(self._sending) or (not self._ends and bool(self._pauses or self._schedule.is_ready))
 
     def only_pauses(self) -> bool:
-        """Return whether every task is a pause before the next try of a chunk."""
-        return bool(self._tasks) and all(kind == "pause" for kind, _, _ in self._tasks.values())
+        """Return whether all chunks pause before their next try."""
+        return bool(self._pauses) and not (self._sending or self._waits_for_slots)
 
     def awaited(self) -> list[Task[Any]]:
         """Return the tasks to wait for."""
-        timers = [self._request_timer] if self._request_timer else []
-        return [*self._tasks, *timers, *([] if self._cancel_event.is_complete else [self._cancel_event])]
+        sending = self._sending[0] if self._sending else None
+        tasks = (sending, self._request, self._unanswered, self._queue)
+        cancel = [] if self._cancel_event.is_complete else [self._cancel_event]
+        return [*(task for task in tasks if task), *self._pauses, *cancel]
 
-    def start_lanes(self) -> None:
-        """Start idle lanes: lanes with a slot send, one lane without requests a slot."""
-        for lane in [lane for lane in self._idle if self._lanes[lane].chunks]:
-            if not may_send(self._context.current_utc_datetime.replace(tzinfo=UTC), self._lanes[lane].until):
-                self._give_back(lane)
-            elif self._ready and not self._ends:
-                self._idle.remove(lane)
-                self._send(lane, self._ready.popleft())
-        # Only one lane waits for a slot: each request costs history.
-        requesting = any(kind in ("request", "queue") for kind, _, _ in self._tasks.values())
-        if self._ready and self._idle and not self._ends and not requesting:
-            self._request_slot(self._idle.popleft())
+    def begin(self) -> None:
+        """Send the chunks that are ready, or request slots for them."""
+        if not self._may_begin or self._sending or self._waits_for_slots:
+            return
+        now = self._context.current_utc_datetime.replace(tzinfo=UTC)
+        if self._slots and may_send(now, datetime.fromisoformat(self._slots["until"])):
+            self._send()
+        else:
+            self._ask()
 
     def handle(self, done: Task[Any]) -> None:
         """Handle a completed task."""
-        if done is self._request_timer:
-            self._request_timer = None
-            self._repeat_unanswered()
-            return
-        if done not in self._tasks:
-            self._end_pauses()
-            return
-        kind, lane, chunk = self._tasks.pop(done)
-        if kind == "request":
-            self._on_answer(lane, done)
-        elif kind == "queue":
-            self._idle.appendleft(lane)
-            if not self._ends:
-                self._request_slot(self._idle.popleft())
-        elif kind == "pause":
-            self._ready.append(chunk)
+        if done is self._request:
+            self._on_answer(done)
+        elif done is self._unanswered:
+            self._unanswered = None
+            self._give_up_request()
+        elif done is self._queue:
+            self._queue = None
+        elif self._sending and done is self._sending[0]:
+            self._on_sent(done, self._sending[1])
+        elif done in self._pauses:
+            self._schedule.put_back([Taken(self._pauses.pop(done), [])], first=False)
         else:
-            self._on_sent(lane, chunk, done)
+            # Cancelled: the chunks that pause see it at once.
+            self._schedule.put_back([Taken(chunk, []) for chunk in self._pauses.values()], first=False)
+            self._pauses.clear()
 
-    def _message(self, lane: int) -> GateMessage:
-        return GateMessage(self._context.instance_id, lane, self._lanes[lane].turn)
+    def _message(self) -> GateMessage:
+        return GateMessage(self._context.instance_id, self._turn)
 
-    def _request_slot(self, lane: int) -> None:
-        self._lanes[lane].turn += 1
-        places = self._work["places"]
-        answer = gate_entity.ask(self._context, self._work["target"], self._message(lane), places=places, lease=_LEASE)
-        self._tasks[answer] = ("request", lane, -1)
+    def _ask(self) -> None:
+        self._turn += 1
+        wanted = Request(self._work["slots"], self._work["places"], _LEASE)
+        self._request = gate_entity.ask(self._context, self._work["target"], self._message(), wanted)
         self._requested_at = self._context.current_utc_datetime
-        if not self._request_timer:
-            self._request_timer = self._context.create_timer(_UNANSWERED)
+        self._unanswered = self._unanswered or self._context.create_timer(_UNANSWERED)
 
-    def _repeat_unanswered(self) -> None:
-        """Repeat a request without an answer; an answer that arrives later is ignored."""
-        for task, (kind, lane, _) in list(self._tasks.items()):
-            if kind != "request":
-                continue
-            left = self._requested_at + _UNANSWERED - self._context.current_utc_datetime
-            if left > timedelta():
-                self._request_timer = self._context.create_timer(left)
-                continue
-            del self._tasks[task]
-            self._idle.appendleft(lane)
-            if not self._ends:
-                self._request_slot(self._idle.popleft())
+    def _give_up_request(self) -> None:
+        """Repeat a request that is not answered in time; an answer that arrives later is ignored."""
+        left = self._requested_at + _UNANSWERED - self._context.current_utc_datetime
+        if self._request and left > timedelta():
+            self._unanswered = self._context.create_timer(left)
+        else:
+            self._request = None
 
-    def _on_answer(self, lane: int, done: Task[Any]) -> None:
+    def _on_answer(self, done: Task[Any]) -> None:
+        self._request = None
         try:
             answer = done.get_result()
         except TaskFailedError as error:
             self.failure = error
             return
         if "wait" in answer:
-            timer = self._context.create_timer(timedelta(seconds=answer["wait"]))
-            self._tasks[timer] = ("queue", lane, -1)
+            self._queue = self._context.create_timer(timedelta(seconds=answer["wait"]))
             return
-        self._lanes[lane].chunks, self._lanes[lane].until = answer["chunks"], answer["until"]
-        self._idle.appendleft(lane)
-        if not self._ready or self._ends:
-            self._give_back(lane)
+        self._slots = answer
+        if not self._may_begin:
+            self._give_back()
 
-    def _send(self, lane: int, chunk: int) -> None:
-        self._lanes[lane].chunks -= 1
-        payload = {"run": self._work["run"], "chunk": chunk, "try": self._tries.get(chunk, 0)}
-        payload |= {"cancelled": self._cancelled, "until": self._lanes[lane].until}
+    def _send(self) -> None:
+        taken = self._schedule.take(batch_records.SEGMENT)
+        chunks = [[one.chunk, self._tries.get(one.chunk, 0), one.after] for one in taken]
+        payload = {"run": self._work["run"], "chunks": chunks, "cancelled": self._cancelled, **self._slots}
         if self._cancelled:
-            self._sent_cancelled.add(chunk)
-        self._tasks[call(self._context, "send_chunk", payload)] = ("send", lane, chunk)
+            self._informed.update(one.chunk for one in taken)
+        if self._work["segment"] + 1 == self._work["segments"] and not (self._schedule.is_open or self._pauses):
+            # These are all that is left: whoever ends them ends the batch, without another hop.
+            payload["finish"] = True
+        self._sending = call(self._context, "send_chunks", payload), taken
 
-    def _on_sent(self, lane: int, chunk: int, done: Task[Any]) -> None:
-        self._idle.appendleft(lane)
+    def _on_sent(self, done: Task[Any], taken: list[Taken]) -> None:
+        self._sending = None
         try:
             result = done.get_result()
         except TaskFailedError as error:
             self.failure = error
-            result = {}
+            self._give_back()
+            return
         if "wait" in result:
-            self._tries[chunk] = result.get("try", self._tries.get(chunk, 0))
-            pause = 0.0 if self._cancelled and chunk not in self._sent_cancelled else result["wait"]
-            if pause:
-                timer = self._context.create_timer(timedelta(seconds=pause))
-                self._tasks[timer] = ("pause", -1, chunk)
-            else:
-                self._ready.appendleft(chunk)
-        elif result:
-            self.stops = self.stops or result["stop"]
-            self._unblock(chunk)
-        if not self._ready or not self._lanes[lane].chunks:
-            self._give_back(lane)
+            # The store does not answer. A chunk that follows another one of these waits for that one.
+            free = [one.chunk for one in taken if not one.after]
+            result = {"waits": [[chunk, result["wait"], self._tries.get(chunk, 0)] for chunk in free]}
+        self._note(taken, result)
+        if not self._may_begin:
+            self._give_back()
+        elif self._slots.get("brief") or len(result.get("ended", [])) < len(taken):
+            # The slice is over, or another run may wait for slots.
+            self._slots = {}
 
-    def _unblock(self, chunk: int) -> None:
-        for other in list(self._blocked):
-            self._blocked[other].discard(chunk)
-            if not self._blocked[other]:
-                del self._blocked[other]
-                self._ready.append(other)
+    def _note(self, taken: list[Taken], result: Reference) -> None:
+        """Note what became of chunks: some have ended, some wait, the others were not begun."""
+        ended: list[int] = result.get("ended", [])
+        waits = {chunk: (seconds, number) for chunk, seconds, number in result.get("waits", [])}
+        self.stops, self.finished = self.stops or bool(result.get("stop")), result.get("finished")
+        self._schedule.put_back([one for one in taken if one.chunk not in ended and one.chunk not in waits])
+        for chunk in ended:
+            self._schedule.end(chunk)
+        for chunk, (seconds, number) in waits.items():
+            self._tries[chunk] = number
+            # Cancelled during the call, which could not see it: tried again at once.
+            self._pause(chunk, 0.0 if self._cancelled and chunk not in self._informed else seconds)
 
-    def _give_back(self, lane: int) -> None:
-        self._lanes[lane].chunks = 0
-        gate_entity.give_back(self._context, self._work["target"], self._message(lane))
+    def _pause(self, chunk: int, seconds: float) -> None:
+        if seconds:
+            self._pauses[self._context.create_timer(timedelta(seconds=seconds))] = chunk
+        else:
+            self._schedule.put_back([Taken(chunk, [])])
 
-    def _end_pauses(self) -> None:
-        """End all pauses, so that their chunks see at once that the run is cancelled."""
-        for task, (kind, _, chunk) in list(self._tasks.items()):
-            if kind == "pause":
-                del self._tasks[task]
-                self._ready.append(chunk)
-
-
-def may_send(now: datetime, until: str) -> bool:
-    """Return whether the lease of a slot, which ends at `until` (ISO 8601), outlasts the longest sending of a chunk."""
-    return now + LONGEST_CHUNK <= datetime.fromisoformat(until)
+    def _give_back(self) -> None:
+        self._slots = {}
+        gate_entity.give_back(self._context, self._work["target"], self._message())
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def prepare_batch(work: dict) -> dict:  # type: ignore[type-arg]  # the worker loads plain types only
-    """Return how a batch is sent: `segments`, `lanes`, `places` (slots of its gate) and `target`."""
+def prepare_batch(work: Reference) -> Reference:
+    """Return how a batch is sent: `segments`, the most `slots` it needs, `places` of its gate, `target`, and `layout`.
+
+    The `layout` is that of the first segment.
+    """
     store = app_store()
     spec = records.read_spec(store, str(work["run"]))
     records.mark_begun(store, spec.run)
     batch = batch_records.read_batch(store, spec.run)
     chunks = batch.chunks if batch and spec.mode == "perform" else 0
     places = slots_of(spec)
-    lanes = 1 if batch is None or batch.in_order else max(1, min(places, chunks, spec.max_parallel))
-    return {"segments": -(-chunks // batch_records.SEGMENT), "lanes": lanes, "places": places, "target": spec.target}
+    slots = 1 if batch is None or batch.in_order else max(1, min(places, chunks, spec.max_parallel))
+    found = {"segments": -(-chunks // batch_records.SEGMENT), "slots": slots, "places": places, "target": spec.target}
+    return {**found, "layout": _layout(store, spec, 0)} if chunks else found
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def read_segment(work: Reference) -> Reference:
     """Return the chunks of a segment: `first`, how many, and those that each must wait for (`after`)."""
-    plan = batch_records.read_plan(app_store(), str(work["run"]))
-    first = int(work["segment"]) * batch_records.SEGMENT
+    store = app_store()
+    return _layout(store, records.read_spec(store, str(work["run"])), int(work["segment"]))
+
+
+def _layout(store: Store, spec: RunSpec, segment: int) -> Reference:
+    arrivals.note(store, spec)
+    plan = batch_records.read_plan(store, spec.run)
+    first = segment * batch_records.SEGMENT
     chunks = plan.chunks[first : first + batch_records.SEGMENT]
     after = {
         str(first + number): inside
@@ -316,59 +319,51 @@ def read_segment(work: dict) -> dict:  # type: ignore[type-arg]  # as above
     return {"first": first, "chunks": len(chunks), "after": after}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def send_chunk(work: dict) -> dict:  # type: ignore[type-arg]  # as above
-    """Do the next try of a chunk; returns `wait` (seconds) and the next `try`, or whether the batch must `stop`."""
-    store, chunk = app_store(), int(work["chunk"])
+def send_chunks(work: Reference) -> Reference:
+    """Do the next try of some chunks, and `finish` the batch if they have all ended.
+
+    Returns:
+        The chunks that `ended`, those that wait, and whether the batch must `stop`, or its result if it is `finished`.
+        The other chunks were not begun.
+    """
+    store, reader = app_store(), app_reader()
     spec = records.read_spec(store, str(work["run"]))
-    batch = batch_records.read_batch(store, spec.run)
-    done = records.read_part(store, spec.run, chunk)
-    if done:
-        # The delivery that stored it may have died before it wrote the audit trail.
-        auditing.ended(store, spec, chunk, done)
-    if batch and not done:
-        try:
-            sender = chunk_sender(spec, batch)
-        except ItemProblem as problem:
-            done = batch_report.end_chunk(store, spec, chunk, Outcome.of(problem))
-        else:
-            if not may_send(clock.now(), str(work["until"])):
-                # Delivered late or twice: the slot could be another lane's before the sending ends.
-                return {"wait": 0.0}
-            context = ChunkContext(store, app_reader(), spec, batch, chunk, sender, cancelled=bool(work["cancelled"]))
-            number = int(work["try"])
-            outcomes = fanout_chunks.execute(context, number)
-            if isinstance(outcomes, RetryLater):
-                # Tries are numbered without gaps, so a segment that starts again cannot skip a record.
-                begun = batch_records.is_begun(store, spec.run, chunk, number)
-                raising.after_wait(store, spec, outcomes.problem, number)
-                return {**paused(store, spec.run, outcomes), "try": number + begun}
-            done = batch_report.write_chunk(store, spec, chunk, outcomes)
-    if done:
-        raising.after_part(store, app_reader().read, spec, chunk, done)
-    ended = done.ended if done else []
-    stops = batch is not None and batch.in_order and any(one.outcome.ending is not Ending.DONE for one in ended)
-    counts = Counter(str(one.outcome.ending) for one in ended)
-    log.info("chunk-ended", run=spec.run, target=spec.target, chunk=chunk, **counts)
-    return {"ended": len(ended), "stop": stops}
+    batch = batch_records.known_batch(store, spec.run)
+    turns = [Turn(*one) for one in work["chunks"]]
+    slots = Slots(int(work["slots"]), datetime.fromisoformat(str(work["until"])), brief=bool(work.get("brief")))
+    try:
+        sender = chunk_sender(spec, batch)
+    except ItemProblem as problem:
+        result = sending.end_all(store, reader.read, spec, turns, problem)
+    else:
+        context = ChunkContext(store, reader, spec, batch, -1, sender, cancelled=bool(work["cancelled"]))
+        result = sending.send_slice(context, turns, slots)
+    now = clock.now()
+    waits = [[chunk, (wait.until - now).total_seconds(), wait.number] for chunk, wait in result.waits.items()]
+    waits = [[chunk, max(seconds, 0.0), number] for chunk, seconds, number in waits]
+    done: Reference = {"ended": result.ended, "waits": waits, **({"stop": True} if result.stops else {})}
+    if work.get("finish") and len(result.ended) == len(turns):
+        done["finished"] = _finished(store, spec, cancelled=bool(work["cancelled"]))
+    return done
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def finish_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def finish_batch(work: Reference) -> Reference:
     """Write the report and the response of a batch."""
     store = app_store()
-    spec = records.read_spec(store, str(work["run"]))
-    cancelled = bool(work["cancelled"]) or switches.is_cancelled(store, spec.run)
+    return _finished(store, records.read_spec(store, str(work["run"])), cancelled=bool(work["cancelled"]))
+
+
+def _finished(store: Store, spec: RunSpec, *, cancelled: bool) -> Reference:
+    cancelled = cancelled or switches.is_cancelled(store, spec.run)
     head = batch_report.finish(store, spec, retention(), batch_report.stopped_rest(spec, cancelled=cancelled))
     raising.after_answer(store, spec, head)
     return {"outcome": log_answered(spec, head)}
 
 
-@blueprint.activity_trigger(input_name="work")
 @patient
-def break_batch(work: dict) -> dict:  # type: ignore[type-arg]  # as above
+def break_batch(work: Reference) -> Reference:
     """Close a batch that broke by a defect of this app; operations sent without an answer are unknown."""
     store = app_store()
     done = closing.close_run(store, records.read_spec(store, str(work["run"])), "broke")

@@ -15,7 +15,7 @@ from shared.core.durations import CLOSING
 from shared.core.outcome import Outcome, broken_outcome
 from shared.core.problems import OutcomeUnknown, RunClosed
 from shared.core.settings import app_settings
-from shared.execution import auditing, bookmarks, discovery, parts
+from shared.execution import auditing, discovery, parts
 from shared.execution.bindings import action_for
 from shared.execution.parts import BrokenOffOutcomes, PartContext
 from shared.execution.waiting import RetryLater
@@ -62,12 +62,6 @@ def close_run(store: Store, spec: RunSpec, how: How) -> Run | RetryLater:
     return head
 
 
-def after_response(store: Store, spec: RunSpec, head: Run) -> None:
-    """Update what follows from a response: how far a night looked, and what needs a person."""
-    bookmarks.remember_sweep(store, spec)
-    raising.after_answer(store, spec, head)
-
-
 def retention() -> timedelta:
     """Return how long a response is stored."""
     return timedelta(hours=app_settings().result_retention_hours)
@@ -99,10 +93,10 @@ def _items(store: Store, spec: RunSpec, ends: BrokenOffOutcomes) -> Iterator[dat
     if spec.is_careful:
         for wave in watch.break_off(store, spec, ends.rest).sent:
             at = replace(context, wave=wave)
-            yield from (parts.break_off(at, wave.items, number, ends, audited) for number in wave.parts)
+            yield from (parts.break_off(at, wave.layout, number, ends, audited) for number in wave.parts)
     elif not spec.is_decided:
         numbers = records.parts_in(spec, found)
-        yield from (parts.break_off(context, found.items, number, ends, audited) for number in numbers)
+        yield from (parts.break_off(context, found.layout, number, ends, audited) for number in numbers)
 
 
 def _wait(untils: Iterable[datetime | None]) -> RetryLater | None:
@@ -126,7 +120,5 @@ def _answered(store: Store, spec: RunSpec, rest: Outcome) -> Run:
 
 
 def _tell(store: Store, spec: RunSpec, head: Run, how: How) -> None:
-    """Update what follows from the response, and tell a person that the run was closed."""
-    if not spec.is_batch:
-        after_response(store, spec, head)
+    """Tell a person that the run was closed."""
     raising.after_close(store, spec, head, switches.why(how))

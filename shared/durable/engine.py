@@ -15,6 +15,7 @@ ORCHESTRATOR = "carry_out_run"
 BATCH = "carry_out_batch"
 SEGMENT = "carry_out_segment"
 CLOSE = "close_run"
+GATE = "gate"
 VERSION = "1"
 """Version of the orchestrators; equals `defaultVersion` in host.json. The engine does not start a newer version, and
 reports no error."""

@@ -1,31 +1,27 @@
 """The gate of a target: a durable entity, one per target, which the orchestrators of all runs share.
 
 An entity is not replayed, so it may read the clock. On the extension a message may arrive twice, late, in another order
-or never, and so may an answer: `fanout/gate.py` allows for that, and a lane repeats its request.
+or never, and so may an answer: `fanout/gate.py` allows for that, and a run repeats its request.
 """
 
 from typing import Any
 
-import azure.durable_functions as df
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.task import OrchestrationContext, Task
 
 from shared.core import clock
+from shared.durable.engine import GATE
 from shared.fanout import gate
-from shared.fanout.gate import Gate, GateMessage
-
-GATE = "gate"
-blueprint = df.Blueprint()
+from shared.fanout.gate import Gate, GateMessage, Request
 
 
-def ask(context: OrchestrationContext, target: str, message: GateMessage, *, places: int, lease: float) -> Task[Any]:
-    """Request a slot; the answer has the `chunks` that it is good for and `until`, or the seconds to `wait`."""
-    payload = {**message._asdict(), "places": places, "lease": lease}
-    return context.call_entity(EntityInstanceId(GATE, target), "ask", payload)
+def ask(context: OrchestrationContext, target: str, message: GateMessage, wanted: Request) -> Task[Any]:
+    """Request slots; the answer has the number of `slots` and `until`, or the seconds to `wait`."""
+    return context.call_entity(EntityInstanceId(GATE, target), "ask", {**message._asdict(), **wanted._asdict()})
 
 
 def give_back(context: OrchestrationContext, target: str, message: GateMessage) -> None:
-    """Release a slot, without waiting for the gate."""
+    """Release the slots of a request, without waiting for the gate."""
     context.signal_entity(EntityInstanceId(GATE, target), "give_back", message._asdict())
 
 
@@ -34,15 +30,14 @@ def leave(context: OrchestrationContext, target: str, run: str) -> None:
     context.signal_entity(EntityInstanceId(GATE, target), "leave", {"run": run})
 
 
-@blueprint.entity_trigger(context_name="context", entity_name=GATE)
 def gate_of_target(context: EntityContext, payload: Any) -> Any:  # noqa: ANN401 - JSON is any value
     """Grant and release the slots of a target."""
     state, now = Gate.model_validate(context.get_state(dict, {})), clock.now()
     result: dict[str, Any] = {}
     match context.operation:
         case "ask":
-            places, lease = int(payload["places"]), float(payload["lease"])
-            state, answer = gate.ask(state, now, _message(payload), places=places, lease=lease)
+            wanted = Request(int(payload["wants"]), int(payload["places"]), float(payload["lease"]))
+            state, answer = gate.ask(state, now, _message(payload), wanted)
             result = answer.model_dump(mode="json", exclude_defaults=True)
         case "give_back":
             state = gate.give_back(state, now, _message(payload))
@@ -53,4 +48,4 @@ def gate_of_target(context: EntityContext, payload: Any) -> Any:  # noqa: ANN401
 
 
 def _message(payload: dict[str, Any]) -> GateMessage:
-    return GateMessage(str(payload["run"]), int(payload["lane"]), int(payload["turn"]))
+    return GateMessage(str(payload["run"]), int(payload["turn"]))

@@ -1,6 +1,6 @@
 """Find the items of a run once, judge them, and store the list."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,17 +15,22 @@ from shared.execution.eligibility import permitted, refuse_second_answer
 from shared.execution.waiting import RetryLater, quiet_pause, retry_later
 from shared.policy import document
 from shared.policy.document import PolicyDocument
-from shared.runs import listing, records
+from shared.runs import listing, records, selection
+from shared.runs.claim_record import ClaimRecord
 from shared.runs.claims import record_of
 from shared.runs.creation import within_cap
 from shared.runs.records import Manifest, RunItem
 from shared.runs.report import Note
 from shared.runs.spec import RunSpec, Window
 from shared.storage.base import Store
+from shared.storage.parallel import each
 from shared.systems.contract import Snapshot
 from shared.systems.registry import failures_of, items_of
 from shared.systems.requests import ItemRef, Selection
 from shared.transport.deadline import with_deadline
+
+type RecordOf = Callable[[str], ClaimRecord]
+"""Returns the claim record of an item."""
 
 OVERLAP = timedelta(hours=1)
 LONGEST_LOOK_BACK = timedelta(hours=72)
@@ -40,14 +45,15 @@ def look_back(now: datetime, last: datetime | None) -> datetime:
 
 
 @with_deadline
-def discover(store: Store, spec: RunSpec, tries: int, *, cancelled: bool) -> Manifest | RetryLater:
-    """Return a run's manifest; a sweep or a selection is listed once, and the list is stored.
+def discover(
+    store: Store, spec: RunSpec, known: Manifest | None, tries: int, *, cancelled: bool
+) -> Manifest | RetryLater:
+    """Return a run's manifest, if it is not `known`; a sweep or a selection is listed once, and the list is stored.
 
     If the listing fails or the run is cancelled before it, the manifest has one item: the target, with the problem.
     """
-    found = records.read_manifest(store, spec.run)
-    if found or not (spec.sweep or spec.selects):
-        return found or Manifest(items="items", count=0)
+    if known or not (spec.sweep or spec.selects):
+        return known or Manifest(items="items", count=0)
     if cancelled:
         return nothing_found(store, spec, Outcome.of(Cancelled("The run was cancelled before it listed its items.")))
     pause = quiet_pause(spec)
@@ -71,20 +77,35 @@ def nothing_found(store: Store, spec: RunSpec, outcome: Outcome) -> Manifest:
 
 def _write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], notes: Sequence[str] = ()) -> Manifest:
     found = [Note(at=clock.now(), text=text) for text in notes]
-    return records.write_manifest(store, spec.run, run_items, [*listing.notes(store, spec.run, over=True), *found])
+    return records.write_manifest(store, spec, run_items, [*listing.notes(store, spec.run, over=True), *found])
 
 
-def judged_item(store: Store, spec: RunSpec, policy: PolicyDocument, ref: ItemRef) -> RunItem:
-    """Return an item with the policy's decision as its outcome."""
-    run_item, known = _run_item(ref), partial(record_of, store, spec.target)
-    facts = failures_of(spec.system).facts(ref, spec.target)
-    seen = Snapshot(ref.episode, facts, ref.about, needs_rule=facts.again, once=facts.again)
+def judged_item(spec: RunSpec, policy: PolicyDocument, known: RecordOf, ref: ItemRef) -> RunItem:
+    """Return an item with the policy's decision as its outcome; `known` returns the claim record of an item."""
+    run_item = _run_item(ref)
     try:
-        rule = permitted(spec, policy, seen, lambda: known(ref.id))
-        refuse_second_answer(seen, known, ref.id)
+        rule = refuse_listed(spec, policy, known, listed(spec, ref))
     except ItemProblem as problem:
         return run_item.model_copy(update={"outcome": Outcome.of(problem)})
     return run_item.model_copy(update={"outcome": planned(rule)})
+
+
+def listed(spec: RunSpec, ref: ItemRef) -> tuple[str, Snapshot]:
+    """Return the id of an item, and its state as it was listed."""
+    facts = failures_of(spec.system).facts(ref, spec.target)
+    return ref.id, Snapshot(ref.episode, facts, ref.about, needs_rule=facts.again, once=facts.again)
+
+
+def refuse_listed(spec: RunSpec, policy: PolicyDocument, known: RecordOf, item: tuple[str, Snapshot]) -> str | None:
+    """Return the rule that allows an item as it was listed; None if no rule speaks of it.
+
+    Raises:
+        ItemProblem: the policy or earlier attempts forbid it.
+    """
+    name, seen = item
+    rule = permitted(spec, policy, seen, lambda: known(name))
+    refuse_second_answer(seen, known, name)
+    return rule
 
 
 def _swept_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[str]]:
@@ -96,9 +117,22 @@ def _swept_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[s
         since = since or look_back(until, last_sweep(store, spec.target))
     found = known.find(connected(spec.target), since, until, spec.run)
     policy = document.current_policy(store.read)
-    run_items = [judged_item(store, spec, policy, ref) for ref in found.items]
+    run_items = _judged(store, spec, policy, found.items)
     all_items = [*_capped(spec, run_items), *_refused(found)]
     return all_items, [*([] if all_items else [_NO_FAILURE]), *found.notes]
+
+
+def _judged(store: Store, spec: RunSpec, policy: PolicyDocument, refs: Sequence[ItemRef]) -> list[RunItem]:
+    """Return items with the policy's decisions.
+
+    Earlier attempts are looked at when it is an item's turn, where its claim is read anyway: unless the items are only
+    planned, wait for others in waves, or are so many that the cap leaves some out.
+    """
+    if spec.mode == "perform" and spec.shape == "items" and not spec.is_careful:
+        found = [judged_item(spec, policy, lambda name: ClaimRecord(item=name), ref) for ref in refs]
+        if spec.cap is None or sum(_is_allowed(one) for one in found) <= spec.cap:
+            return [one.model_copy(update={"unread": _is_allowed(one)}) for one in found]
+    return each(partial(judged_item, spec, policy, partial(record_of, store, spec.target)), refs)
 
 
 def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequence[str]]:
@@ -111,8 +145,8 @@ def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequenc
     choose = items_of(spec.system).select
     if choose is None:
         raise ValueError(f"{spec.system} has no selections")
-    selection = records.read_selection(store, spec.run)
-    found = choose(connected(spec.target), selection, spec.cap, app_settings().selection_cap, spec.run)
+    wanted = selection.read(store, spec.run)
+    found = choose(connected(spec.target), wanted, spec.cap, app_settings().selection_cap, spec.run)
     if found.over and spec.mode == "perform":
         raise found.over
     if not (found.items or found.refused):
@@ -125,13 +159,13 @@ def _selected_items(store: Store, spec: RunSpec) -> tuple[list[RunItem], Sequenc
 def _matching(store: Store, spec: RunSpec, found: Selection) -> Iterable[RunItem]:
     """Yield the selected items; a plan stores the failure and the policy's decision of each."""
     over = Outcome.of(found.over) if found.over else None
-    policy = document.current_policy(store.read)
+    policy, known = document.current_policy(store.read), partial(record_of, store, spec.target)
     for ref in found.items:
         if spec.mode == "perform":
             yield _run_item(replace(ref, episode=None))
         else:
             yield (
-                _run_item(ref).model_copy(update={"outcome": over}) if over else judged_item(store, spec, policy, ref)
+                _run_item(ref).model_copy(update={"outcome": over}) if over else judged_item(spec, policy, known, ref)
             )
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome, broken_outcome, planned
 from shared.core.problems import Cancelled, ItemProblem, TooSoon
-from shared.execution import auditing, bulk, bulk_calls, guard
+from shared.execution import auditing, bulk, bulk_calls, discovery, guard
 from shared.execution.auditing import Intent
 from shared.execution.bulk import BulkContext
 from shared.execution.bulk_calls import BulkCall
@@ -23,16 +23,19 @@ from shared.policy.rules import Facts
 from shared.runs import records
 from shared.runs.claim_record import ClaimRecord, Settled
 from shared.runs.claims import Claim, InFlight, record_of, try_of
-from shared.runs.records import ItemResult, PartResult, RunItem, Wave
+from shared.runs.layout import Layout
+from shared.runs.records import ItemResult, PartResult, RunItem
 from shared.runs.spec import RunSpec
+from shared.runs.wave_record import Wave
 from shared.storage.base import Store
 from shared.storage.parallel import each
 from shared.systems.contract import BulkAction, ItemAction, Snapshot
+from shared.systems.requests import ItemRef
 from shared.transport.deadline import with_deadline
 
-_BUDGET = timedelta(seconds=60)
-"""How long a part works before it returns to the orchestrator. The platform's limit is far higher: an activity that
-exceeds it starts over, for ever."""
+BUDGET = timedelta(seconds=60)
+"""How long an activity works before it returns to the orchestrator. The platform's limit is far higher: an activity
+that exceeds it starts over, for ever."""
 
 
 ActionFor = Callable[[RunSpec, RunItem], ItemAction]
@@ -67,26 +70,38 @@ class PartContext:
         """The name under which the run claims the items."""
         return try_of(self.spec.run, self.wave.number if self.wave else None)
 
-    def run_items(self, items: str, number: int) -> list[RunItem]:
+    def run_items(self, layout: Layout, number: int) -> list[RunItem]:
         """Return the items of a part."""
-        return items_of(self.store, self.spec, self.wave, items, number)
+        return items_of(self.store, self.spec, layout, number)
 
 
-def items_of(store: Store, spec: RunSpec, wave: Wave | None, items: str, number: int) -> list[RunItem]:
-    """Return the items of a part; `items` names the pages of the run's items, or of those of the wave."""
+def items_of(store: Store, spec: RunSpec, layout: Layout, number: int) -> list[RunItem]:
+    """Return the items of a part of a run, or of one of its waves."""
     if spec.is_whole:
         return list(records.all_run_items(store, spec.run))
-    return records.items_of_part(store, spec.run, items, number - (wave.first if wave else 0))
+    return records.items_of_part(store, spec.run, layout, number)
 
 
 @with_deadline
-def execute(context: PartContext, items: str, number: int, tries: int) -> PartResult | RetryLater:
-    """Send the items of a part, and store how they ended; `RetryLater` means that it must be called again."""
+def execute(
+    context: PartContext, layout: Layout, number: int, tries: int, until: datetime | None = None
+) -> PartResult | RetryLater:
+    """Send the items of a part, and store how they ended; `RetryLater` means that it must be called again.
+
+    No item is begun after `until`; without it, the part works for a minute.
+    """
     done = records.read_part(context.store, context.spec.run, number)
     if done:
         _audit(context, number, done)
         return done
-    run_items = context.run_items(items, number)
+    return execute_open(context, context.run_items(layout, number), number, tries, until or clock.now() + BUDGET)
+
+
+@with_deadline
+def execute_open(
+    context: PartContext, run_items: Sequence[RunItem], number: int, tries: int, until: datetime
+) -> PartResult | RetryLater:
+    """Do the same with the items of a part that has not ended."""
     context = replace(context, intent=_intent(context, run_items, number))
     try:
         bulk_action = context.bulk_action_for(context.spec, run_items)
@@ -96,7 +111,7 @@ def execute(context: PartContext, items: str, number: int, tries: int) -> PartRe
         ended = (
             _in_bulk(context, bulk_action, run_items, number, tries)
             if bulk_action
-            else _one_by_one(context, run_items, tries)
+            else _one_by_one(context, run_items, tries, until)
         )
     if isinstance(ended, RetryLater):
         return ended
@@ -109,8 +124,7 @@ def _intent(context: PartContext, run_items: Sequence[RunItem], number: int) -> 
 
 def _keep(context: PartContext, number: int, part: PartResult) -> PartResult:
     """Store how the items of a part ended, and write it into the audit trail; the first delivery wins."""
-    records.write_part(context.store, context.spec.run, number, part)
-    stored = records.read_part(context.store, context.spec.run, number) or part
+    stored = records.write_part(context.store, context.spec.run, number, part)
     _audit(context, number, stored)
     return stored
 
@@ -124,10 +138,11 @@ def _audit(context: PartContext, number: int, part: PartResult) -> None:
         auditing.ended(context.store, context.spec, number, part)
 
 
-def _one_by_one(context: PartContext, run_items: Sequence[RunItem], tries: int) -> list[ItemResult] | RetryLater:
+def _one_by_one(
+    context: PartContext, run_items: Sequence[RunItem], tries: int, until: datetime
+) -> list[ItemResult] | RetryLater:
     ended: list[ItemResult] = []
     waits: list[RetryLater] = []
-    until = clock.now() + _BUDGET
     for run_item in run_items:
         result = _pause(context, until) or _execute_one(context, run_item, tries)
         if isinstance(result, ItemResult):
@@ -150,7 +165,7 @@ def _in_bulk(
         if run_item.outcome is None
     }
     made = bulk_calls.read(context.store, key) is not None
-    pause = None if made else _pause(context, clock.now() + _BUDGET)
+    pause = None if made else _pause(context, clock.now() + BUDGET)
     if pause and rules:
         return pause
     bulk_context = BulkContext(
@@ -163,11 +178,11 @@ def _in_bulk(
     return [_bulk_result(run_item, ended.get(run_item.id), call) for run_item in run_items]
 
 
-def results_so_far(store: Store, spec: RunSpec, wave: Wave | None, items: str, number: int) -> list[ItemResult]:
+def results_so_far(store: Store, spec: RunSpec, wave: Wave | None, layout: Layout, number: int) -> list[ItemResult]:
     """Return how items of a part that is at work have ended, as their claims say."""
     call = bulk_calls.read(store, bulk_calls.key_of(spec.run, number)) if spec.shape == "bulk" else None
     name = try_of(spec.run, wave.number if wave else None)
-    run_items = [one for one in items_of(store, spec, wave, items, number) if one.outcome is None]
+    run_items = [one for one in items_of(store, spec, layout, number) if one.outcome is None]
     ended = each(lambda one: _settled(store, spec.target, one.id, name), run_items)
     return [_bulk_result(one, known, call) for one, known in zip(run_items, ended, strict=True) if known]
 
@@ -205,7 +220,7 @@ class BrokenOffOutcomes:
 
 
 def break_off(
-    context: PartContext, items: str, number: int, ends: BrokenOffOutcomes, known: frozenset[str] = frozenset()
+    context: PartContext, layout: Layout, number: int, ends: BrokenOffOutcomes, known: frozenset[str] = frozenset()
 ) -> datetime | None:
     """End the items of a part whose run is being ended.
 
@@ -223,7 +238,7 @@ def break_off(
     call = bulk_calls.read(context.store, bulk_calls.key_of(context.spec.run, number))
     ended: list[ItemResult] = []
     held: list[datetime] = []
-    for run_item in context.run_items(items, number):
+    for run_item in context.run_items(layout, number):
         one = _broken_off(context, run_item, number, call, ends)
         if isinstance(one, InFlight):
             held.append(one.until)
@@ -283,7 +298,18 @@ def _perform_or_plan(context: PartContext, run_item: RunItem, tries: int, seen: 
         return planned(judge_item(look_at(action.look, claim), claim.record))
     if spec.event_waits is not None and (wait := _event_wait(context, action, judge_item)):
         return wait
-    return perform(context.store, spec.target, context.claimant, action, _rules(context, judge_item, tries))
+    rules = _rules(context, judge_item, tries)
+    if run_item.unread:
+        rules = replace(rules, early=partial(_refuse_early, context, run_item, seen))
+    return perform(context.store, spec.target, context.claimant, action, rules)
+
+
+def _refuse_early(context: PartContext, run_item: RunItem, seen: list[Snapshot], record: ClaimRecord) -> None:
+    """Refuse an item of a sweep as it was listed, by the attempts that its claim has."""
+    ref = ItemRef(run_item.id, run_item.operation, run_item.episode, run_item.about)
+    item = discovery.listed(context.spec, ref)
+    seen.append(item[1])
+    discovery.refuse_listed(context.spec, document.current_policy(context.watch.read), lambda _: record, item)
 
 
 def _judge(context: PartContext, run_item: RunItem) -> Judge:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from shared.core import clock
 from shared.core.outcome import Outcome, Recovery, RecoveryResult
-from shared.core.problems import ItemNotFound, ItemProblem, NoAnswer, NotTaken, OutcomeUnknown
+from shared.core.problems import ItemClaimed, ItemNotFound, ItemProblem, NoAnswer, NotTaken, OutcomeUnknown
 from shared.execution.waiting import WATCHED, RetryLater, retry_later, wait_until, watch_other
 from shared.runs.claim_record import SENDER_GONE, ClaimRecord, Settled
-from shared.runs.claims import Claim, Held, InFlight, Lost
+from shared.runs.claims import Claim, Held, InFlight, Lost, run_of
 from shared.storage.base import Store
 from shared.systems.contract import ItemAction, Snapshot
 from shared.transport.deadline import finish_by
@@ -26,6 +26,7 @@ class SendRules:
         judge: Returns the rule that allows the item, from its snapshot and its claim record; raises ItemProblem if the
             item must not be sent.
         switch: Raises ItemProblem if the run was cancelled or its target stopped. Called last, just before the call.
+        early: Raises ItemProblem if the claim record alone shows that the item must not be sent; it is not read then.
         give_up: When retries of an unreachable or throttling system end.
         tries: How often the run has retried this item; the wait grows with it.
     """
@@ -34,24 +35,44 @@ class SendRules:
     switch: Callable[[], None]
     give_up: datetime
     tries: int = 0
+    early: Callable[[ClaimRecord], None] = lambda _: None
 
 
 def perform(store: Store, target: str, run: str, action: ItemAction, rules: SendRules) -> Outcome | RetryLater:
     """Send an item once, however often this is called for the same run."""
     claim = Claim(store, target, action.item, run, action.hold, action.done_within)
+    found = claim.take(at_once=False)
+    if isinstance(found, Held):
+        try:
+            return _look_and_send(claim, action, rules)
+        except Lost:
+            return _take_again(claim, action, rules, found.record)
+    return _carry_out(claim, action, rules, found)
+
+
+def _take_again(claim: Claim, action: ItemAction, rules: SendRules, before: ClaimRecord) -> Outcome | RetryLater:
+    """Take the claim of an item that somebody else has written to since it was read as `before`.
+
+    If another run has sent it meanwhile, the system may not show that yet, so it is not looked at again.
+    """
     found = claim.take()
-    match found:
-        case Settled():
-            return found.outcome
-        case InFlight():
-            return _unless_lost(claim, lambda: _after_other(claim, action, rules, found))
-        case Held():
-            return _unless_lost(claim, lambda: _look_and_send(claim, action, rules))
+    last = found.record.attempt if isinstance(found, Held) else None
+    if last and last != before.attempt:
+        return claim.give_up(Outcome.of(ItemClaimed(f"Run {run_of(last.run)} has worked on item {claim.item}.")))
+    return _carry_out(claim, action, rules, found)
 
 
-def _unless_lost(claim: Claim, carry_out: Callable[[], Outcome | RetryLater]) -> Outcome | RetryLater:
+def _carry_out(
+    claim: Claim, action: ItemAction, rules: SendRules, found: Held | InFlight | Settled
+) -> Outcome | RetryLater:
     try:
-        return carry_out()
+        match found:
+            case Settled():
+                return found.outcome
+            case InFlight():
+                return _after_other(claim, action, rules, found)
+            case Held():
+                return _look_and_send(claim, action, rules)
     except Lost:
         return _outcome_of_other(claim) or RetryLater(WATCHED, alone=True)
 
@@ -61,11 +82,16 @@ def _look_and_send(claim: Claim, action: ItemAction, rules: SendRules) -> Outcom
     try:
         # Checked before the read as well: a cancelled item must not wait for a throttling system.
         rules.switch()
+        rules.early(claim.record)
         seen = look_at(action.look, claim)
         rule = rules.judge(seen, claim.record)
         rules.switch()
     except ItemProblem as problem:
-        return retry_later(problem, rules.give_up, rules.tries) or claim.give_up(Outcome.of(problem, rule))
+        wait = retry_later(problem, rules.give_up, rules.tries)
+        if wait is None:
+            return claim.give_up(Outcome.of(problem, rule))
+        claim.keep()
+        return wait
     claim.mark_sent(seen.episode)
     try:
         # Writing the mark may have been slow.

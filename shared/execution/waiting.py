@@ -11,6 +11,8 @@ from shared.core.settings import app_settings
 from shared.core.targets import app_targets
 from shared.runs.spec import RunSpec
 
+STORE_PAUSE = 10.0
+"""Seconds until work is repeated that the store did not let go on."""
 _LONGEST_PAUSE = 60.0
 _FIRST_RETRY = 15.0
 _SHORTEST_RETRY = 1.0

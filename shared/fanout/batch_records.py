@@ -28,7 +28,7 @@ from shared.storage.base import Store, keys
 from shared.storage.parallel import each
 from shared.systems.operations import BatchHead, BatchOperation, Entity, Part
 
-SEGMENT = 100
+SEGMENT = 400
 """The number of chunks of a segment, which has its own orchestration: each turn reads the whole history of one."""
 
 
@@ -142,6 +142,11 @@ def read_batch(store: Store, run: str) -> BatchSpec | None:
     """Return the spec of a batch; None if the run is not a batch."""
     found = store.read(f"runs/{run}/batch")
     return BatchSpec.read(found.data) if found else None
+
+
+def known_batch(store: Store, run: str) -> BatchSpec:
+    """Return the spec of a batch; one without operations if it is gone."""
+    return read_batch(store, run) or BatchSpec(root="", count=0, in_order=True)
 
 
 def read_plan(store: Store, run: str) -> ChunkPlan:

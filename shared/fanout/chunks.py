@@ -15,32 +15,24 @@ from shared.core import clock, log
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import (
     BatchStopped,
-    DependencyFailed,
     ItemProblem,
     NoAnswer,
+    NotAttempted,
     NotTaken,
     OutcomeUnknown,
-    OverCap,
-    PolicyDenied,
     Throttled,
     TimedOut,
     catalogue,
 )
-from shared.execution import auditing, guard
+from shared.execution import auditing
 from shared.execution.waiting import WATCHED, RetryLater, retry_later, retry_throttled, wait_until, watch_other
 from shared.fanout import batch_records, references
-from shared.fanout.batch_records import BatchSpec, OperationVerdict, Payload, Sent, StoredOperationResponse, Try
+from shared.fanout.batch_records import OperationVerdict, Payload, Sent, StoredOperationResponse, Try
+from shared.fanout.deciding import ChunkContext, decided, refusal_of
 from shared.fanout.history import ChunkHistory
 from shared.fanout.merging import OperationResult, judged, merge, outcome_of
-from shared.policy import document
-from shared.policy.cached_reader import CachedReader
-from shared.policy.document import PolicyDocument
-from shared.policy.rules import decide
-from shared.runs import records
 from shared.runs.claim_record import SENDER_GONE
-from shared.runs.spec import RunSpec
-from shared.storage.base import Store
-from shared.systems.operations import BatchOperation, ChunkSender, Entity, OperationResponse, Part, Shown
+from shared.systems.operations import BatchOperation, Entity, OperationResponse, Part, Shown
 from shared.transport.deadline import finish_by, with_deadline
 
 _MOST_LOST = 3
@@ -53,19 +45,6 @@ _BY_ITS_CONTENT = frozenset(
 """The statuses by which a system refuses a whole batch because of one of its operations."""
 _CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED})
 """The responses to the second try of a write with an ETag whose first try took effect."""
-
-
-@dataclass(frozen=True)
-class ChunkContext:
-    """Everything needed to send a chunk."""
-
-    store: Store
-    watch: CachedReader
-    spec: RunSpec
-    batch: BatchSpec
-    chunk: int
-    sender: ChunkSender
-    cancelled: bool = False
 
 
 @with_deadline
@@ -115,123 +94,98 @@ def _earlier_try(context: ChunkContext, number: int, payload: Payload) -> Try | 
 
 def _do_try(context: ChunkContext, payload: Payload, history: ChunkHistory, number: int) -> Try | RetryLater:
     """Do one try, unless another delivery does it."""
-    decided = _decided(context, history)
-    going = [one for one in history.left if one.place not in decided and one.place not in history.doubtful]
-    # Where a failure stops later operations, those in doubt are settled first.
-    going = [] if history.doubtful and (context.batch.in_order or payload.stops) else going[: history.at_most]
-    due = _due_for_check(context, history) if not going else []
-    if not decided and not going and not due:
-        return RetryLater(_until_check(context, history), reason=_IN_DOUBT)
-    checked = _check(context, history, due) if due else None
-    if isinstance(checked, RetryLater):
-        return checked
-    if going and not history.sent:
-        auditing.intend(context.store, context.spec, context.chunk, payload.operations)
-    ends = clock.now() + (context.sender.hold if going else timedelta())
-    sent = Sent(until=ends, places=[one.place for one in going])
-    # Also if nothing is sent: another delivery of this try may have found a state in which it may send.
-    if not batch_records.begin_try(context.store, context.spec.run, context.chunk, number, sent):
+    step = _next_step(context, payload, history)
+    # Written before the slot is free: the store would keep the system waiting.
+    _intend(context, history, step)
+    with context.turn:
+        # The slot may have been taken for long, and stops and the policy take effect with the next chunk.
+        step = _next_step(context, payload, history)
+        if not (step.decided or step.going or step.due):
+            return RetryLater(_until_check(context, history), reason=_IN_DOUBT)
+        checked = _check(context, history, step.due) if step.due else None
+        if isinstance(checked, RetryLater):
+            return checked
+        _intend(context, history, step)
+        ends = clock.now() + (context.sender.hold if step.going else timedelta())
+        sent = Sent(until=ends, places=[one.place for one in step.going])
+        # Also if nothing is sent: another delivery of this try may have found a state in which it may send.
+        is_mine = batch_records.begin_try(context.store, context.spec.run, context.chunk, number, sent)
+        given = _send(context, history, step, ends) if is_mine and step.going else None
+    if not is_mine:
         run, chunk = context.spec.run, context.chunk
         return watch_other(lambda: batch_records.read_try(context.store, run, chunk, number)) or RetryLater(WATCHED)
-    ended, bodies = checked or _send(context, payload, history, going, sent.until)
-    refused = [OperationVerdict(place=place, outcome=outcome) for place, outcome in decided.items()]
+    ended, bodies = checked or _judged(context, payload, history, step, given)
+    refused = [OperationVerdict(place=place, outcome=outcome) for place, outcome in step.decided.items()]
     whole = ended.model_copy(update={"said": [*refused, *ended.said]})
     return batch_records.end_try(context.store, context.spec.run, context.chunk, number, whole, bodies)
 
 
-def _decided(context: ChunkContext, history: ChunkHistory) -> dict[int, Outcome]:
-    """Return the outcomes of operations that are not sent: by a switch, the policy, or an earlier operation."""
-    refusal = _refusal(context)
-    if refusal:
-        return {one.place: Outcome.of(refusal) for one in history.left if one.place not in history.doubtful}
-    policy = document.current_policy(context.watch.read)
-    found: dict[int, Outcome] = {}
-    for one in history.left:
-        if one.place in history.doubtful:
-            # It may be done already, although it would be refused now.
-            continue
-        problem = _denial(context, policy, one) or _dependency(context, history, found, one) or _reference(history, one)
-        problem = _over_cap(context.spec, one) or _after_failure(context, history, found, one) or problem
-        if problem:
-            found[one.place] = Outcome.of(problem)
-    if found and context.batch.snapshot:
-        stopped = Outcome.of(BatchStopped("Another operation may not be sent, and all take effect together or none."))
-        return {one.place: stopped for one in history.left if one.place not in history.doubtful} | found
-    return found
+@dataclass(frozen=True)
+class _Step:
+    """What a try does: outcomes that are `decided`, operations to send (`going`), or those `due` for a check."""
+
+    decided: dict[int, Outcome]
+    going: Sequence[BatchOperation]
+    due: Sequence[BatchOperation]
+    stops: bool
+    """Sent without continue-on-error."""
 
 
-def _refusal(context: ChunkContext) -> ItemProblem | None:
-    """Return why nothing may be sent now; None if the run may send."""
-    try:
-        guard.refuse_over(context.watch.read, context.spec, cancelled=context.cancelled)
-    except ItemProblem as problem:
-        return problem
-    return None
-
-
-def _over_cap(spec: RunSpec, one: BatchOperation) -> ItemProblem | None:
-    over = spec.cap is not None and one.place >= spec.cap
-    return OverCap(f"The cap of the run is {spec.cap}.") if over else None
-
-
-def _denial(context: ChunkContext, policy: PolicyDocument, one: BatchOperation) -> ItemProblem | None:
-    decision = decide(policy.rules, context.sender.facts(one), context.spec.by)
-    if decision.allowed:
-        return None
-    return PolicyDenied(decision.reason, members={"rule": decision.named(policy.version)})
-
-
-def _dependency(
-    context: ChunkContext, history: ChunkHistory, decided: dict[int, Outcome], one: BatchOperation
-) -> ItemProblem | None:
-    """Return the problem of an operation that depends on an operation that is not done."""
-    for chunk, needed in one.depends:
-        if chunk == context.chunk:
-            place = next(other.place for other in history.operations if other.id == needed)
-            known = history.outcomes.get(place) or decided.get(place)
-        else:
-            part = records.read_part(context.store, context.spec.run, chunk)
-            known = next((end.outcome for end in part.ended if end.id == needed), None) if part else None
-        if known and known.ending is not Ending.DONE:
-            return DependencyFailed(f"It depends on operation {needed}, which is {known.ending}.")
-    return None
-
-
-def _after_failure(
-    context: ChunkContext, history: ChunkHistory, decided: dict[int, Outcome], one: BatchOperation
-) -> ItemProblem | None:
-    """Return the problem of an operation of a batch in order, after an operation that is not done."""
-    if not context.batch.in_order:
-        return None
-    ends = (known.ending for place, known in (history.outcomes | decided).items() if place < one.place)
-    return BatchStopped("An earlier operation is not done.") if any(end is not Ending.DONE for end in ends) else None
-
-
-def _reference(history: ChunkHistory, one: BatchOperation) -> ItemProblem | None:
-    """Return the problem of an operation whose reference `$<id>` is to an entity that is not known."""
-    return None if history.resolved(one) else BatchStopped(references.NOT_KNOWN)
-
-
-def _send(
-    context: ChunkContext, payload: Payload, history: ChunkHistory, going: Sequence[BatchOperation], ends: datetime
-) -> tuple[Try, list[StoredOperationResponse]]:
-    """Send operations, and return the verdicts on them, with the system's responses."""
-    # Creating the record of the try may have been slow.
-    refusal = _refusal(context)
-    if refusal or not going:
-        return _try([OperationVerdict(place=one.place, outcome=Outcome.of(refusal)) for one in going if refusal]), []
+def _next_step(context: ChunkContext, payload: Payload, history: ChunkHistory) -> _Step:
+    refused = decided(context, history)
     stops = context.batch.in_order or payload.stops
-    texts = [history.text_of(one) for one in going]
+    going = [one for one in history.left if one.place not in refused and one.place not in history.doubtful]
+    # Where a failure stops later operations, those in doubt are settled first.
+    going = [] if history.doubtful and stops else going[: history.at_most]
+    return _Step(refused, going, [] if going else _due_for_check(context, history), stops)
+
+
+def _intend(context: ChunkContext, history: ChunkHistory, step: _Step) -> None:
+    """Write the intent of a chunk, once, before its first operations are sent."""
+    if step.going and not history.intended:
+        auditing.intend(context.store, context.spec, context.chunk, history.operations)
+        history.intended = True
+
+
+type _Given = Iterable[OperationResponse] | ItemProblem
+"""The responses to operations that were sent, which are not read yet, or why there are none."""
+
+
+def _send(context: ChunkContext, history: ChunkHistory, step: _Step, ends: datetime) -> _Given:
+    """Send operations, and return the system's responses."""
+    # Creating the record of the try may have been slow.
+    refusal = refusal_of(context)
+    if refusal:
+        return refusal
+    texts = [history.text_of(one) for one in step.going]
+    name = batch_records.part_name(context.spec.run, [one.place for one in step.going])
+    part = Part(name, tuple(one.id for one in step.going))
     try:
         with finish_by(ends):
-            name = batch_records.part_name(context.spec.run, [one.place for one in going])
-            part = Part(name, tuple(one.id for one in going))
-            given = context.sender.send(texts, part, continues=not stops, snapshot=context.batch.snapshot)
+            return context.sender.send(texts, part, continues=not step.stops, snapshot=context.batch.snapshot)
+    except ItemProblem as problem:
+        return problem
+
+
+def _judged(
+    context: ChunkContext, payload: Payload, history: ChunkHistory, step: _Step, given: _Given | None
+) -> tuple[Try, list[StoredOperationResponse]]:
+    """Return the verdicts on operations that were sent, with the system's responses."""
+    going = step.going
+    match given:
+        case None:
+            return _try([]), []
+        case NoAnswer():
+            return _without_response(context, history, going, given), []
+        case NotAttempted():
+            return _try([OperationVerdict(place=one.place, outcome=Outcome.of(given)) for one in going]), []
+        case ItemProblem():
+            return _refused_by_system(context, history, going, given), []
+    try:
+        responses = list(given)
     except NoAnswer as problem:
         return _without_response(context, history, going, problem), []
-    except ItemProblem as problem:
-        return _refused_by_system(context, history, going, problem), []
-    ended = merge([one.id for one in going], given, stopped=stops, snapshot=context.batch.snapshot)
+    ended = merge([one.id for one in going], responses, stopped=step.stops, snapshot=context.batch.snapshot)
     bodies = [_stored(one, end.given) for one, end in zip(going, ended, strict=True) if end.given]
     entities = _entities(context, payload, going, ended)
     return _merged(context, history, going, ended).model_copy(update={"entities": entities}), bodies

@@ -1,11 +1,12 @@
 """Fair slots for the batches in flight at a target. Pure decisions.
 
-The workers of a run (`lane`) request slots. With a slot, a worker may send some chunks; then it queues again. A run
-without slots comes before runs that hold some, so that three operations need not wait for two runs of five thousand.
+A run requests slots, and gets its share of the target's places: all of them if no other run is here. With slots it
+sends for some time; then it asks again. While others are here it sends a few chunks only, so that three operations need
+not wait for two runs of five thousand.
 
-A worker's messages and the gate's answers may come late, twice, out of order or never. So each request has a number
+A run's messages and the gate's answers may come late, twice, out of order or never. So each request has a number
 (`turn`): an older one is ignored, a repeated one has the same answer, and a newer one releases the slots of the older
-ones. A slot that is not released expires with its lease.
+ones. Slots that are not released expire with their lease.
 """
 
 from datetime import datetime, timedelta
@@ -15,57 +16,56 @@ from pydantic import Field
 
 from shared.core.model import Plain, Stored
 
-CHUNKS, FEW_CHUNKS = 4, 2
-"""The number of chunks per slot: while no other worker waits, and while one does."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _OF_THE_WAIT = 0.1
-"""A waiting worker asks again after a tenth of the time that it has waited: each request adds to its run's history."""
+"""A waiting run asks again after a tenth of the time that it has waited: each request adds to its history."""
 _FORGOTTEN = timedelta(minutes=2)
 REMEMBERED = timedelta(minutes=15)
-"""How long the last message of a worker or run is remembered: longer than a message may be late. After that, a late
-request may get a slot that is not used until its lease ends."""
+"""How long the last message of a run is remembered: longer than a message may be late. After that, a late request may
+get slots that are not used until their lease ends."""
 
 
 class GateMessage(NamedTuple):
-    """The sender of a message: a worker of a run, and the number of its request."""
+    """The sender of a message, and the number of its request."""
 
     run: str
-    lane: int
     turn: int
 
-    @property
-    def name(self) -> str:
-        """The worker's name in the gate."""
-        return f"{self.run}/{self.lane}"
+
+class Request(NamedTuple):
+    """What a run asks for: at most so many slots (`wants`) of the target's `places`, each for `lease` seconds."""
+
+    wants: int
+    places: int
+    lease: float
 
 
 class Lease(Plain):
-    """A slot that a worker holds."""
+    """The slots that a run holds."""
 
-    run: str
     turn: int
-    chunks: int
+    slots: int
     until: datetime
+    brief: bool = False
 
 
 class Waiting(Plain):
-    """A worker that waits for a slot: since when, and when it asked last."""
+    """A run that waits for slots: since when, and when it asked last."""
 
     run: str
-    lane: str
     since: datetime
     asked: datetime
 
 
 class Heard(Plain):
-    """The number of a worker's last request, and when its last message came."""
+    """The number of a run's last request, and when its last message came."""
 
     turn: int
     at: datetime
 
 
 class Gate(Stored):
-    """The state of a target's gate: slots by worker, the queue, and the last message of each worker."""
+    """The state of a target's gate: slots by run, the queue, and the last message of each run."""
 
     held: dict[str, Lease] = Field(default={})
     line: list[Waiting] = Field(default=[])
@@ -75,98 +75,102 @@ class Gate(Stored):
 
 
 class Answer(Plain):
-    """The answer to a request: a number of chunks and the end of the lease, or the seconds until the next request."""
+    """The answer to a request: slots and the end of their lease, or the seconds until the next request.
 
-    chunks: int = 0
+    `brief`: other runs are here, so only a few chunks may be sent before the next request.
+    """
+
+    slots: int = 0
     until: datetime | None = None
+    brief: bool = False
     wait: float = 0.0
 
 
-def ask(gate: Gate, now: datetime, said: GateMessage, *, places: int, lease: float) -> tuple[Gate, Answer]:
-    """Return the gate after a worker's request for a slot, and the answer.
+def ask(gate: Gate, now: datetime, said: GateMessage, wanted: Request) -> tuple[Gate, Answer]:
+    """Return the gate after a run's request for slots, and the answer.
 
-    A request releases the slot that the worker holds; it gets the slot again if no other worker waits. `places` is the
-    number of slots of the target, and `lease` the seconds after which a slot expires.
+    A request releases the slots that the run holds; it gets its share again, after the runs that wait.
     """
     gate = _pruned(gate, now)
     if _is_old(gate, said, repeated=True):
         return gate, _repeated_answer(gate, said)
-    waiting = next((one for one in gate.line if one.lane == said.name), None)
-    request = Waiting(run=said.run, lane=said.name, since=waiting.since if waiting else now, asked=now)
-    line = [request if one.lane == said.name else one for one in gate.line] if waiting else [*gate.line, request]
-    held = {lane: one for lane, one in gate.held.items() if lane != said.name}
-    gate = _with_message(gate, now, said).model_copy(update={"held": held, "line": line})
-    if said.name not in [one.lane for one in _first(gate, places - len(held))]:
-        return gate, _wait(request)
-    rest = [one for one in line if one.lane != said.name]
-    chunks = FEW_CHUNKS if rest else CHUNKS
-    slot = Lease(run=said.run, turn=said.turn, chunks=chunks, until=now + timedelta(seconds=lease))
-    gate = gate.model_copy(update={"held": {**held, said.name: slot}, "line": rest})
-    return gate, Answer(chunks=chunks, until=slot.until)
+    held = {run: one for run, one in gate.held.items() if run != said.run}
+    ahead = _ahead(gate, said.run)
+    free = max(wanted.places - sum(one.slots for one in held.values()), 0) - len(ahead)
+    gate = _with_message(gate, now, said)
+    if free <= 0:
+        since = next((one.since for one in gate.line if one.run == said.run), now)
+        request = Waiting(run=said.run, since=since, asked=now)
+        line = [*ahead, request, *(one for one in gate.line if one not in ahead and one.run != said.run)]
+        return gate.model_copy(update={"held": held, "line": line}), _wait(request)
+    line = [one for one in gate.line if one.run != said.run]
+    others = {*held, *(one.run for one in line)}
+    share = -(-wanted.places // (len(others) + 1))
+    slots = min(wanted.wants, share, free)
+    lease = Lease(turn=said.turn, slots=slots, until=now + timedelta(seconds=wanted.lease), brief=bool(others))
+    return gate.model_copy(update={"held": {**held, said.run: lease}, "line": line}), _granted(lease)
 
 
 def give_back(gate: Gate, now: datetime, said: GateMessage) -> Gate:
-    """Return the gate after a worker has released the slot of a request."""
+    """Return the gate after a run has released the slots of a request."""
     gate = _pruned(gate, now)
     if _is_old(gate, said):
         return gate
-    held = {lane: one for lane, one in gate.held.items() if lane != said.name}
-    line = [one for one in gate.line if one.lane != said.name]
-    return _with_message(gate, now, said).model_copy(update={"held": held, "line": line})
+    return _with_message(_without(gate, said.run), now, said)
 
 
 def leave(gate: Gate, now: datetime, *, run: str) -> Gate:
-    """Return the gate after a run has released all its slots; it never asks again."""
-    gate = _pruned(gate, now)
-    held = {lane: one for lane, one in gate.held.items() if one.run != run}
-    line = [one for one in gate.line if one.run != run]
-    heard = {lane: one for lane, one in gate.heard.items() if lane.rpartition("/")[0] != run}
-    left = {**gate.left, run: now}
-    return gate.model_copy(update={"held": held, "line": line, "heard": heard, "left": left})
+    """Return the gate after a run has released its slots; it never asks again."""
+    gate = _without(_pruned(gate, now), run)
+    heard = {name: one for name, one in gate.heard.items() if name != run}
+    return gate.model_copy(update={"heard": heard, "left": {**gate.left, run: now}})
 
 
 def _pruned(gate: Gate, now: datetime) -> Gate:
-    """Drop expired leases, workers that no longer ask, and old messages."""
-    held = {lane: one for lane, one in gate.held.items() if now < one.until}
+    """Drop expired leases, runs that no longer ask, and old messages."""
+    held = {run: one for run, one in gate.held.items() if now < one.until}
     line = [one for one in gate.line if now - one.asked < _FORGOTTEN]
-    present = {*held, *(one.lane for one in line)}
-    heard = {lane: one for lane, one in gate.heard.items() if lane in present or now - one.at < REMEMBERED}
+    present = {*held, *(one.run for one in line)}
+    heard = {run: one for run, one in gate.heard.items() if run in present or now - one.at < REMEMBERED}
     left = {run: at for run, at in gate.left.items() if now - at < REMEMBERED}
     return gate.model_copy(update={"held": held, "line": line, "heard": heard, "left": left})
 
 
+def _without(gate: Gate, run: str) -> Gate:
+    held = {name: one for name, one in gate.held.items() if name != run}
+    return gate.model_copy(update={"held": held, "line": [one for one in gate.line if one.run != run]})
+
+
+def _ahead(gate: Gate, run: str) -> list[Waiting]:
+    """Return the runs that wait before a run: each of them gets a slot first."""
+    place = next((place for place, one in enumerate(gate.line) if one.run == run), len(gate.line))
+    return gate.line[:place]
+
+
 def _is_old(gate: Gate, said: GateMessage, *, repeated: bool = False) -> bool:
-    """Return whether a message is older than the worker's last one, or `repeated` and of the same request."""
-    heard = gate.heard.get(said.name)
+    """Return whether a message is older than the run's last one, or `repeated` and of the same request."""
+    heard = gate.heard.get(said.run)
     last = heard.turn if heard else -1
     return said.run in gate.left or said.turn < last or (repeated and said.turn == last)
 
 
 def _with_message(gate: Gate, now: datetime, said: GateMessage) -> Gate:
-    return gate.model_copy(update={"heard": {**gate.heard, said.name: Heard(turn=said.turn, at=now)}})
+    return gate.model_copy(update={"heard": {**gate.heard, said.run: Heard(turn=said.turn, at=now)}})
 
 
 def _repeated_answer(gate: Gate, said: GateMessage) -> Answer:
     """Return the answer to a repeated request; the answer to an older one is ignored."""
-    slot = gate.held.get(said.name)
-    if slot and slot.turn == said.turn:
-        return Answer(chunks=slot.chunks, until=slot.until)
-    waiting = next((one for one in gate.line if one.lane == said.name), None)
+    lease = gate.held.get(said.run)
+    if lease and lease.turn == said.turn:
+        return _granted(lease)
+    waiting = next((one for one in gate.line if one.run == said.run), None)
     return _wait(waiting) if waiting else Answer(wait=_SHORTEST_PAUSE)
+
+
+def _granted(lease: Lease) -> Answer:
+    return Answer(slots=lease.slots, until=lease.until, brief=lease.brief)
 
 
 def _wait(request: Waiting) -> Answer:
     waited = (request.asked - request.since).total_seconds()
     return Answer(wait=min(max(_OF_THE_WAIT * waited, _SHORTEST_PAUSE), _LONGEST_PAUSE))
-
-
-def _first(gate: Gate, free: int) -> list[Waiting]:
-    """Return the next workers: those of the runs with the fewest slots first, then in the order of the queue."""
-    slots: dict[str, int] = {}
-    for lease in gate.held.values():
-        slots[lease.run] = slots.get(lease.run, 0) + 1
-    ranked = []
-    for position, one in enumerate(gate.line):
-        ranked.append((slots.get(one.run, 0), position, one))
-        slots[one.run] = slots.get(one.run, 0) + 1
-    return [one for _, _, one in sorted(ranked, key=lambda found: found[:2])[: max(free, 0)]]

@@ -20,8 +20,8 @@ class ChunkHistory:
         self.doubtful: dict[int, datetime] = {}
         self.most: int | None = None
         self.halved: int | None = None
-        self.sent = False
-        """A try has sent something, so the audit trail has the intent of the chunk."""
+        self.intended = False
+        """The audit trail has the intent of the chunk: a try has sent something, or is about to."""
         self.lost = 0
         self.stuck = 0
         """How many of the last tries were throttled in a row, and brought no operation further."""
@@ -35,7 +35,7 @@ class ChunkHistory:
             if verdict.outcome:
                 self.outcomes[verdict.place] = verdict.outcome
         # What has no outcome after a try was sent in it, or was in doubt before.
-        self.sent = self.sent or any(one.outcome is None or one.outcome.sent for one in ended.said)
+        self.intended = self.intended or any(one.outcome is None or one.outcome.sent for one in ended.said)
         self.entities.update(ended.entities)
         self.most = ended.most or self.most
         # Grows again while tries succeed, until the next operation because of which a try is refused.
@@ -58,6 +58,8 @@ class ChunkHistory:
 
     def resolved(self, one: BatchOperation) -> BatchOperation | None:
         """Return an operation with URLs in place of its references; None if one is to an unknown entity."""
+        if not one.depends:
+            return one
         return references.resolved(one, {other.id for other in self.left}, self.entities)
 
     def text_of(self, one: BatchOperation) -> str:

@@ -13,8 +13,8 @@ from pydantic import Field
 from shared.core.model import Plain, Stored
 from shared.core.outcome import NOT_WATCHED, Outcome, Recovery, RecoveryResult
 from shared.recovery.waves import Candidate, CauseState
-from shared.runs.records import Wave
 from shared.runs.report import Note
+from shared.runs.wave_record import Wave
 from shared.storage.base import Store, put
 from shared.systems.contract import BulkState
 

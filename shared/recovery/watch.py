@@ -17,12 +17,13 @@ from shared.execution import guard
 from shared.recovery import waves
 from shared.recovery.progress import Progress, Watched, read, save
 from shared.recovery.waves import Candidate, CauseState, CauseView
-from shared.runs import records
+from shared.runs import records, wave_record
 from shared.runs.claims import Claim, try_of
 from shared.runs.needs import raising
-from shared.runs.records import ItemResult, RunItem, Wave
+from shared.runs.records import ItemResult, RunItem
 from shared.runs.report import Note
 from shared.runs.spec import RunSpec
+from shared.runs.wave_record import Wave
 from shared.storage.base import Store
 from shared.systems.contract import BulkState
 from shared.transport.deadline import with_deadline
@@ -158,7 +159,7 @@ def _with_results(store: Store, spec: RunSpec, progress: Progress, source: Recov
 
 def _with_wave(store: Store, spec: RunSpec, progress: Progress, wave: Wave, source: RecoverySource) -> Progress:
     now = clock.now()
-    named = {run_item.id: source.candidate(spec, run_item) for run_item in records.items_of_wave(store, spec.run, wave)}
+    named = {run_item.id: source.candidate(spec, run_item) for run_item in wave_record.items_of(store, spec.run, wave)}
     watched = dict(progress.watched)
     results = list(_results(store, spec.run, wave.parts))
     for one in results:
@@ -346,7 +347,7 @@ def _write_wave(store: Store, spec: RunSpec, progress: Progress, chosen: list[Ca
         if run_item.id in ids
     ]
     # Only a wave that the progress names counts; a delivery that died may have written others.
-    wave = records.write_wave(store, spec.run, number, progress.parts, run_items)
+    wave = wave_record.write(store, spec, number, progress.parts, run_items)
     causes = Counter(one.cause for one in chosen if one.id not in progress.watched)
     gone = {one.cause for one in chosen}
     tracks = {

@@ -7,9 +7,10 @@ from shared.core.outcome import Ending
 from shared.execution import parts
 from shared.recovery.progress import Progress
 from shared.runs import records
-from shared.runs.records import ItemResult, RunItem, Wave
+from shared.runs.records import ItemResult, Manifest, RunItem
 from shared.runs.report import Note
 from shared.runs.spec import RunSpec
+from shared.runs.wave_record import Wave
 from shared.storage.base import Store
 from shared.storage.parallel import each
 
@@ -28,7 +29,7 @@ def items_so_far(store: Store, spec: RunSpec, progress: Progress) -> SoFar:
     manifest = records.read_manifest(store, spec.run)
     if manifest is None:
         return SoFar()
-    found = {one.id: one for one in _in_waves(store, spec, progress, manifest.items)}
+    found = {one.id: one for one in _in_waves(store, spec, progress, manifest)}
     run_items = list(records.all_run_items(store, spec.run))
     results = [known for one in run_items if (known := found.get(one.id) or _decided(one))]
     return SoFar(results, len(run_items))
@@ -46,23 +47,24 @@ def latest[Result: ItemResult](results: Iterable[Result]) -> dict[str, Result]:
     return found
 
 
-def _in_waves(store: Store, spec: RunSpec, progress: Progress, items: str) -> Iterable[ItemResult]:
+def _in_waves(store: Store, spec: RunSpec, progress: Progress, manifest: Manifest) -> Iterable[ItemResult]:
     ended = records.ended_parts(store, spec.run)
     if spec.is_careful:
-        return latest(one for wave in progress.sent for one in _of_parts(store, spec, wave, wave.items, ended)).values()
-    return _of_parts(store, spec, None, items, ended)
+        return latest(one for wave in progress.sent for one in _of_parts(store, spec, wave, ended)).values()
+    return _of_parts(store, spec, manifest, ended)
 
 
-def _of_parts(store: Store, spec: RunSpec, wave: Wave | None, items: str, ended: set[int]) -> Iterator[ItemResult]:
-    """Yield the results of parts that have ended, and of those that are at work: the first of all others."""
-    manifest = records.read_manifest(store, spec.run)
-    numbers = wave.parts if wave else records.parts_in(spec, manifest)
+def _of_parts(store: Store, spec: RunSpec, all_of: Wave | Manifest, ended: set[int]) -> Iterator[ItemResult]:
+    """Yield the results of parts that have ended, and of those that may be at work."""
+    wave = all_of if isinstance(all_of, Wave) else None
+    numbers = all_of.parts if isinstance(all_of, Wave) else records.parts_in(spec, all_of)
     done = [number for number in numbers if number in ended]
     for part in each(lambda number: records.read_part(store, spec.run, number), done):
         yield from part.ended if part else ()
-    at_work = [number for number in numbers if number not in ended][: spec.max_parallel]
+    # Lanes are dealt their parts in turn, so what is at work are the first of all others.
+    at_work = [number for number in numbers if number not in ended][: 2 * spec.max_parallel]
     for number in at_work:
-        yield from parts.results_so_far(store, spec, wave, items, number)
+        yield from parts.results_so_far(store, spec, wave, all_of.layout, number)
 
 
 def _decided(run_item: RunItem) -> ItemResult | None:

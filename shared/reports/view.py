@@ -7,6 +7,7 @@ from datetime import timedelta
 from shared.core import clock
 from shared.core.outcome import Ending, RecoveryResult
 from shared.policy import switches
+from shared.policy.switches import Halt
 from shared.recovery.causes import causes_of, wait_of, watch_of
 from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
@@ -110,7 +111,11 @@ def notes_of(store: Store, spec: RunSpec, progress: Progress) -> list[Note]:
 
 def halt_notes(store: Store, run: str) -> list[Note]:
     """Return the note of a run that was ended without its orchestrator, if it was."""
-    halt = switches.halted(store.read, run)
+    return notes_of_halt(switches.halted(store.read, run))
+
+
+def notes_of_halt(halt: Halt | None) -> list[Note]:
+    """Return the note of a run that was ended without its orchestrator, from its halt."""
     return [Note(at=halt.closed, text=switches.why(halt.how))] if halt and halt.how and halt.closed else []
 
 

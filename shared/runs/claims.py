@@ -3,11 +3,15 @@
 There is one small record per item, changed only by compare-and-set. A sender takes the claim, reads the item, marks it
 as sent, sends and settles, in this order. A delivery that finds the mark of another one does not send.
 
+A sender of one item writes claim and mark at once, on the record as it was before the item was read: whoever wrote in
+between was first.
+
 The record also keeps how the last runs ended with the item, so that a second delivery of the same work returns the
 outcome of the first. And it counts the failed attempts in a row: an attempt stays open until it is known whether the
 item recovered; a recovery resets the count, and so do 30 quiet days.
 """
 
+import contextlib
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -88,6 +92,8 @@ class Claim:
         self._sender: str | None = None
         self._learned = RecoveryResult()
         self._seen: tuple[ClaimRecord, str] | None = None
+        self._is_kept = True
+        """What was seen last is stored."""
 
     @property
     def record(self) -> ClaimRecord:
@@ -106,12 +112,17 @@ class Claim:
         mine = self.record.open
         return (mine.sure if mine else None) or clock.now()
 
-    def take(self) -> Held | InFlight | Settled:
+    def take(self, *, at_once: bool = True) -> Held | InFlight | Settled:
         """Claim the item, or return how this run ended with it.
 
         If another run has the claim, or its call may still take effect, this run ends with the item as skipped. That
         outcome is stored as well, so that a second delivery returns the same.
+
+        Args:
+            at_once: Store the claim of a free item now; otherwise the next write stores it, or loses.
         """
+        # What an earlier look has shown is not about what is read now.
+        self._learned = RecoveryResult()
         while True:
             record, etag = self._read(fresh=True)
             ended = record.ended(self._run)
@@ -121,8 +132,17 @@ class Claim:
                 self._sender = record.open.sender if record.open.sent else None
                 return InFlight(record, record.open.until) if record.open.sent else Held(record)
             taken = self._claimed(record)
+            if not at_once and taken.open and taken.open.run == self._run:
+                self._seen, self._is_kept = (taken, etag), False
+                return Held(taken)
             if self._write(taken, etag):
                 return taken.ended(self._run) or Held(taken)
+
+    def keep(self) -> None:
+        """Store a claim that was not stored at once, because its run has to wait; whoever was first keeps the item."""
+        if self._seen and not self._is_kept:
+            with contextlib.suppress(Lost):
+                self._write(*self._seen)
 
     def see(self) -> Settled | None:
         """Read how this run ended with the item; None if it has not."""
@@ -275,10 +295,17 @@ class Claim:
         return (record.knowing(self._learned) if others else record), etag
 
     def _write(self, record: ClaimRecord, etag: str) -> bool:
-        """Write the record; return false if it has changed, and must be read again."""
+        """Write the record; return false if it has changed, and must be read again.
+
+        Raises:
+            Lost: it has changed, and the claim was not stored: what the item has shown since is worth nothing.
+        """
         new = put(self._store, self._key, record.data(), etag)
+        kept, self._is_kept = self._is_kept, True
         if not new:
             self._seen = None
+            if not kept:
+                raise Lost
             return False
         self._seen = record, new
         self._learned = RecoveryResult()

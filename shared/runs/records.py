@@ -2,10 +2,10 @@
 
     runs/{run}/spec               the spec: request, caller, and the ticket of the result
     runs/{run}/{items}/{page}     the items: up to 1,000 per page
-    runs/{run}/selection          the selection by which the run finds its items, if they are not named
+    runs/{run}/selection          the selection by which the run finds its items, if they are not named (`selection.py`)
     runs/{run}/waiting            why the run waits to list its items (`listing.py`)
     runs/{run}/pause              what a part of the run waits for (`pauses.py`)
-    runs/{run}/manifest           the manifest: the name of the item pages, and the number of items
+    runs/{run}/manifest           the manifest: the name of the item pages, and the number of items; or a few items
     runs/{run}/sending/{part}     the bulk call of a part (`execution/bulk_calls.py`)
     runs/{run}/outcomes/{part}    the results of the items of a part
     runs/{run}/progress           waves, and the recovery of items (`recovery/progress.py`)
@@ -32,7 +32,7 @@ so is `response`, once, when its body is removed; of `purged`, the last writer w
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import Any, Literal
@@ -45,15 +45,17 @@ from shared.core.outcome import Outcome
 from shared.core.problems import Exists, Expired, UnknownRun
 from shared.core.response import Response
 from shared.runs import index
+from shared.runs.layout import PART, Layout, parts_of, size_of
 from shared.runs.report import Item, Note, Run
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store, keys
+from shared.storage.parallel import both
 
 ReportName = Literal["report", "final"]
 
 OPEN = "open/"
 PAGE = 1000
-PART = 20
+_FEW = "manifest"
 
 
 class RunItem(Plain):
@@ -67,26 +69,14 @@ class RunItem(Plain):
     """What people call the item."""
     outcome: Outcome | None = None
     """The outcome, if it is known before execution: skipped items, and those of a plan."""
+    unread: bool = False
+    """Its claim was not read when it was listed: whether earlier attempts forbid it is still to be decided."""
 
 
 class ItemPage(Stored):
     """A page of items."""
 
     run_items: list[RunItem]
-
-
-class Wave(Plain):
-    """Items that are tried together: `items` names their pages, `first` is the number of their first part."""
-
-    number: int
-    items: str
-    count: int
-    first: int
-
-    @property
-    def parts(self) -> range:
-        """The numbers of its parts."""
-        return range(self.first, self.first + parts_of(self.count))
 
 
 class OpenRun(Stored):
@@ -102,18 +92,23 @@ class BegunRun(Stored):
 
 
 class Manifest(Stored):
-    """The items that a run found: `items` names their pages; the first delivery that writes it wins."""
+    """The items that a run found: `items` names their pages; the first delivery that writes it wins.
+
+    A few items stand in the manifest itself, which `items` then names.
+    """
 
     items: str
     count: int
+    few: list[RunItem] = Field(default=[])
+    size: int = PART
+    """How many items a part has."""
     notes: list[Note] = Field(default=[])
     """Notes for the report."""
 
-
-class StoredSelection(Stored):
-    """The selection by which a run finds its items, in the form that the system's package reads."""
-
-    selection: dict[str, Any]
+    @property
+    def layout(self) -> Layout:
+        """Where the items of its parts are."""
+        return Layout(self.items, self.size)
 
 
 class ItemResult(Plain):
@@ -162,15 +157,11 @@ def new_ticket() -> str:
     return secrets.token_urlsafe(24)
 
 
-def parts_of(count: int) -> int:
-    """Return the number of parts for so many items."""
-    return -(-count // PART)
-
-
 def parts_in(spec: RunSpec, manifest: "Manifest | None") -> range:
     """Return the numbers of the parts of a run without waves."""
-    count = manifest.count if manifest else 0
-    return range(min(count, 1) if spec.is_whole else parts_of(count))
+    if manifest is None:
+        return range(0)
+    return range(min(manifest.count, 1) if spec.is_whole else parts_of(manifest.count, manifest.size))
 
 
 def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None) -> None:
@@ -180,11 +171,12 @@ def write_spec(store: Store, spec: RunSpec, run_items: Sequence[RunItem] | None)
     housekeeping leaves what has one alone.
     """
     mark_open(store, spec.run)
-    if run_items is not None:
-        write_items(store, spec.run, "items", run_items)
-        create(store, f"runs/{spec.run}/manifest", Manifest(items="items", count=len(run_items)))
-    index.add(store, spec)
+    both(lambda: run_items is not None and _write_named(store, spec, run_items), lambda: index.add(store, spec))
     create(store, f"runs/{spec.run}/spec", spec)
+
+
+def _write_named(store: Store, spec: RunSpec, run_items: Sequence[RunItem]) -> bool:
+    return create(store, f"runs/{spec.run}/manifest", _manifest(store, spec, "items", run_items))
 
 
 def mark_open(store: Store, run: str) -> None:
@@ -198,49 +190,28 @@ def write_items(store: Store, run: str, items: str, run_items: Sequence[RunItem]
         create(store, f"runs/{run}/{items}/{page}", ItemPage(run_items=list(some)))
 
 
-def write_manifest(store: Store, run: str, run_items: Sequence[RunItem], notes: Sequence[Note] = ()) -> Manifest:
+def write_manifest(store: Store, spec: RunSpec, run_items: Sequence[RunItem], notes: Sequence[Note] = ()) -> Manifest:
     """Store the items that a run found; a second delivery gets the manifest of the first."""
-    items = f"items-{secrets.token_hex(4)}"
-    write_items(store, run, items, run_items)
-    found = Manifest(items=items, count=len(run_items), notes=list(notes))
-    create(store, f"runs/{run}/manifest", found)
-    return read_manifest(store, run) or found
+    found = _manifest(store, spec, f"items-{secrets.token_hex(4)}", run_items, notes)
+    return found if create(store, f"runs/{spec.run}/manifest", found) else read_manifest(store, spec.run) or found
 
 
-def write_selection(store: Store, run: str, selection: Mapping[str, Any]) -> None:
-    """Store the selection by which a run finds its items; an existing one is kept."""
-    create(store, f"runs/{run}/selection", StoredSelection(selection=dict(selection)))
-
-
-def read_selection(store: Store, run: str) -> dict[str, Any]:
-    """Return the selection by which a run finds its items.
-
-    Raises:
-        UnknownRun: the run has none.
-    """
-    found = store.read(f"runs/{run}/selection")
-    if found is None:
-        raise UnknownRun("The run has no selection.")
-    return StoredSelection.read(found.data).selection
+def _manifest(
+    store: Store, spec: RunSpec, items: str, run_items: Sequence[RunItem], notes: Sequence[Note] = ()
+) -> Manifest:
+    """Return the manifest of some items; many are stored in pages."""
+    count = len(run_items)
+    found = Manifest(items=items, count=count, size=size_of(spec, count), notes=list(notes))
+    if count <= PART:
+        return found.model_copy(update={"items": _FEW, "few": list(run_items)})
+    write_items(store, spec.run, items, run_items)
+    return found
 
 
 def read_manifest(store: Store, run: str) -> Manifest | None:
     """Return the manifest of a run; None until the run has found its items."""
     found = store.read(f"runs/{run}/manifest")
     return Manifest.read(found.data) if found else None
-
-
-def write_wave(store: Store, run: str, number: int, first: int, run_items: Sequence[RunItem]) -> Wave:
-    """Store the items of a wave, in pages with a new name; `first` is the number of the wave's first part."""
-    wave = Wave(number=number, items=f"wave-{number}-{secrets.token_hex(4)}", count=len(run_items), first=first)
-    write_items(store, run, wave.items, run_items)
-    return wave
-
-
-def items_of_wave(store: Store, run: str, wave: Wave) -> Iterator[RunItem]:
-    """Yield the items of a wave."""
-    for page in range(-(-wave.count // PAGE)):
-        yield from read_items(store, run, wave.items, page)
 
 
 def read_spec(store: Store, run: str) -> RunSpec:
@@ -287,9 +258,9 @@ def opened_at(store: Store, key: str) -> datetime | None:
     return OpenRun.read(found.data).at if found else None
 
 
-def mark_begun(store: Store, run: str) -> None:
-    """Record that a run's orchestrator has started."""
-    create(store, f"runs/{run}/begun", BegunRun(at=clock.now()))
+def mark_begun(store: Store, run: str) -> bool:
+    """Record that a run's orchestrator has started; return false if it had before."""
+    return create(store, f"runs/{run}/begun", BegunRun(at=clock.now()))
 
 
 def has_begun(store: Store, run: str) -> bool:
@@ -299,21 +270,27 @@ def has_begun(store: Store, run: str) -> bool:
 
 def read_items(store: Store, run: str, items: str, page: int) -> list[RunItem]:
     """Return a page of a run's items; it is empty beyond the last page."""
+    if items == _FEW:
+        manifest = None if page else read_manifest(store, run)
+        return manifest.few if manifest else []
     found = store.read(f"runs/{run}/{items}/{page}")
     return ItemPage.read(found.data).run_items if found else []
 
 
-def items_of_part(store: Store, run: str, items: str, part: int) -> list[RunItem]:
-    """Return the items of one part."""
-    first = part * PART
-    return read_items(store, run, items, first // PAGE)[first % PAGE :][:PART]
+def items_of_part(store: Store, run: str, layout: Layout, part: int) -> list[RunItem]:
+    """Return the items of one part, which may begin on one page and end on the next."""
+    first, last = layout.place(part), layout.place(part + 1) - 1
+    pages = [read_items(store, run, layout.items, page) for page in range(first // PAGE, last // PAGE + 1)]
+    return [one for page in pages for one in page][first % PAGE :][: layout.size]
 
 
 def all_run_items(store: Store, run: str) -> Iterator[RunItem]:
     """Yield all items of a run, page by page."""
     manifest = read_manifest(store, run)
     page = 0
-    while manifest and (some := read_items(store, run, manifest.items, page)):
+    if manifest:
+        yield from manifest.few
+    while manifest and manifest.items != _FEW and (some := read_items(store, run, manifest.items, page)):
         yield from some
         page += 1
 
@@ -330,9 +307,8 @@ def ended_parts(store: Store, run: str) -> set[int]:
 
 
 def write_part(store: Store, run: str, part: int, ended: PartResult) -> PartResult:
-    """Store the results of a part, and return what is stored: the first delivery wins."""
-    key = f"runs/{run}/outcomes/{part}"
-    return ended if create(store, key, ended) else read_part(store, run, part) or ended
+    """Store the results of a part, and return what is stored: existing ones are kept."""
+    return ended if create(store, f"runs/{run}/outcomes/{part}", ended) else read_part(store, run, part) or ended
 
 
 def read_response(store: Store, run: str) -> StoredResponse | None:
@@ -341,11 +317,11 @@ def read_response(store: Store, run: str) -> StoredResponse | None:
     return StoredResponse.read(found.data) if found else None
 
 
-def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportName) -> None:
-    """Store a run's report, the items first; existing records are kept."""
+def write_report(store: Store, head: Run, items: Sequence[Item], name: ReportName) -> Run:
+    """Store a run's report, the items first, and return the head that is stored: existing records are kept."""
     for page, some in enumerate(batched(items, PAGE, strict=False)):
         create(store, f"runs/{head.id}/{name}/{page}", ReportPage(items=list(some)))
-    create(store, f"runs/{head.id}/{name}", head)
+    return head if create(store, f"runs/{head.id}/{name}", head) else read_report(store, head.id, name) or head
 
 
 def response_of(store: Store, run: str, kept: StoredResponse) -> Response:

@@ -1,6 +1,7 @@
 """The store on Azure Blob Storage."""
 
 import contextlib
+import logging
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,9 @@ from shared.core.problems import Changed, Exists, NotReady
 from shared.storage.base import Page, Record, blocks
 
 _BLOCK = 4 * 1024 * 1024
+
+# The identity asks MSAL for its tokens, and MSAL logs responses that it can't parse, including the token.
+logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

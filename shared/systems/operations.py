@@ -172,8 +172,8 @@ class ChunkSender(Protocol):
         """Whether the system may show later if a write took effect whose response was lost."""
         ...
 
-    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
-        """Send operations, each as JSON text, and return the responses to them.
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Iterable[OperationResponse]:
+        """Send operations, each as JSON text, and return the responses to them, which may be read later.
 
         Args:
             texts: The operations.
@@ -182,7 +182,7 @@ class ChunkSender(Protocol):
             snapshot: All operations take effect, or none.
 
         Raises:
-            NoAnswer: they may have taken effect.
+            NoAnswer: they may have taken effect; also while the responses are read.
             ItemProblem: none of them took effect.
         """
         ...

@@ -13,7 +13,7 @@ import jwt
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from shared.core.credential_values import ClientCertificate
+from shared.core.certificates import ClientCertificate
 
 _LIFETIME = 600
 

@@ -12,9 +12,6 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from shared.core.credential_settings import Auth
 from shared.core.targets import Target
-from shared.transport.entra import BearerAuth
-from shared.transport.refresh_tokens import RefreshTokenAuth
-from shared.transport.system_user import SystemUserAuth
 
 
 class UnsignedAuth(AuthBase):
@@ -73,18 +70,36 @@ def _basic_auth(target: Target) -> AuthBase:
     return HTTPBasicAuth(target.username.encode(), target.password.get_secret_value().encode())
 
 
+def _bearer_auth(target: Target) -> AuthBase:
+    from shared.transport.entra import BearerAuth  # noqa: PLC0415 - only Entra needs MSAL
+
+    return BearerAuth(target)
+
+
+def _refresh_token_auth(target: Target) -> AuthBase:
+    from shared.transport.refresh_tokens import RefreshTokenAuth  # noqa: PLC0415 - only SuperOffice Online needs it
+
+    return RefreshTokenAuth(target)
+
+
+def _system_user_auth(target: Target) -> AuthBase:
+    from shared.transport.system_user import SystemUserAuth  # noqa: PLC0415 - as above, and it needs cryptography
+
+    return SystemUserAuth(target)
+
+
 _AUTHS: Mapping[Auth, Callable[[Target], AuthBase]] = {
     "none": lambda _: UnsignedAuth(),
     "basic": _basic_auth,
     "bearer": StaticBearerAuth,
     "api-key": ApiKeyAuth,
     "ticket": TicketAuth,
-    "refresh-token": RefreshTokenAuth,
-    "system-user": SystemUserAuth,
-    "client-secret": BearerAuth,
-    "certificate": BearerAuth,
-    "federated": BearerAuth,
-    "managed-identity": BearerAuth,
+    "refresh-token": _refresh_token_auth,
+    "system-user": _system_user_auth,
+    "client-secret": _bearer_auth,
+    "certificate": _bearer_auth,
+    "federated": _bearer_auth,
+    "managed-identity": _bearer_auth,
 }
 
 

@@ -14,7 +14,6 @@ from shared.core.credential_settings import Auth
 from shared.core.problems import CredentialsRefused, IssuerUnavailable, ItemProblem, TooLate
 from shared.core.targets import Target
 from shared.transport import deadline
-from shared.transport.assertions import signed_assertion
 from shared.transport.refresh_tokens import is_token
 from shared.transport.renewed import Held, Renewed, RenewedAuth, no_answer_of_issuer
 
@@ -137,6 +136,8 @@ def _federated(target: Target) -> object:
 
 
 def _certificate(target: Target) -> object:
+    from shared.transport.assertions import signed_assertion  # noqa: PLC0415 - no other kind needs cryptography
+
     held, send_x5c = target.client_certificate(), target.send_x5c == "on"
 
     def assertion(context: Mapping[str, str]) -> str:

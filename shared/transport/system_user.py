@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from shared.core import clock
-from shared.core.credential_values import private_key
+from shared.core.certificates import private_key
 from shared.core.problems import AnswerNotUnderstood, CredentialsRefused, IssuerUnavailable
 from shared.core.targets import Target
 from shared.transport.login_host import LoginHost

@@ -12,7 +12,7 @@ from shared.core.problems import MOST_MISTAKES, Mistake, NotJson, NotValid
 class Strict(BaseModel):
     """A model of what callers send: unknown members and values of another type are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 def _int64(value: object) -> object:

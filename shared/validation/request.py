@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import azure.functions as func
 
 from shared.access.caller import APP, Caller, admit
 from shared.core.correlation import Correlation
-from shared.core.problems import HeaderNotValid, KeyNotValid
+from shared.core.problems import HeaderNotValid, KeyNotValid, Mistake, NotValid
 
 LONGEST_WAIT = 100
 KEY_PARAMETERS = frozenset({"code", "clientid"})
@@ -57,6 +57,19 @@ class Call:
             HeaderNotValid: see `origin`.
         """
         _ = self.origin
+
+    def check_parameters(self, known: Collection[str] | None) -> None:
+        """Refuse query parameters that are not `known`; None knows all.
+
+        Raises:
+            NotValid: there are some.
+        """
+        if known is None:
+            return
+        unknown = [name for name in self.params if name not in known and name.lower() not in KEY_PARAMETERS]
+        if unknown:
+            text = f"is unknown; this function takes {', '.join(known) or 'none'}"
+            raise NotValid.of(*(Mistake(f"the parameter {name} {text}", parameter=name) for name in unknown))
 
     @property
     def origin(self) -> str:

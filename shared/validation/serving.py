@@ -1,18 +1,21 @@
 """Run a handler, and return its response or its problem. Of `shared`, only this package imports azure.functions."""
 
 from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared.core.problems import Mistake, NotReady, NotValid, Problem
+from shared.core.problems import NotReady, Problem
 from shared.core.response import Response
-from shared.validation.request import KEY_PARAMETERS, Call
+
+if TYPE_CHECKING:
+    from shared.validation.request import Call
 
 
 async def serve(
     request: func.HttpRequest,
     function: str,
-    work: Callable[[Call], Awaitable[Response]],
+    work: Callable[["Call"], Awaitable[Response]],
     parameters: Collection[str] | None = (),
     finish: Callable[[Response], Response] | None = None,
 ) -> func.HttpResponse:
@@ -21,24 +24,17 @@ async def serve(
     `parameters` are the names of the query parameters that the function knows; None passes all to the system. `finish`
     adds what a system's own clients look for.
     """
+    from shared.validation.request import Call  # noqa: PLC0415 - a cold start reads no settings, and knows no callers
+
     try:
         call = Call.of(request, function)
         call.check_host()
-        _check_parameters(call, parameters)
+        call.check_parameters(parameters)
         response = await work(call)
     except Problem as problem:
         retry = {"Retry-After": "10"} if isinstance(problem, NotReady) else {}
         response = problem.answer().with_headers(retry)
     return _to_azure(finish(response) if finish else response)
-
-
-def _check_parameters(call: Call, known: Collection[str] | None) -> None:
-    if known is None:
-        return
-    unknown = [name for name in call.params if name not in known and name.lower() not in KEY_PARAMETERS]
-    if unknown:
-        text = f"is unknown; this function takes {', '.join(known) or 'none'}"
-        raise NotValid.of(*(Mistake(f"the parameter {name} {text}", parameter=name) for name in unknown))
 
 
 def _to_azure(response: Response) -> func.HttpResponse:

@@ -17,18 +17,14 @@ DEPLOYED = [ROOT / "function_app.py", *SHARED]
 
 MAY_IMPORT = {
     "azure.functions": {"shared.validation.functions", "shared.validation.request", "shared.validation.serving"},
-    "azure.durable_functions": {
-        "shared.durable.batch_orchestrator",
-        "shared.durable.closing_orchestrator",
-        "shared.durable.engine",
-        "shared.durable.gate_entity",
-        "shared.durable.run_orchestrator",
-    },
+    "azure.durable_functions": {"shared.durable.engine", "shared.durable.functions"},
     "durabletask": {
         "shared.durable.batch_orchestrator",
         "shared.durable.closing_orchestrator",
         "shared.durable.engine",
+        "shared.durable.functions",
         "shared.durable.gate_entity",
+        "shared.durable.lanes",
         "shared.durable.run_orchestrator",
     },
     "grpc": {"shared.durable.engine"},
@@ -39,7 +35,7 @@ MAY_IMPORT = {
     "msal": {"shared.transport.entra"},
     "jwt": {"shared.transport.assertions", "shared.transport.system_user"},
     "cryptography": {
-        "shared.core.credential_values",
+        "shared.core.certificates",
         "shared.transport.assertions",
         "shared.transport.system_user",
     },

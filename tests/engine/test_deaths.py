@@ -14,7 +14,7 @@ from tests.functions.test_opendatadsl_processes import RUN as PROCESS
 
 pytestmark = pytest.mark.engine
 
-AT_A_LIST = [("prepare_run", 0), ("perform_part", 0), ("perform_part", 1), ("finish_run", 0)]
+AT_A_LIST = [("begin_run", 0), ("perform_parts", 0), ("perform_parts", 1), ("finish_run", 0)]
 TURNS_OF_A_LIST = [("carry_out_run", 0), ("carry_out_run", 2)]
 
 
@@ -61,9 +61,8 @@ def test_a_follow_up_goes_on(caller: Caller, real: Machine, place: str, *, after
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("place", ["prepare_run", "perform_part", "finish_run"])
-def test_a_process_runs_once(feeder: Feeder, real: Machine, place: str, *, after: bool) -> None:
-    real.host.kill_worker_at(place, after=after)
+def test_a_process_runs_once(feeder: Feeder, real: Machine, *, after: bool) -> None:
+    real.host.kill_worker_at("begin_run", after=after)
     answer = feeder.feed({"name": "ECB_FX"}, PROCESS)
     assert (answer.status_code, len(feeder.service.book.effects("run"))) == (200, 1)
     assert real.host.planned_deaths == 0
@@ -72,23 +71,23 @@ def test_a_process_runs_once(feeder: Feeder, real: Machine, place: str, *, after
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_call_about_many_jobs_is_made_once(retrier: Retrier, real: Machine, *, after: bool) -> None:
     jobs = [retrier.engine.add_job(id=f"job-{number}") for number in range(30)]
-    real.host.kill_worker_at("perform_part", after=after)
+    real.host.kill_worker_at("begin_run", after=after)
     answer = retrier.retries({"retries": 1, "jobIds": jobs})
     assert answer.status_code == 200, answer.text
     assert (answer.json()["totalJobs"], retrier.posts()) == (30, 1)
 
 
 def test_a_worker_that_dies_each_time_breaks_its_run_only(caller: Caller, real: Machine) -> None:
-    jobs = [caller.failed_job() for _ in range(3)]
+    jobs = [caller.failed_job() for _ in range(6)]
     for _ in range(5):
-        real.host.kill_worker_at("prepare_run", after=True)
+        real.host.kill_worker_at("begin_run", after=True)
     real.host.kill_worker_at("break_run", after=True)
     # A turn that is lost with its worker is given out again a minute later.
     told = caller.run(unpushed(listed(caller, jobs), seconds=200))
-    assert counted(told) == {"not_attempted": 3}, told
+    assert counted(told) == {"not_attempted": 6}, told
     assert real.host.planned_deaths == 0
-    assert sent(caller, jobs) == {0: 3}
-    assert outcomes(requeued(caller, jobs)) == {"done": 3}
+    assert sent(caller, jobs) == {0: 6}
+    assert outcomes(requeued(caller, jobs)) == {"done": 6}
 
 
 def test_a_sender_that_died_in_the_middle_is_settled_by_the_run_itself(caller: Caller, real: Machine) -> None:

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.engine
 AT_A_BATCH = [
     ("prepare_batch", 0),
     ("read_segment", 0),
-    ("send_chunk", 0),
-    ("send_chunk", 3),
+    ("send_chunks", 0),
+    ("send_chunks", 3),
     ("finish_batch", 0),
     ("gate_of_target", 0),
     ("gate_of_target", 1),

@@ -10,7 +10,7 @@ from tests.functions.test_workers import kill_durable_workers
 
 pytestmark = pytest.mark.slow
 
-PLACES = ["prepare_run", "perform_part", "finish_run", "carry_out_run"]
+PLACES = ["begin_run", "carry_out_run"]
 
 
 @pytest.fixture

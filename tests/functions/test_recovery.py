@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from local.stack import Machine
-from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, only, problem, wait_for
+from tests.functions.calling import REQUEUE, Caller, allow_all, by_id, counted, get, many, only, problem, wait_for
 from tests.functions.test_night import nights, pass_night, push_to, wait_for_day
 
 pytestmark = pytest.mark.slow
@@ -82,6 +82,22 @@ def test_a_job_that_recovers_each_night_is_retried_each_night(night_caller: Call
     for _ in range(number):
         assert items_of(last_night(night_caller))[str(job)]["recovery"] == "recovered"
     assert night_caller.actions(job) == number
+
+
+def test_a_sweep_of_all_at_once_reads_no_job_whose_attempts_are_used_up(night_caller: Caller) -> None:
+    job = night_caller.failed_job(outcomes=["Error"])
+    last_night(night_caller)
+    assert night_caller.actions(job) == 5
+    reads = len(night_caller.system.book.calls(kind="read", job=job))
+    body = {"reason": "all at once", "apply": True, "waves": "all", "followUp": False}
+    item = by_id(many(night_caller, "sweeps", body))[str(job)]
+    assert (item["outcome"], item["type"], item["about"]["job"]) == (
+        "skipped",
+        "attempts-used-up",
+        "Post payroll journal",
+    )
+    assert len(night_caller.system.book.calls(kind="read", job=job)) == reads
+    assert [one["item"] for one in get(night_caller, "needs-person")["value"]].count(str(job)) == 1
 
 
 def test_a_job_that_fails_every_time_gets_five_attempts_and_then_needs_a_person(night_caller: Caller) -> None:

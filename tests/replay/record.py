@@ -187,7 +187,7 @@ def _batch_that_waited(caller: Caller) -> requests.Response:
 
 
 def _batch_whose_worker_died(caller: Caller) -> requests.Response:
-    caller.machine.host.kill_worker_at("send_chunk", after=True)
+    caller.machine.host.kill_worker_at("send_chunks", after=True)
     return _sent(caller, 3, Prefer="respond-async, odata.continue-on-error")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from durabletask.task import OrchestrationContext, Orchestrator
 
-from shared.durable import batch_orchestrator, closing_orchestrator, run_orchestrator
+from shared.durable import functions
 from shared.durable.engine import BATCH, CLOSE, ORCHESTRATOR, SEGMENT, VERSION
 from tests.replay.recordings import HERE, Recording, files, name_of
 from tests.replay.replaying import deviation, first_deviation, first_failure, replayed
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:azure.functions df_loads:Depreca
 Turns = Generator[Any, Any, Any]
 FILES = files()
 BUILT: dict[str, Any] = {
-    ORCHESTRATOR: run_orchestrator.carry_out_run,
-    BATCH: batch_orchestrator.carry_out_batch,
-    SEGMENT: batch_orchestrator.carry_out_segment,
-    CLOSE: closing_orchestrator.close_run,
+    ORCHESTRATOR: functions.carry_out_run,
+    BATCH: functions.carry_out_batch,
+    SEGMENT: functions.carry_out_segment,
+    CLOSE: functions.close_run,
 }
 
 
@@ -95,16 +95,17 @@ def mixes_up_parts(context: OrchestrationContext, work: dict[str, Any]) -> Turns
     context.wait_for_external_event("cancel")
     run = {"run": work["run"]}
     told = {**run, "tries": 0, "cancelled": False}
-    found = yield context.call_activity("prepare_run", input=told)
+    found = yield context.call_activity("begin_run", input=told)
     for part in reversed(range(found["parts"])):
-        yield context.call_activity("perform_part", input={**told, "items": found["items"], "part": part})
+        reference = {"items": found["items"], "size": found["size"], "parts": [part]}
+        yield context.call_activity("perform_parts", input={**told, **reference})
     return (yield context.call_activity("finish_run", input=told))
 
 
 def ends_early(context: OrchestrationContext, work: dict[str, Any]) -> Turns:
     """End where the recorded one went on; the SDK then loses the end, and says nothing."""
     told = {"run": work["run"], "tries": 0, "cancelled": False}
-    return (yield context.call_activity("prepare_run", input=told))
+    return (yield context.call_activity("begin_run", input=told))
 
 
 def goes_on(context: OrchestrationContext, work: dict[str, Any]) -> Turns:
@@ -125,9 +126,7 @@ def tells_more(context: OrchestrationContext, work: dict[str, Any]) -> Turns:
     """Take the way of a good run, with a status of its own, and more in what an activity is told."""
     context.set_custom_status({"at": "the beginning"})
     told = {"run": work["run"], "tries": 0, "cancelled": False, "hint": "new"}
-    found = yield context.call_activity("prepare_run", input=told)
-    yield context.call_activity("perform_part", input={**told, "items": found["items"], "part": 0})
-    return (yield context.call_activity("finish_run", input=told))
+    return (yield context.call_activity("begin_run", input=told))
 
 
 def test_what_does_no_harm_is_let_pass() -> None:

@@ -19,6 +19,8 @@ from shared.durable import batch_orchestrator, closing, run_orchestrator
 from shared.durable.engine import BATCH, Engine, Phase
 from shared.durable.open_runs import check_open_runs
 from shared.execution.waiting import RetryLater
+from shared.fanout import sending
+from shared.fanout.schedule import Schedule
 from shared.policy.cached_reader import app_reader
 from shared.policy.document import put_policy
 from shared.policy.rules import Rule, Rules
@@ -32,8 +34,11 @@ from tests.simulation.book import System
 from tests.simulation.memory import MemoryStore, SteppedStore
 
 Work = dict[str, Any]
+type Activity = Callable[[Work], Work]
 _TURNS = 1000
 """More turns than all need to come to their end."""
+_CHUNKS = 3
+"""How many chunks are sent by one call of the activity."""
 _FAR = "2100-01-01T00:00:00+00:00"
 _SECRET = {"AUTH": "client-secret", "TENANT": "t", "CLIENT_ID": "c", "CLIENT_SECRET": "s"}
 _TARGETS = {
@@ -77,7 +82,7 @@ class Job:
     """
 
     run: str
-    steps: Generator[tuple[Any, Work], Work]
+    steps: Generator[tuple[Activity, Work], Work]
     activity: Any = None
     work: Work = field(default_factory=dict)
     due: datetime | None = None
@@ -88,45 +93,73 @@ class Job:
     def go_on(self, result: Work | None) -> None:
         """Take the result of an activity, or begin."""
         self.number += 1
-        self.due = clock.now() + timedelta(seconds=result["wait"]) if result and "wait" in result else None
+        pause = _pause_of(result or {})
+        self.due = clock.now() + timedelta(seconds=pause) if pause is not None else None
         try:
             self.activity, self.work = self.steps.send(result) if result is not None else next(self.steps)
         except StopIteration:
             self.is_over = True
 
 
-def _until_done(activity: Any, work: Work) -> Generator[tuple[Any, Work], Work, Work]:  # noqa: ANN401 - a decorator's
+def _pause_of(result: Work) -> float | None:
+    """Return after how many seconds the engine calls the next activity; None: at once."""
+    waits = result.get("waits", {})
+    seconds = list(waits.values()) if isinstance(waits, dict) else [pause for _, pause, _ in waits]
+    return result.get("wait", min(seconds, default=None))
+
+
+def _until_done(activity: Activity, work: Work) -> Generator[tuple[Activity, Work], Work, Work]:
     tries = 0
     while "wait" in (result := (yield activity, {**work, "tries": tries})):
         tries += 1
     return result
 
 
-def _items(run: str) -> Generator[tuple[Any, Work], Work]:
-    found = yield from _until_done(run_orchestrator.prepare_run, {"run": run})
-    for number in range(found["parts"]):
-        work = {"run": run, "items": found["items"], "part": number}
-        yield from _until_done(run_orchestrator.perform_part, work)
-    done = yield from _until_done(run_orchestrator.finish_run, {"run": run})
+def _items(run: str) -> Generator[tuple[Activity, Work], Work]:
+    done = yield from _until_done(run_orchestrator.begin_run, {"run": run})
+    if "items" in done:
+        yield from _parts(run, done)
+        done = yield from _until_done(run_orchestrator.finish_run, {"run": run})
     if done.get("follow"):
         yield from _until_done(run_orchestrator.end_run, {"run": run})
 
 
-def _batch(run: str) -> Generator[tuple[Any, Work], Work]:
+def _parts(run: str, found: Work) -> Generator[tuple[Activity, Work], Work]:
+    left, tries = list(range(found["parts"])), len(found.get("waits", {}))
+    while left:
+        work = {"run": run, "items": found["items"], "size": found["size"], "parts": left, "tries": tries}
+        result = yield run_orchestrator.perform_parts, work
+        left = [*map(int, result.get("waits", {})), *result.get("left", [])]
+        tries += 1
+
+
+def _batch(run: str) -> Generator[tuple[Activity, Work], Work]:
     found = yield from _until_done(batch_orchestrator.prepare_batch, {"run": run})
     for segment in range(found["segments"]):
         layout = yield from _until_done(batch_orchestrator.read_segment, {"run": run, "segment": segment})
-        for chunk in range(layout["chunks"]):
-            result: Work = {"wait": 0}
-            while "wait" in result:
-                work = {"run": run, "chunk": chunk, "try": result.get("try", 0), "until": _FAR}
-                result = yield batch_orchestrator.send_chunk, work
-            if result["stop"]:
-                break
+        yield from _segment(run, layout)
     yield from _until_done(batch_orchestrator.finish_batch, {"run": run})
 
 
-def _close(run: str, how: How) -> Generator[tuple[Any, Work], Work]:
+def _segment(run: str, layout: Work) -> Generator[tuple[Activity, Work], Work]:
+    """Send a segment in one slot, a few chunks a time."""
+    after = {int(chunk): others for chunk, others in layout["after"].items()}
+    schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
+    tries: dict[int, int] = {}
+    while schedule.is_ready:
+        taken = schedule.take(_CHUNKS)
+        chunks = [[one.chunk, tries.get(one.chunk, 0), one.after] for one in taken]
+        work = {"run": run, "chunks": chunks, "slots": 1, "until": _FAR}
+        result = yield batch_orchestrator.send_chunks, work
+        tries |= {chunk: number for chunk, _, number in result.get("waits", ())}
+        schedule.put_back([one for one in taken if one.chunk not in result.get("ended", ())])
+        for chunk in result.get("ended", ()):
+            schedule.end(chunk)
+        if result.get("stop"):
+            return
+
+
+def _close(run: str, how: How) -> Generator[tuple[Activity, Work], Work]:
     def close(work: Work) -> Work:
         done = closing.close_run(app_store(), records.read_spec(app_store(), work["run"]), how)
         return {"wait": done.seconds} if isinstance(done, RetryLater) else {}
@@ -209,7 +242,7 @@ class World:
         job = self.jobs[instance]
         if job.due and job.due > self.turned.time:
             self.turned.time = job.due
-        number, activity = job.number, _plain(job.activity)
+        number, activity = job.number, job.activity
         asked = {**job.work, "cancelled": job.cancelled}
 
         def work() -> None:
@@ -256,11 +289,6 @@ class World:
     def end(self) -> None:
         """End all threads."""
         end(*self.actors)
-
-
-def _plain(activity: Any) -> Callable[[Work], Work]:  # noqa: ANN401 - what the decorator made
-    built = getattr(activity, "_function", None)
-    return cast("Callable[[Work], Work]", built.get_user_function() if built else activity)
 
 
 class _Unsigned(AuthBase):
@@ -337,6 +365,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     # Directly below the look at the clock.
     monkeypatch.setattr(HTTPAdapter, "send", app.get)
     monkeypatch.setattr(asyncio, "to_thread", _at_once)
+    # A thread that is no actor would not stop behind its steps.
+    monkeypatch.setattr(sending, "_MORE_THREADS", 0)
     _clear()
     yield app
     monkeypatch.undo()

@@ -250,6 +250,13 @@ def test_a_batch_takes_its_time(bc: BusinessCentral, central: CentralCaller, lin
     assert monotonic() - begin >= 0.05
 
 
+def test_a_single_call_takes_its_time(bc: BusinessCentral, central: CentralCaller) -> None:
+    bc.behaviour.change('{"call_seconds": 0.05}')
+    begin = monotonic()
+    assert central.call("GET", "companies").status_code == 200
+    assert monotonic() - begin >= 0.05
+
+
 def test_a_batch_takes_its_time_by_the_clock(
     bc: BusinessCentral,
     central: CentralCaller,

@@ -202,6 +202,13 @@ def test_faults_are_counted_exactly_under_load(fo: FinanceOperations, landscape:
     assert (statuses.count(503), statuses.count(200)) == (10, 30)
 
 
+def test_the_action_takes_its_time(fo: FinanceOperations, caller: Caller, job: int) -> None:
+    fo.behaviour.change('{"action_seconds": 0.05}')
+    begin = monotonic()
+    assert caller.requeue(job).status_code == 200
+    assert monotonic() - begin >= 0.05
+
+
 def test_a_landscape_that_never_started_leaves_nothing_behind() -> None:
     landscape = Landscape(Clock())
     landscape.stop()

@@ -25,6 +25,7 @@ class BusinessCentralBehaviour(Choices):
         retry_after: Seconds for the Retry-After header of those 429; none is sent while null.
         batch_seconds: How long a batch takes.
         operation_seconds: How long each operation of it takes on top.
+        call_seconds: How long a call that is no batch takes.
         timeout_seconds: After how long a batch is cancelled with 408; what was done until then is done.
         by_clock: These seconds, but for those in the queue, pass by the landscape's clock, not in real time.
     """
@@ -43,5 +44,6 @@ class BusinessCentralBehaviour(Choices):
     retry_after: int | None = Field(default=None, ge=0)
     batch_seconds: float = Field(default=0, ge=0)
     operation_seconds: float = Field(default=0, ge=0)
+    call_seconds: float = Field(default=0, ge=0)
     timeout_seconds: float = Field(default=480, gt=0)
     by_clock: bool = False

@@ -175,6 +175,8 @@ class BusinessCentral(SimulatedSystem, Data):
         self._running += is_batch
         self.book.most_running = max(self.book.most_running, self._running)
         try:
+            if not is_batch:
+                await self._pass(self.behaviour.call_seconds)
             in_time = await self._take_time(len(arrived.operations))
 
             def act() -> Response:

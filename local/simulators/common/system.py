@@ -1,5 +1,6 @@
 """What every simulated system has: a server, a log of its calls, faults, and a second origin."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import ClassVar
@@ -83,10 +84,17 @@ class SimulatedSystem:
         self._server.stop()
 
     async def logged(
-        self, request: Request, occasion: Occasion, misbehaviour: Misbehaviour, act: Callable[[], Response]
+        self,
+        request: Request,
+        occasion: Occasion,
+        misbehaviour: Misbehaviour,
+        act: Callable[[], Response],
+        seconds: float = 0,
     ) -> Response:
-        """Answer a call, or let it go wrong, and write down how."""
+        """Answer a call after some real seconds, or let it go wrong, and write down how."""
         call = self.book.open(self._now(), request, occasion.kind, occasion.job)
+        if seconds:
+            await asyncio.sleep(seconds)
         response = await misbehaviour.answer(occasion, act)
         call.status = "cut" if isinstance(response, Cut) else response.status_code
         return response

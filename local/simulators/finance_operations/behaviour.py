@@ -21,6 +21,7 @@ class Behaviour(Choices):
         registered: The client ids on the page "Microsoft Entra ID applications".
         requeued_dates: Whether a requeue keeps StartDateTime and EndDateTime or resets them.
         recurring_end: Whether a recurring job waits again after a good end or stays Finished.
+        action_seconds: How long the action takes, in real seconds.
     """
 
     answer_shape: AnswerShape = "string"
@@ -30,3 +31,4 @@ class Behaviour(Choices):
     registered: set[str] = Field(default_factory=set)
     requeued_dates: RequeuedDates = "kept"
     recurring_end: RecurringEnd = "waiting"
+    action_seconds: float = Field(default=0, ge=0)

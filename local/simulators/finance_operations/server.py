@@ -98,7 +98,8 @@ class FinanceOperations(SimulatedSystem):
         def act() -> Response:
             return self._refuse(request) or self._act(request, occasion, body)
 
-        return await self.logged(request, occasion, self._misbehaviour, act)
+        seconds = self.behaviour.action_seconds if occasion.kind == "action" else 0
+        return await self.logged(request, occasion, self._misbehaviour, act, seconds)
 
     def _refuse(self, request: Request) -> Response | None:
         """Answer a caller who may not come in (troubleshoot service authentication page)."""

@@ -51,7 +51,7 @@ from shared.runs.needs.need import KINDS
 from shared.runs.needs.shown import NeedsPerson, NeedsPersonPage
 from shared.runs.records import PAGE as MOST_ITEMS
 from shared.runs.report import Run, State
-from shared.systems.registry import SYSTEMS
+from shared.systems.registry import definitions
 from shared.validation.described import BODY, MULTIPART, NAMED_TARGET, SHOWN, TARGET, Answer, Described, Parameter
 
 _RUNS, _CONTROL, _STATE = "runs", "control", "state"
@@ -309,5 +309,5 @@ ADDED: Mapping[str, tuple[Answer, ...]] = {"batch_job_event": _EVENTS}
 @cache
 def described() -> Mapping[str, Described]:
     """Return the rows of all functions, by name."""
-    of_systems = {name: row for system in SYSTEMS.values() for name, row in system.described.items()}
+    of_systems = {name: row for system in definitions().values() for name, row in system.described.items()}
     return {**of_systems, **OWN}

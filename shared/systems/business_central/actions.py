@@ -1,6 +1,6 @@
 """The sender of chunks (`ChunkSender`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from shared.core.durations import longest_call
@@ -49,11 +49,11 @@ class Sending:
         """Whether a created record can be found: the caller named fields that identify it."""
         return bool(self._settle_by)
 
-    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
-        """Send operations, and return the system's responses.
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Iterable[OperationResponse]:
+        """Send operations, and return the system's responses, which are read later.
 
         Raises:
-            TimedOut, NoAnswer: operations may have taken effect.
+            TimedOut, NoAnswer: operations may have taken effect; NoAnswer also while the responses are read.
             ItemProblem: no operation took effect.
         """
         del part

@@ -17,7 +17,7 @@ from shared.core.problems import NoAnswer
 from shared.systems.operations import OperationResponse
 from shared.transport.connection import Reply, bounded
 from shared.transport.retries import retry_after
-from shared.validation.json_text import elements_of, members_of
+from shared.validation.json_text import Reader
 
 _RESPONSES = re.compile(r'"responses"\s*:\s*\[')
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\]]', re.DOTALL)
@@ -48,8 +48,7 @@ def _readable(text: str) -> list[OperationResponse]:
     What can't be read is one response without an id: it may be about any operation.
     """
     try:
-        found = {name: raw for name, _, raw in members_of(text)}
-        return [_one(raw) for _, raw in elements_of(found["responses"])]
+        return _listed(Reader(text, strict=False))
     except (ValueError, LookupError):
         responses = list(_salvaged(text))
         if not responses:
@@ -57,12 +56,24 @@ def _readable(text: str) -> list[OperationResponse]:
         return [*responses, OperationResponse(None, 0)]
 
 
+def _listed(reader: Reader) -> list[OperationResponse]:
+    """Return the responses of a JSON batch, in one pass."""
+    found: list[OperationResponse] | None = None
+    for name in reader.members():
+        if name == "responses":
+            found = [_one(reader) for _ in reader.elements()]
+    reader.finish()
+    if found is None:
+        raise LookupError("has no responses")
+    return found
+
+
 def _salvaged(text: str) -> Iterator[OperationResponse]:
     """Yield the responses that can be read from a text that is not JSON as a whole; control characters are blanks."""
     begins = _RESPONSES.search(text)
     for raw in _objects(text, begins.end()) if begins else ():
         with contextlib.suppress(ValueError, LookupError):
-            yield _one(_CONTROL.sub(" ", raw))
+            yield _one(Reader(_CONTROL.sub(" ", raw), strict=False))
 
 
 def _objects(text: str, begin: int) -> Iterator[str]:
@@ -81,9 +92,9 @@ def _objects(text: str, begin: int) -> Iterator[str]:
             return
 
 
-def _one(raw: str) -> OperationResponse:
-    """Return the response in an element of a JSON batch, with the text of its body exactly as received."""
-    members = {name: (value, part) for name, value, part in members_of(raw)}
+def _one(reader: Reader) -> OperationResponse:
+    """Return the response that is the current value of a reader, with the text of its body exactly as received."""
+    members = {name: reader.raw() for name in reader.members()}
     value, body = members.get("body", (None, None))
     headers = members.get("headers", ({}, ""))[0]
     named, _ = members.get("id", (None, ""))

@@ -1,6 +1,6 @@
 """The `$batch` call (Batch calls with Business Central APIs; operational limits of Business Central online)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 from shared.core.problems import AccessDenied, AnswerNotUnderstood, NoAnswer, RefusedBySystem, Throttled, TimedOut
@@ -21,12 +21,12 @@ _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 def send(
     connection: Connection, root: str, texts: Sequence[str], *, continues: bool, snapshot: bool, run: str
-) -> list[OperationResponse]:
-    """Send operations, each as JSON text, in one batch, and return the responses to them.
+) -> Iterator[OperationResponse]:
+    """Send operations, each as JSON text, in one batch, and return the responses to them, which are read later.
 
     Raises:
         Throttled, AccessDenied, RefusedBySystem: no operation ran.
-        TimedOut, NoAnswer: all or some operations may have run.
+        TimedOut, NoAnswer: all or some operations may have run; NoAnswer also while the responses are read.
         Failed: the batch was not sent.
     """
     headers = {
@@ -41,7 +41,12 @@ def send(
         "POST", f"/{root}/$batch", WRITE, run=run, content=data, headers=headers, read_timeout=timeout
     )
     _refuse(reply)
-    return answers_in(reply)
+    return _responses(reply)
+
+
+def _responses(reply: Reply) -> Iterator[OperationResponse]:
+    """Yield the responses to operations: the next batch may be sent while they are read."""
+    yield from answers_in(reply)
 
 
 def read_companies(connection: Connection) -> None:

@@ -28,7 +28,7 @@ _BY_ID = [{"sortBy": "jobId", "sortOrder": "asc"}]
 class Job(BaseModel):
     """A job (JobDto), as far as decisions need it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     id: str
     retries: int
@@ -71,7 +71,7 @@ class Job(BaseModel):
 class Change(BaseModel):
     """What to do to a job: set its retries, and perhaps its due date."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     retries: int
     due: Literal["keep", "now", "at"] = "keep"

@@ -107,7 +107,7 @@ class JobSelection(BaseModel):
         due_date: In the engine's format.
     """
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     retries: int
     job_ids: tuple[str, ...] = ()

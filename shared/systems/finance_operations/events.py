@@ -49,7 +49,9 @@ _PAIR = {"key", "value"}
 _ENVELOPE = ("data", "database64", "inputparameters", "attributes")
 _TITLES = ("messagename", "eventtype", "type")
 _KNOWN = {"jobid", "jobstatus", "businesseventid", "eventid", "controlnumber", *_ENVELOPE, *_TITLES}
-_JOB: TypeAdapter[int] = TypeAdapter(Int64Id, config=ConfigDict(strict=True, hide_input_in_errors=True))
+_JOB: TypeAdapter[int] = TypeAdapter(
+    Int64Id, config=ConfigDict(strict=True, hide_input_in_errors=True, defer_build=True)
+)
 
 
 @dataclass(frozen=True)

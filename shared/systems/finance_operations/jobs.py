@@ -50,7 +50,7 @@ FOLLOWS_A_REQUEUE = _WAITING | {Status.EXECUTING, Status.FINISHED, Status.ERROR}
 class BatchJob(BaseModel):
     """The entity BatchJob, as far as decisions need it; times are text, because only a change matters."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     BatchJobRecId: int
     Status: str

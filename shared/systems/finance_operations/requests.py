@@ -60,7 +60,7 @@ class NativeBody(Strict):
 class Requeue(BaseModel):
     """The validated operation on one job."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     batch_job_id: int
     from_statuses: tuple[Ended, ...] = ("Error",)

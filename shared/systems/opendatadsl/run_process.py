@@ -54,7 +54,7 @@ class ProcessBody(Strict):
 class Trigger(BaseModel):
     """The validated start of an execution; it can be stored as JSON."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     mark: str
     name: str

@@ -20,7 +20,7 @@ from shared.transport.retries import WRITE
 class Start(BaseModel):
     """The validated start of a task: its `BatchTaskInfo`, and the headers that are passed on."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     mark: str
     info: dict[str, Any]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulators.entra.certificates import KeyPair
-from shared.core.credential_values import client_certificate
+from shared.core.certificates import client_certificate
 from shared.core.targets import Targets
 
 PAIR = KeyPair("nightshift")

@@ -14,7 +14,7 @@ from shared.core.durations import CALLING, LONGEST, LONGEST_CHUNK, MARGIN, MOST_
 from shared.core.problems import TooLate
 from shared.core.targets import Target
 from shared.execution import discovery, parts
-from shared.fanout import chunks
+from shared.fanout import chunks, sending
 from shared.recovery import watch
 from shared.systems.business_central.actions import Sending
 from shared.systems.operations import BatchHead
@@ -22,7 +22,6 @@ from shared.transport import deadline
 from shared.transport.connection import Connection
 from tests.conftest import ROOT, TurnedClock
 
-ORCHESTRATORS = ("run_orchestrator", "batch_orchestrator", "closing_orchestrator")
 TARGET: dict[str, object] = {"name": "t", "url": "https://camunda.example.com", "auth": "none", "system": "camunda"}
 TARGET |= {"connect_timeout": MOST_CONNECTING, "read_timeout": MOST_READING}
 
@@ -37,8 +36,8 @@ def test_every_activity_ends_a_margin_before_the_platform_ends_it() -> None:
 
 
 def test_every_activity_has_its_row_in_the_table() -> None:
-    code = "".join((ROOT / "shared" / "durable" / f"{name}.py").read_text("utf-8") for name in ORCHESTRATORS)
-    found = re.findall(r"@blueprint\.activity_trigger\(.*\)\n(?:@\w+\n)*def (\w+)", code)
+    code = (ROOT / "shared" / "durable" / "functions.py").read_text("utf-8")
+    found = re.findall(r"@blueprint\.activity_trigger\(.*\)\ndef (\w+)", code)
     assert sorted(found) == sorted(LONGEST)
 
 
@@ -52,8 +51,8 @@ def test_the_largest_settings_leave_time_for_a_call() -> None:
 
 
 def test_a_chunk_is_over_before_its_place_is_lost() -> None:
-    sending = Sending(Connection(Target.model_validate(TARGET)), BatchHead(root="api/v2.0"), "r1")
-    assert sending.hold <= LONGEST_CHUNK == LONGEST["send_chunk"]
+    sender = Sending(Connection(Target.model_validate(TARGET)), BatchHead(root="api/v2.0"), "r1")
+    assert sender.hold <= LONGEST_CHUNK == LONGEST["send_chunks"]
 
 
 @given(st.floats(0, 2000), st.floats(0.1, 840))
@@ -80,7 +79,9 @@ def test_no_request_of_an_activity_leaves_that_could_not_be_over_in_time(later: 
         clock.use(before)
 
 
-@pytest.mark.parametrize("activity", [parts.execute, chunks.execute, discovery.discover, watch.step])
+@pytest.mark.parametrize(
+    "activity", [parts.execute, chunks.execute, sending.send_slice, discovery.discover, watch.step]
+)
 def test_what_activities_do_in_systems_is_bounded(activity: Callable[..., object]) -> None:
     assert activity.__code__ is deadline.with_deadline(lambda: None).__code__
 

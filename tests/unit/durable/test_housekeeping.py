@@ -127,7 +127,7 @@ def test_a_run_that_the_engine_does_not_purge_in_time_waits_a_day_and_the_others
 def test_a_batch_with_many_instances_goes_over_some_ticks_and_so_does_what_comes_after(
     store: SqliteStore, turned: TurnedClock
 ) -> None:
-    large, small = due(store, "large", chunks=1000, payloads=70), due(store, "small")
+    large, small = due(store, "large", chunks=4000, payloads=70), due(store, "small")
 
     def purge(_: str) -> int:
         # A tick ends before the instances of one group are purged.

@@ -15,6 +15,7 @@ from shared.policy import switches
 from shared.policy.cached_reader import CachedReader
 from shared.runs import records
 from shared.runs.claims import Claim, Held
+from shared.runs.layout import Layout
 from shared.runs.records import RunItem
 from shared.runs.spec import RunSpec
 from shared.storage.sqlite import SqliteStore
@@ -71,12 +72,12 @@ def ended(store: SqliteStore) -> dict[str, Outcome]:
 
 def broken_off(store: SqliteStore) -> bool:
     """Tell whether the part could be ended."""
-    return break_off(context(store), "items", 0, BrokenOffOutcomes(sent=SENT, rest=REST)) is None
+    return break_off(context(store), Layout("items"), 0, BrokenOffOutcomes(sent=SENT, rest=REST)) is None
 
 
 def test_what_may_be_under_way_is_waited_for_and_the_rest_is_free(store: SqliteStore, turned: TurnedClock) -> None:
     marked(store, "1")
-    until = break_off(context(store), "items", 0, BrokenOffOutcomes(sent=SENT, rest=REST))
+    until = break_off(context(store), Layout("items"), 0, BrokenOffOutcomes(sent=SENT, rest=REST))
     assert (until, ended(store)) == (turned.now() + HOLD, {})
     # Nobody can begin to send what was not sent yet, and another run may have it.
     assert Claim(store, "cam", "0", RUN, HOLD).see() is not None
@@ -125,7 +126,7 @@ def test_a_part_that_has_ended_stays_as_it_is(store: SqliteStore) -> None:
     assert broken_off(store)
     before = ended(store)
     switches.halt(store, RUN, "lost")
-    assert break_off(context(store), "items", 0, BrokenOffOutcomes(sent=SENT, rest=SENT)) is None
+    assert break_off(context(store), Layout("items"), 0, BrokenOffOutcomes(sent=SENT, rest=SENT)) is None
     assert ended(store) == before
 
 

@@ -120,10 +120,40 @@ def test_a_lost_answer_is_looked_up(store: Store, turned: TurnedClock) -> None:
     assert "shows" in outcome.reason
 
 
+def _throttled() -> None:
+    raise Throttled("Too busy.")
+
+
+@pytest.mark.parametrize("lags", [False, True])
+def test_what_a_look_has_shown_is_worth_nothing_once_another_run_has_sent(
+    store: Store, turned: TurnedClock, *, lags: bool
+) -> None:
+    system = System()
+
+    def other() -> None:
+        assert until_ended(store, system, "r2", turned).ending is Ending.DONE
+        # The system may show what it has done a little later.
+        system.failed = lags
+
+    # Before the mark: the item was read.
+    outcome = delivered(store, system, "r1", Steps(at=3, do=other))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.problem, system.sent) == ("item-claimed", ["r2"])
+    assert "r2" in outcome.reason
+
+
+def test_what_two_deliveries_have_read_at_once_is_sent_by_one(store: Store, turned: TurnedClock) -> None:
+    system, others = System(), list[Outcome | RetryLater]()
+    mine = delivered(store, system, "r1", Steps(at=3, do=lambda: others.append(delivered(store, system, "r1"))))
+    assert [mine] == others
+    assert system.sent == ["r1"]
+    assert turned.slept == []
+
+
 def test_another_runs_open_claim_is_respected(store: Store, turned: TurnedClock) -> None:
     system = System()
-    with pytest.raises(Killed):
-        delivered(store, system, "r1", Steps(at=3, do=_raise_killed))
+    # It waits for a system that is throttling, and its worker dies.
+    assert isinstance(delivered(store, system, "r1", on=terms(NEVER, switch=_throttled)), RetryLater)
     outcome = until_ended(store, system, "r2", turned)
     assert (outcome.ending, outcome.problem) == (Ending.SKIPPED, "item-claimed")
     assert "r1" in outcome.reason
@@ -219,7 +249,7 @@ def test_a_sender_that_pauses_anywhere_never_wakes_up_into_somebody_elses_claim(
 
 def test_a_pause_behind_the_mark_sends_nothing_and_tries_again(store: Store, turned: TurnedClock) -> None:
     system = System()
-    late = delivered(store, system, "r1", Steps(behind=3, pause=lambda: turned.turn(61)))
+    late = delivered(store, system, "r1", Steps(behind=2, pause=lambda: turned.turn(61)))
     assert (late, system.sent, claimed(store).attempts) == (RetryLater(15, alone=True), [], 0)
     in_time = delivered(store, System(), "r1", Steps(behind=1, pause=lambda: turned.turn(61)))
     assert isinstance(in_time, Outcome)

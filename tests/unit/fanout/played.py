@@ -29,9 +29,8 @@ class Played:
         ended: Its result, or why it failed, once it has ended.
     """
 
-    def __init__(self, built: Any, work: object, instance: str = "run") -> None:  # noqa: ANN401 - what the decorator made
-        found: Orchestrator[Any, Any] = built._function.get_user_function().orchestrator_function  # noqa: SLF001 - nowhere else
-        self._orchestrator = found
+    def __init__(self, orchestrator: Orchestrator[Any, Any], work: object, instance: str = "run") -> None:
+        self._orchestrator = orchestrator
         self._instance = instance
         self._history: list[pb.HistoryEvent] = []
         self._done: set[int] = set()

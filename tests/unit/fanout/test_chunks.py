@@ -30,7 +30,7 @@ from shared.execution.parts import BrokenOffOutcomes
 from shared.execution.waiting import RetryLater
 from shared.fanout import batch_records, batch_report, chunks
 from shared.fanout.batch_records import BatchSpec, ChunkLayout, ChunkPlan, Payload
-from shared.fanout.chunks import ChunkContext
+from shared.fanout.deciding import ChunkContext
 from shared.policy.cached_reader import CachedReader
 from shared.policy.rules import Facts
 from shared.policy.switches import cancel, halt

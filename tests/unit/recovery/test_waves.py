@@ -19,7 +19,7 @@ from shared.recovery.progress import Progress
 from shared.recovery.progress import read as read_progress
 from shared.recovery.watch import RecoverySource, Step
 from shared.recovery.waves import Candidate, CauseState, CauseView
-from shared.runs import records
+from shared.runs import records, wave_record
 from shared.runs.needs import book
 from shared.runs.records import ItemResult, PartResult, RunItem
 from shared.runs.spec import RunSpec
@@ -161,9 +161,9 @@ class World:
 
     def _send(self, number: int) -> None:
         [wave] = [one for one in read_progress(self.store, RUN)[0].sent if one.number == number]
-        tasks = list(records.items_of_wave(self.store, RUN, wave))
+        tasks = list(wave_record.items_of(self.store, RUN, wave))
         for place, part in enumerate(wave.parts):
-            some = tasks[place * records.PART :][: records.PART]
+            some = tasks[place * wave.size :][: wave.size]
             records.write_part(self.store, RUN, part, PartResult(ended=[self._sent(task.id, number) for task in some]))
 
     def _sent(self, item: str, number: int) -> ItemResult:

@@ -588,7 +588,7 @@ def test_a_need_that_cannot_be_read_is_raised_anew(store: Store, data: bytes) ->
 def test_what_cannot_be_told_is_logged_and_the_run_goes_on(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     spec = run_of(1)
     records.write_spec(store, spec, [denied_item("1")])
-    store.delete(f"runs/{spec.run}/items/0")
-    store.create(f"runs/{spec.run}/items/0", b"{")
+    store.delete(f"runs/{spec.run}/manifest")
+    store.create(f"runs/{spec.run}/manifest", b"{")
     raising.after_list(store, spec)
     assert [one.getMessage() for one in caplog.records] == [f"step-failed step=after_list target=fo run={spec.run}"]

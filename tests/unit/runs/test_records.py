@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared.core.outcome import Ending, Outcome
 from shared.core.problems import Expired, UnknownRun
 from shared.runs import records
+from shared.runs.layout import PART, parts_of, size_of
 from shared.runs.records import ItemResult, Manifest, PartResult, ReportPage, RunItem, StoredResponse
 from shared.runs.report import Item
 from shared.runs.spec import RunSpec
@@ -54,21 +55,25 @@ def tasks(count: int, name: str = "t") -> list[RunItem]:
 def test_the_tasks_of_a_run_are_read_as_they_were_written(store: Store, count: int) -> None:
     written = tasks(count)
     records.write_spec(store, spec(), written)
-    assert records.read_manifest(store, "20261123-ab") == Manifest(items="items", count=count)
+    found = records.read_manifest(store, "20261123-ab")
+    assert found
+    assert (found.count, found.size) == (count, size_of(spec(), count))
+    # A few items need no page of their own.
+    assert (found.items, found.few) == (("manifest", written) if count <= PART else ("items", []))
     assert list(records.all_run_items(store, "20261123-ab")) == written
     assert records.read_spec(store, "20261123-ab") == spec()
 
 
 @COUNTS
-def test_the_parts_of_a_run_are_its_tasks_twenty_at_a_time(store: Store, count: int) -> None:
+def test_the_parts_of_a_run_are_its_tasks_some_at_a_time(store: Store, count: int) -> None:
     written = tasks(count)
-    prepared = records.write_manifest(store, "r1", written)
-    number = records.parts_of(count)
-    parts = [records.items_of_part(store, "r1", prepared.items, part) for part in range(number)]
+    prepared = records.write_manifest(store, spec("r1"), written)
+    numbers = records.parts_in(spec("r1"), prepared)
+    parts = [records.items_of_part(store, "r1", prepared.layout, part) for part in numbers]
     assert [task for part in parts for task in part] == written
-    assert all(len(part) == records.PART for part in parts[:-1])
+    assert all(len(part) == prepared.size for part in parts[:-1])
     assert all(parts)
-    assert records.items_of_part(store, "r1", prepared.items, number) == []
+    assert records.items_of_part(store, "r1", prepared.layout, len(numbers)) == []
 
 
 @COUNTS
@@ -78,15 +83,25 @@ def test_a_page_holds_a_thousand_tasks(store: Store, count: int) -> None:
     assert sizes == [min(records.PAGE, max(0, count - page * records.PAGE)) for page in range(4)]
 
 
-@pytest.mark.parametrize(("count", "parts"), [(0, 0), (1, 1), (20, 1), (21, 2), (1000, 50), (1001, 51), (2500, 125)])
-def test_a_part_is_twenty_items(count: int, parts: int) -> None:
-    assert records.parts_of(count) == parts
+@pytest.mark.parametrize(
+    ("count", "lanes", "size"),
+    [(1, 8, 5), (5, 8, 5), (6, 8, 5), (20, 8, 5), (41, 8, 6), (160, 8, 20), (161, 8, 11), (1000, 8, 18), (20, 1, 20)],
+)
+def test_the_parts_of_a_run_are_the_same_number_for_each_lane(count: int, lanes: int, size: int) -> None:
+    found = size_of(spec().model_copy(update={"max_parallel": lanes}), count)
+    assert found == size
+    # So the lanes end within the time of one part.
+    assert parts_of(count, found) <= lanes * -(-count // (PART * lanes))
+
+
+def test_items_that_are_sent_by_one_call_are_twenty_a_part() -> None:
+    assert size_of(spec().model_copy(update={"shape": "bulk"}), 30) == PART
 
 
 @pytest.mark.parametrize("other", [0, 1, 20, 2500])
 def test_what_was_prepared_first_is_what_a_second_delivery_gets(store: Store, other: int) -> None:
-    first = records.write_manifest(store, "r1", tasks(21))
-    assert records.write_manifest(store, "r1", tasks(other, "other")) == first
+    first = records.write_manifest(store, spec("r1"), tasks(21))
+    assert records.write_manifest(store, spec("r1"), tasks(other, "other")) == first
     assert list(records.all_run_items(store, "r1")) == tasks(21)
 
 
@@ -96,14 +111,14 @@ def test_a_second_delivery_between_any_two_steps_mixes_nothing(
 ) -> None:
     store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
     others: list[Manifest] = []
-    steps = Steps(at=at, do=lambda: others.append(records.write_manifest(store, "r1", tasks(3, "other"))))
-    found = records.write_manifest(SteppedStore(store, steps), "r1", tasks(count))
+    steps = Steps(at=at, do=lambda: others.append(records.write_manifest(store, spec("r1"), tasks(3, "other"))))
+    found = records.write_manifest(SteppedStore(store, steps), spec("r1"), tasks(count))
     assert [found] == (others or [found])
     assert list(records.all_run_items(store, "r1")) in (tasks(count), tasks(3, "other"))
     assert len(list(records.all_run_items(store, "r1"))) == found.count
 
 
-@given(at=st.integers(1, 4))
+@given(at=st.integers(1, 3))
 def test_a_preparation_that_dies_is_made_again(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
     store = SqliteStore(str(tmp_path_factory.mktemp("s") / "store.db"))
 
@@ -111,8 +126,8 @@ def test_a_preparation_that_dies_is_made_again(tmp_path_factory: pytest.TempPath
         raise Killed
 
     with pytest.raises(Killed):
-        records.write_manifest(SteppedStore(store, Steps(at=at, do=die)), "r1", tasks(1001))
-    again = records.write_manifest(store, "r1", tasks(21, "again"))
+        records.write_manifest(SteppedStore(store, Steps(at=at, do=die)), spec("r1"), tasks(1001))
+    again = records.write_manifest(store, spec("r1"), tasks(21, "again"))
     assert list(records.all_run_items(store, "r1")) == (tasks(1001) if again.count == 1001 else tasks(21, "again"))
 
 

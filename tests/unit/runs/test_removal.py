@@ -19,7 +19,17 @@ from shared.core.settings import Settings
 from shared.durable import housekeeping
 from shared.durable.engine import Engine
 from shared.fanout import batch_records
-from shared.runs import creation, handed_on, index, large_records, records, removal, retention, tidying
+from shared.runs import (
+    creation,
+    handed_on,
+    index,
+    large_records,
+    records,
+    removal,
+    retention,
+    selection,
+    tidying,
+)
 from shared.runs.handed_on import HandedOnRecord, Handing
 from shared.runs.idempotency import KeyRecord
 from shared.runs.index import RunFilter, new_entry
@@ -73,7 +83,7 @@ def begin(store: Store, name: str, **more: object) -> RunSpec:
     spec = run_of(name, **more)
     key = KeyRecord(run=spec.run, ticket="t", fingerprint="f", created=spec.created)
     records.create(store, f"keys/{name}", key)
-    records.write_selection(store, spec.run, {"query": "x"})
+    selection.write(store, spec.run, {"query": "x"})
     records.write_spec(store, spec, [RunItem(id=str(number), operation={"n": number}) for number in range(3)])
     records.mark_begun(store, spec.run)
     records.create(store, f"runs/{spec.run}/payload/0", batch_records.Payload(operations=[]))
@@ -203,7 +213,7 @@ def test_a_run_that_opened_again_in_the_engine_stays(store: Store, turned: Turne
     turned.turn(91 * DAY)
     tick(store)
     assert "spec" in left_of(store, spec)
-    assert "items" in left_of(store, spec)
+    assert "manifest" in left_of(store, spec)
     store.delete(f"{records.OPEN}{spec.run}")
     assert tick(store) == {}
     turned.turn(DAY)
@@ -336,7 +346,7 @@ def assert_no_half_run(store: Store) -> None:
             assert records.read_response(store, run)
             if store.read(f"runs/{run}/forgotten") is None:
                 assert len(list(records.all_run_items(store, run))) == 3
-                assert records.read_selection(store, run)
+                assert selection.read(store, run)
                 assert store.read(f"runs/{run}/payload/0")
 
 
@@ -412,7 +422,7 @@ def test_a_retry_that_is_repeated_after_days_records_all_of_its_run(store: Store
     turned.turn(4 * DAY)
     # A tick comes at any moment while the call is repeated.
     spec = retry(SteppedStore(store, Steps(at=at, do=partial(housekeep, store))))
-    assert left_of(store, spec) == {"payload", "items", "manifest", "spec"}
+    assert left_of(store, spec) == {"payload", "manifest", "spec"}
     assert spec.run in set(listed(store))
 
 

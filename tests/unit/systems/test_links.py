@@ -3,7 +3,7 @@
 import pytest
 
 from shared.core.targets import Target, Targets
-from shared.systems.registry import SYSTEMS, failures_of
+from shared.systems.registry import definitions, failures_of
 from tests.unit.core.test_targets import BASIC, IDENTITY, settings
 
 COCKPIT = "https://camunda.example.com/camunda/app/cockpit/default"
@@ -41,5 +41,7 @@ def test_the_url_of_cockpit_is_checked() -> None:
 
 
 def test_no_link_is_made_up() -> None:
-    without = {name for name, one in SYSTEMS.items() if one.failures and not one.failures.link(target(IDENTITY), {})}
+    without = {
+        name for name, one in definitions().items() if one.failures and not one.failures.link(target(IDENTITY), {})
+    }
     assert without == {"camunda", "superoffice", "opendatadsl"}

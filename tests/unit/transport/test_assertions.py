@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from local.simulators.entra.certificates import KeyPair
 from local.simulators.landscape import Landscape
 from shared.core import clock
-from shared.core.credential_values import ClientCertificate
+from shared.core.certificates import ClientCertificate
 from shared.core.problems import CredentialsRefused, IssuerUnavailable, TargetUnreachable
 from shared.transport.assertions import signed_assertion
 from shared.transport.connection import Connection
