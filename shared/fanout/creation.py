@@ -19,7 +19,8 @@ from shared.runs.report import Item
 from shared.runs.spec import RunSpec
 from shared.storage.base import Store
 from shared.systems.chunking import Chunk
-from shared.systems.operations import OperationGroup, OperationList, Operations, encoded
+from shared.systems.columns import Operations, encoded
+from shared.systems.operations import OperationGroup, OperationList
 from shared.systems.registry import fan_out_of
 from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.body import json_body

@@ -131,7 +131,7 @@ def test_systems_know_what_they_share_and_nothing_of_each_other() -> None:
     files = [file for file in SHARED if file.is_relative_to(folder) and file.parent != folder]
     names = {(file.relative_to(folder).parts[0], name) for file in files for name in imported(file.read_text("utf-8"))}
     assert len({system for system, _ in names}) >= 3
-    common = ("contract", "operations", "requests", "chunking", "one_call", "instants", "marks")
+    common = ("contract", "operations", "requests", "chunking", "columns", "one_call", "instants", "marks")
     shared = [f"shared.systems.{name}" for name in common]
     assert [
         (system, name)

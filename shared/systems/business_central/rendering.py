@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from shared.core.outcome import Ending
-from shared.systems.operations import BatchHead, EndedOperation, OperationGroup, RenderedResponse, encoded
+from shared.systems.columns import encoded
+from shared.systems.operations import BatchHead, EndedOperation, OperationGroup, RenderedResponse
 
 _EOL = b"\r\n"
 _PHRASES = {int(one): one.phrase for one in HTTPStatus}

@@ -12,7 +12,8 @@ from shared.systems.business_central.drafts import Head, Written
 from shared.systems.business_central.headers import AllHeaders, Headers, WrongHeaders
 from shared.systems.business_central.urls import Root, Url, callers_root, service_root
 from shared.systems.chunking import NO_TIES, CannotPlan, Chunk, Limits, Ties, plan
-from shared.systems.operations import OperationKind, OperationList, Operations, Safe, encoded
+from shared.systems.columns import OperationKind, Operations, Safe, encoded
+from shared.systems.operations import OperationList
 from shared.validation.models import MistakeList, pointer
 from shared.validation.request import Call, preferences
 

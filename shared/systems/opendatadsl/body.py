@@ -13,15 +13,14 @@ from urllib.parse import quote
 
 from shared.core.problems import HeaderNotValid, Mistake, NotValid
 from shared.core.targets import Target
+from shared.systems.columns import OperationKind, Operations
 from shared.systems.opendatadsl.client import ENVIRONMENT
 from shared.systems.opendatadsl.drop_in import body_of
 from shared.systems.operations import (
     BatchHead,
     BatchOperation,
     BatchOptions,
-    OperationKind,
     OperationList,
-    Operations,
     OperationsBody,
 )
 from shared.validation.body import readable

@@ -37,7 +37,8 @@ from shared.policy.switches import cancel, halt
 from shared.runs import records
 from shared.runs.spec import RunSpec
 from shared.storage.sqlite import SqliteStore
-from shared.systems.operations import BatchOperation, Entity, OperationResponse, Part, Safe
+from shared.systems.columns import Safe
+from shared.systems.operations import BatchOperation, Entity, OperationResponse, Part
 from shared.transport import deadline
 from tests.conftest import TurnedClock, examples
 from tests.unit.execution.simulated import Killed

@@ -12,7 +12,8 @@ from shared.core.targets import Target
 from shared.systems.business_central.body import read
 from shared.systems.business_central.drafts import Options
 from shared.systems.business_central.requests import batch_of, chunks
-from shared.systems.operations import Operation, OperationList
+from shared.systems.columns import Operation
+from shared.systems.operations import OperationList
 from shared.validation.request import Call
 
 BASE = "https://api.businesscentral.dynamics.com/v2.0/contoso.com/Production"
