@@ -104,9 +104,14 @@ def carry_out_segment(context: OrchestrationContext, work: Reference) -> Turns:
         segment.begin()
         context.set_custom_status(WAITING if segment.only_pauses() else "")
         segment.handle((yield when_any(segment.awaited())))
-    gate_entity.leave(context, work["target"], context.instance_id)
     if segment.failure:
+        # Whoever starts it again releases its slots.
         raise segment.failure
+    # A signal is lost if the gate's worker dies with it, and other runs would wait for the end of the lease.
+    left = gate_entity.confirmed_leave(context, work["target"], context.instance_id)
+    yield when_any([left, context.create_timer(_UNANSWERED)])
+    if left.is_complete:
+        left.get_result()
     return {"stop": segment.stops, **({"finished": segment.finished} if segment.finished else {})}
 
 
@@ -245,13 +250,15 @@ class _Segment:
             result = done.get_result()
         except TaskFailedError as error:
             self.failure = error
-            self._give_back()
             return
         if "wait" in result:
             # The store does not answer. A chunk that follows another one of these waits for that one.
             free = [one.chunk for one in taken if not one.after]
             result = {"waits": [[chunk, result["wait"], self._tries.get(chunk, 0)] for chunk in free]}
         self._note(taken, result)
+        if not self.has_work():
+            # It leaves, which releases all.
+            return
         if not self._may_begin:
             self._give_back()
         elif self._slots.get("brief") or len(result.get("ended", [])) < len(taken):

@@ -26,8 +26,13 @@ def give_back(context: OrchestrationContext, target: str, message: GateMessage) 
 
 
 def leave(context: OrchestrationContext, target: str, run: str) -> None:
-    """Release all slots of a run, which requests no more of them."""
+    """Release all slots of a run, which requests no more of them, without waiting for the gate."""
     context.signal_entity(EntityInstanceId(GATE, target), "leave", {"run": run})
+
+
+def confirmed_leave(context: OrchestrationContext, target: str, run: str) -> Task[Any]:
+    """Release all slots of a run as `leave` does; the task ends when the gate has done so."""
+    return context.call_entity(EntityInstanceId(GATE, target), "leave", {"run": run})
 
 
 def gate_of_target(context: EntityContext, payload: Any) -> Any:  # noqa: ANN401 - JSON is any value

@@ -1,24 +1,20 @@
 """Workers that die at each place of a fanned-out batch: it goes on, and each operation is sent once."""
 
+from collections import Counter
+
 import pytest
 
+from local.extension import Extension
 from local.stack import Machine
-from tests.engine.real import all_there_once, batched
-from tests.functions.calling import unpushed
+from shared.fanout.batch_records import SEGMENT
+from tests.engine.real import QUICK, all_there_once, batched
+from tests.functions.calling import unpushed, wait_for
 from tests.functions.test_batch import Batcher
 
 pytestmark = pytest.mark.engine
 
-AT_A_BATCH = [
-    ("prepare_batch", 0),
-    ("read_segment", 0),
-    ("send_chunks", 0),
-    ("send_chunks", 3),
-    ("finish_batch", 0),
-    ("gate_of_target", 0),
-    ("gate_of_target", 1),
-]
-TURNS_OF_A_BATCH = [("carry_out_batch", 0), ("carry_out_batch", 1), ("carry_out_segment", 1), ("carry_out_segment", 3)]
+AT_A_BATCH = [("prepare_batch", 0), ("send_chunks", 0), ("gate_of_target", 0), ("gate_of_target", 1)]
+TURNS_OF_A_BATCH = [("carry_out_batch", 0), ("carry_out_batch", 1), ("carry_out_segment", 1), ("carry_out_segment", 2)]
 
 
 # A turn does nothing but decide, so it is the same whether it was over.
@@ -39,4 +35,32 @@ def test_a_batch_goes_on(batcher: Batcher, real: Machine, place: tuple[str, int]
     real.host.kill_worker_at(place[0], after=after, skips=place[1])
     accepted, names = batched(batcher, 600)
     all_there_once(batcher, unpushed(accepted), names)
-    assert real.host.planned_deaths == 0
+    # The response is there before the last turns, and before the gate hears that the slots are free.
+    wait_for(lambda: real.host.planned_deaths == 0)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("activity", ["read_segment", "finish_batch"])
+def test_a_batch_of_two_segments_that_stops_goes_on(extension: Extension, activity: str, *, after: bool) -> None:
+    """The second segment reads its chunks; where a chunk failed, the batch is ended by an activity of its own."""
+    with Machine({**QUICK, "TARGETS__BC__BATCH_OPERATIONS": "1"}, extension=extension.renamed()) as machine:
+        batcher = Batcher(machine)
+        machine.host.kill_worker_at(activity, after=after)
+        operations = [batcher.line(str(number)) for number in range(SEGMENT + 10)]
+        operations[SEGMENT + 2]["body"]["amount"] = "no number"
+        answer = unpushed(batcher.batch(operations, Prefer="respond-async"))
+        statuses = Counter(one["status"] for one in answer.json()["responses"])
+        assert statuses == {201: SEGMENT + 2, 400: 1, 424: 7}
+        assert len(batcher.documents()) == SEGMENT + 2
+        wait_for(lambda: machine.host.planned_deaths == 0)
+
+
+def test_a_worker_that_died_among_chunks_costs_no_operation_and_repeats_none(batcher: Batcher, real: Machine) -> None:
+    batcher.central.behaviour.batch_seconds = 0.5
+    try:
+        accepted, names = batched(batcher, 2000, settle_by=["documentNumber"])
+        wait_for(lambda: len(batcher.central.book.batches()) >= 8)
+        real.host.kill_durable_workers()
+        all_there_once(batcher, unpushed(accepted, seconds=200), names)
+    finally:
+        batcher.central.behaviour.batch_seconds = 0

@@ -135,28 +135,29 @@ def _parts(run: str, found: Work) -> Generator[tuple[Activity, Work], Work]:
 
 def _batch(run: str) -> Generator[tuple[Activity, Work], Work]:
     found = yield from _until_done(batch_orchestrator.prepare_batch, {"run": run})
-    for segment in range(found["segments"]):
-        layout = yield from _until_done(batch_orchestrator.read_segment, {"run": run, "segment": segment})
-        yield from _segment(run, layout)
+    # No batch here has more than one segment.
+    if found["segments"] and (yield from _segment(run, found["layout"])):
+        return
     yield from _until_done(batch_orchestrator.finish_batch, {"run": run})
 
 
-def _segment(run: str, layout: Work) -> Generator[tuple[Activity, Work], Work]:
-    """Send a segment in one slot, a few chunks a time."""
+def _segment(run: str, layout: Work) -> Generator[tuple[Activity, Work], Work, bool]:
+    """Send a segment in one slot, a few chunks a time; return whether the batch is finished."""
     after = {int(chunk): others for chunk, others in layout["after"].items()}
     schedule = Schedule(range(layout["first"], layout["first"] + layout["chunks"]), after)
     tries: dict[int, int] = {}
     while schedule.is_ready:
         taken = schedule.take(_CHUNKS)
         chunks = [[one.chunk, tries.get(one.chunk, 0), one.after] for one in taken]
-        work = {"run": run, "chunks": chunks, "slots": 1, "until": _FAR}
+        work = {"run": run, "chunks": chunks, "slots": 1, "until": _FAR, "finish": not schedule.is_open}
         result = yield batch_orchestrator.send_chunks, work
         tries |= {chunk: number for chunk, _, number in result.get("waits", ())}
         schedule.put_back([one for one in taken if one.chunk not in result.get("ended", ())])
         for chunk in result.get("ended", ()):
             schedule.end(chunk)
-        if result.get("stop"):
-            return
+        if "finished" in result or result.get("stop"):
+            return "finished" in result
+    return False
 
 
 def _close(run: str, how: How) -> Generator[tuple[Activity, Work], Work]:

@@ -211,6 +211,7 @@ def test_who_sends_all_that_is_left_of_the_last_segment_finishes_the_batch(segme
     assert told(played.calls("send_chunks")[-1]).get("finish", False) is (segment == 1)
     finished: dict[str, Any] = {"finished": {"outcome": {}}} if segment else {}
     played.finish(played.calls("send_chunks")[-1], {"ended": [0], **finished})
+    assert left(played)
     assert played.ended == {"stop": False, **finished}
 
 
@@ -276,6 +277,15 @@ def slots(played: Played, *, minutes: float = 30, **more: object) -> dict[str, A
     return {"slots": 2, "until": (played.now + timedelta(minutes=minutes)).isoformat(), **more}
 
 
+def left(played: Played) -> bool:
+    """Let the gate answer that the slots are released, if it was told."""
+    last = played.asks()[-1]
+    leaves = last.sendEntityMessage.entityOperationCalled.operation == "leave"
+    if leaves:
+        played.answer(last, {})
+    return leaves
+
+
 def sent(played: Played) -> list[Any]:
     """Return the chunks of the last call that sends: number, try, and those that must have ended before."""
     found: list[Any] = told(played.calls("send_chunks")[-1])["chunks"]
@@ -292,8 +302,27 @@ def test_an_ask_without_an_answer_is_asked_again_and_a_late_answer_is_nothing() 
     assert not played.calls("send_chunks")
     played.answer(second, slots(played))
     played.finish(played.calls("send_chunks")[-1], {"ended": [0]})
-    assert played.signals() == [("give_back", {"run": "run-0", "turn": 2}), ("leave", {"run": "run-0"})]
+    assert not played.ended
+    assert left(played)
     assert played.ended == {"stop": False}
+    assert not played.signals()
+
+
+def test_a_gate_that_does_not_say_that_the_slots_are_free_is_not_waited_for_longer_than_a_minute() -> None:
+    played = played_segment(chunks=1)
+    played.answer(played.asks()[-1], slots(played))
+    played.finish(played.calls("send_chunks")[-1], {"ended": [0]})
+    assert not played.ended
+    assert played.fire(played.timers()[-1]) == timedelta(seconds=60)
+    assert played.ended == {"stop": False}
+
+
+def test_a_segment_whose_slots_may_be_held_still_is_begun_anew() -> None:
+    played = played_segment(chunks=1)
+    played.answer(played.asks()[-1], slots(played))
+    played.finish(played.calls("send_chunks")[-1], {"ended": [0]})
+    played.answer_failure(played.asks()[-1])
+    assert "TaskFailedError" in str(played.ended)
 
 
 def test_an_ask_that_was_answered_is_not_asked_again() -> None:
@@ -364,6 +393,7 @@ def test_what_was_not_begun_is_sent_next_and_what_waits_later() -> None:
     # The one that follows goes with the one that it follows.
     assert sent(played) == [[1, 1, []], [5, 0, [1]]]
     played.finish(played.calls("send_chunks")[-1], {"ended": [1, 5]})
+    assert left(played)
     assert played.ended == {"stop": False}
 
 
