@@ -23,7 +23,7 @@ from shared.systems.requests import RunRequest, chosen_target
 from shared.validation.request import Call, Preference
 
 _SHORTEST_PAUSE = 0.004
-_LONGEST_PAUSE = 0.25
+_LONGEST_PAUSE = 0.15
 _SHARE = 0.05
 """A pause as a share of the time waited so far: a call waits a twentieth too long at most."""
 _LOOKS = 3
