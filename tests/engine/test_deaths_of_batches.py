@@ -40,18 +40,28 @@ def test_a_batch_goes_on(batcher: Batcher, real: Machine, place: tuple[str, int]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("activity", ["read_segment", "finish_batch"])
-def test_a_batch_of_two_segments_that_stops_goes_on(extension: Extension, activity: str, *, after: bool) -> None:
-    """The second segment reads its chunks; where a chunk failed, the batch is ended by an activity of its own."""
-    with Machine({**QUICK, "TARGETS__BC__BATCH_OPERATIONS": "1"}, extension=extension.renamed()) as machine:
+def test_a_batch_that_stops_is_ended_by_an_activity_of_its_own(batcher: Batcher, real: Machine, *, after: bool) -> None:
+    real.host.kill_worker_at("finish_batch", after=after)
+    operations = [batcher.line(str(number)) for number in range(300)]
+    operations[150]["body"]["amount"] = "no number"
+    answer = unpushed(batcher.batch(operations, Prefer="respond-async"))
+    assert Counter(one["status"] for one in answer.json()["responses"]) == {201: 150, 400: 1, 424: 149}
+    assert len(batcher.documents()) == 150
+    wait_for(lambda: real.host.planned_deaths == 0)
+
+
+def _in_a_file(machine: Machine) -> dict[str, str]:
+    """Return settings for a store that is fast: hundreds of chunks are sent."""
+    return {"STORE": "sqlite", "STORE_PATH": machine.store_path}
+
+
+def test_the_second_segment_of_a_batch_reads_its_chunks(extension: Extension) -> None:
+    settings = {**QUICK, "TARGETS__BC__BATCH_OPERATIONS": "1"}
+    with Machine(settings, more_targets=_in_a_file, extension=extension.renamed()) as machine:
         batcher = Batcher(machine)
-        machine.host.kill_worker_at(activity, after=after)
-        operations = [batcher.line(str(number)) for number in range(SEGMENT + 10)]
-        operations[SEGMENT + 2]["body"]["amount"] = "no number"
-        answer = unpushed(batcher.batch(operations, Prefer="respond-async"))
-        statuses = Counter(one["status"] for one in answer.json()["responses"])
-        assert statuses == {201: SEGMENT + 2, 400: 1, 424: 7}
-        assert len(batcher.documents()) == SEGMENT + 2
+        machine.host.kill_worker_at("read_segment", after=True)
+        accepted, names = batched(batcher, SEGMENT + 10)
+        all_there_once(batcher, unpushed(accepted), names)
         wait_for(lambda: machine.host.planned_deaths == 0)
 
 
