@@ -204,8 +204,8 @@ def end_try(
     """Store the verdicts of a try, and return what is stored: the first delivery wins."""
     if bodies:
         create(store, f"{answers_key(run, chunk)}{number:04}", StoredBodies(answers=list(bodies)))
-    create(store, f"runs/{run}/tries/{chunk}/{number}", ended)
-    return read_try(store, run, chunk, number) or ended
+    is_first = create(store, f"runs/{run}/tries/{chunk}/{number}", ended)
+    return ended if is_first else read_try(store, run, chunk, number) or ended
 
 
 def read_try(store: Store, run: str, chunk: int, number: int) -> Try | None:
