@@ -10,6 +10,7 @@ import pytest
 
 from shared.core import clock
 from shared.core.durations import LONGEST_CHUNK
+from shared.core.outcome import Ending
 from shared.core.problems import NotReady, Throttled
 from shared.execution.waiting import STORE_PAUSE
 from shared.fanout import arrivals, batch_records
@@ -17,6 +18,9 @@ from shared.fanout.batch_records import ChunkLayout, ChunkPlan, Payload
 from shared.fanout.deciding import ChunkContext
 from shared.fanout.sending import SliceResult, Slots, Turn, send_slice
 from shared.policy.cached_reader import CachedReader
+from shared.policy.document import put_policy
+from shared.policy.rules import Rule, Rules
+from shared.runs import records
 from shared.runs.spec import RunSpec
 from shared.storage.base import Record
 from shared.storage.sqlite import SqliteStore
@@ -35,6 +39,14 @@ class Store(SqliteStore):
         super().__init__(path)
         self.away: set[str] = set()
         self.on_read: dict[str, threading.Event] = {}
+        self.on_intent: dict[int, threading.Event] = {}
+
+    def create(self, key: str, data: bytes) -> str:
+        found = super().create(key, data)
+        for chunk, event in self.on_intent.items():
+            if key.endswith(f"{chunk:05}.intent"):
+                event.set()
+        return found
 
     def read(self, key: str) -> Record | None:
         if key in self.away:
@@ -201,6 +213,32 @@ def test_a_slice_is_brief_while_another_batch_may_wait_for_a_slot(
     slot.turned.turn(ago)
     slot.brief = brief
     assert len(slot.send(*turns(0, 1, 2, 3, 4, 5)).ended) == ended
+
+
+@dataclass
+class Denying(Server):
+    """While the first call is in progress, and the next chunk is ready to be sent, the policy changes."""
+
+    slot: Slot | None = None
+    next_is_ready: threading.Event = field(default_factory=threading.Event)
+
+    def send(self, texts: Sequence[str], part: Part, *, continues: bool, snapshot: bool) -> Sequence[OperationResponse]:
+        assert self.slot
+        given = super().send(texts, part, continues=continues, snapshot=snapshot)
+        assert self.next_is_ready.wait(LONGEST)
+        put_policy(self.slot.store, Rules(rules=[Rule(name="no", action="deny")]), 0, "month end", "key")
+        self.slot.turned.turn(1)
+        return given
+
+
+def test_a_chunk_that_was_prepared_before_the_policy_changed_is_not_sent(slot: Slot) -> None:
+    server = slot.server = Denying(slot=slot, hold=timedelta(minutes=12, seconds=10))
+    slot.store.on_intent[1] = server.next_is_ready
+    assert sorted(slot.send(Turn(0, 0), Turn(1, 0)).ended) == [0, 1]
+    assert slot.sent == ["0"]
+    part = records.read_part(slot.store, RUN, 1)
+    assert part
+    assert [one.outcome.ending for one in part.ended] == [Ending.SKIPPED]
 
 
 def test_nothing_is_begun_in_a_slot_that_could_be_lost_meanwhile(slot: Slot) -> None:
