@@ -110,8 +110,8 @@ def _session(leader: int) -> list[int]:
 
 
 def _inherited() -> dict[str, str]:
-    """Return the environment without what would choose the engine or a key for `serve`."""
-    return {name: value for name, value in os.environ.items() if name not in {VARIABLE, KEY_VARIABLE}}
+    """Return the environment without what would choose the engine, the store or a key for `serve`."""
+    return {name: value for name, value in os.environ.items() if name not in {VARIABLE, KEY_VARIABLE, "STORE"}}
 
 
 @contextmanager
