@@ -35,7 +35,7 @@ from shared.storage.base import Store
 _LEASE = 1800.0
 """Seconds until the gate takes back a slot that was not released. No sending begins that could outlast its lease."""
 _UNANSWERED = timedelta(seconds=60)
-"""After this time a request for a slot without an answer counts as lost, and is repeated."""
+"""After this time a call of the gate without an answer counts as lost; a request for slots is repeated."""
 _FIRST_PAUSE = timedelta(seconds=5)
 """The first pause between two starts of a segment; each pause is twice the one before. Meanwhile most calls of the
 failed segment end. The gate no longer counts them once the slots of that segment are released."""
@@ -48,7 +48,7 @@ def carry_out_batch(context: OrchestrationContext, work: Reference) -> Turns:
     try:
         found = yield from until_done(context, "prepare_batch", run, cancelled)
         # The first segment needs no activity to find its chunks.
-        layout = {name: found.pop(name) for name in ("layout",) if name in found}
+        layout = {"layout": found.pop("layout")} if "layout" in found else {}
         for number in range(found["segments"]):
             result = yield from _run_segment(context, {**run, **found, **layout, "segment": number}, cancelled)
             if "finished" in result:
@@ -347,8 +347,7 @@ def send_chunks(work: Reference) -> Reference:
         context = ChunkContext(store, reader, spec, batch, -1, sender, cancelled=bool(work["cancelled"]))
         result = sending.send_slice(context, turns, slots)
     now = clock.now()
-    waits = [[chunk, (wait.until - now).total_seconds(), wait.number] for chunk, wait in result.waits.items()]
-    waits = [[chunk, max(seconds, 0.0), number] for chunk, seconds, number in waits]
+    waits = [[chunk, wait.left(now), wait.number] for chunk, wait in result.waits.items()]
     done: Reference = {"ended": result.ended, "waits": waits, **({"stop": True} if result.stops else {})}
     if work.get("finish") and len(result.ended) == len(turns):
         done["finished"] = _finished(store, spec, cancelled=bool(work["cancelled"]))

@@ -64,6 +64,10 @@ class Wait:
     until: datetime
     number: int
 
+    def left(self, now: datetime) -> float:
+        """Return the seconds that are left of it."""
+        return max((self.until - now).total_seconds(), 0.0)
+
 
 @dataclass
 class SliceResult:
